@@ -1,0 +1,36 @@
+# Every target sets up what it needs in .venv; nothing else on the machine is touched.
+#   make demo ARGS=--forever      keep the demo running
+#   MICROPYTHON=path UMQTT=folder another interpreter, another umqtt (the folder holds umqtt/simple.py)
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint format clean setup
+
+demo: setup
+	@$(BIN)/python -m tools demo $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
+
+format: setup
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "python3 is older than 3.10: name another with PYTHON=…")'
+	@$(PYTHON) -m venv --clear .venv || { echo "python3 cannot make a virtual environment: install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv, once …"
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[board,dev]'
+	@$(BIN)/python -m tools umqtt
+	@touch $@
+
+clean:
+	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The host side: a local hub, a demo, and the small commands around a board."""
