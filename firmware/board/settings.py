@@ -1,0 +1,36 @@
+"""The board's settings: settings.json, a JSON object in its file system.
+
+connection_string         the device's, from `python -m tools device create` or the Azure portal
+wifi_ssid, wifi_password  the network; an empty password for an open one
+ntp_host                  optional: where the time comes from
+server_verification_cert  optional: a file with the hub's root, where it is not Azure's own
+"""
+
+import json
+
+_NEEDED = ("connection_string", "wifi_ssid", "wifi_password")
+_OPTIONAL = ("ntp_host", "server_verification_cert")
+
+
+def load(path="settings.json"):
+    """The settings as a dict. ValueError: one line that says what is wrong, without its value."""
+    try:
+        with open(path) as file:
+            values = json.load(file)
+    except OSError:
+        raise ValueError("%s is missing: see README, A real board" % path)
+    except ValueError:
+        raise ValueError("%s is not JSON: look for a missing quote or comma" % path)
+    if not isinstance(values, dict):
+        raise ValueError("%s is not a JSON object" % path)
+    for name in _NEEDED:
+        if name not in values:
+            raise ValueError("%s: %s is missing" % (path, name))
+    for name, value in values.items():
+        if name not in _NEEDED and name not in _OPTIONAL:
+            raise ValueError("%s: %s is unknown" % (path, name))
+        if not isinstance(value, str):
+            raise ValueError("%s: %s is not a text in quotes" % (path, name))
+        if not value and name != "wifi_password":
+            raise ValueError("%s: %s is empty" % (path, name))
+    return values

@@ -1,0 +1,226 @@
+"""IoTHubDeviceClient and IoTHubModuleClient: a documented subset of azure.iot.device.aio.
+
+The client is a state machine:
+
+    DISCONNECTED --connect()--> CONNECTING --accepted--> CONNECTED
+         ^                          |                        |
+         +-------- refused ---------+------ lost, or ---------+
+         |                                  disconnect()
+         +--(lost: wait with jitter)--> CONNECTING
+
+_to() alone changes the state. The receiving half is in handlers.py.
+"""
+
+import asyncio
+import json
+
+from .compat import ticks_diff, ticks_ms, unix_time
+from .credentials import Credentials
+from .deadline import Answer, within
+from .errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
+from .handlers import Handlers
+from .messages import Message
+from .options import checked
+from .retry import Backoff
+
+DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
+
+_MAX_MESSAGE = 262144
+
+
+class IoTHubClient(Handlers):
+    """What device and module clients share. Make one with create_from_connection_string().
+
+    Handlers are functions or coroutines. Options are listed in iothub.options.
+    """
+
+    def __init__(self, credentials, **options):
+        super().__init__()
+        self._options = checked(options)
+        self._credentials = credentials
+        self._transport = self._make_transport()
+        self._backoff = Backoff()
+        self._state = DISCONNECTED
+        self._outcome = None  # of the attempt to connect that is under way
+        self._online = asyncio.Event()
+        self._retry = None
+        self._since = 0  # ticks in ms, of the last successful attempt
+        self._wanted = False  # between connect() and disconnect()
+        self._closed = False
+        self._worker = None
+
+    def _make_transport(self):
+        from .mqtt import MQTTTransport
+
+        return MQTTTransport(self._credentials, self, self._options)
+
+    @classmethod
+    def create_from_connection_string(cls, connection_string, **options):
+        """A client of `HostName=…;DeviceId=…[;ModuleId=…];SharedAccessKey=…[;GatewayHostName=…]`.
+
+        ValueError names what is wrong with the string; TypeError an option that is unknown.
+        """
+        return cls(Credentials.from_connection_string(connection_string), **options)
+
+    def __repr__(self):
+        return "<%s %s, %s>" % (type(self).__name__, self._credentials.client_id, self._state)
+
+    # -- connection -------------------------------------------------------------------------
+
+    @property
+    def connected(self):
+        return self._state == CONNECTED
+
+    async def connect(self):
+        """Connect, once; CredentialError, ConnectionFailedError or OperationTimeout if it fails.
+
+        A connection that is lost later is made again by itself (connection_retry).
+        """
+        if self._closed:
+            raise NoConnectionError("the client has been shut down")
+        self._wanted = True
+        if self._state == CONNECTING:
+            await within(self._options["operation_timeout"], "connack", self._outcome.wait())
+        elif self._state == DISCONNECTED:
+            await self._attempt()
+
+    async def disconnect(self):
+        """Send what is accepted, within the timeout, and close; undelivered messages raise."""
+        self._wanted = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        await self._transport.disconnect()
+        self._to(DISCONNECTED)
+        self._forget_receipts()
+
+    async def shutdown(self):
+        """Disconnect for good."""
+        self._closed = True
+        await self.disconnect()
+        self._inbox.append(None)  # the worker ends when it comes to this
+        self._arrived.set()
+
+    def _to(self, state):
+        before, self._state = self._state, state
+        if state == CONNECTED:
+            self._online.set()
+        else:
+            self._online.clear()
+        if (before == CONNECTED) != (state == CONNECTED):
+            self._run(self._call, self.on_connection_state_change)
+
+    async def _attempt(self):
+        self._to(CONNECTING)
+        self._outcome = outcome = Answer()
+        try:
+            expiry = unix_time() + self._options["sastoken_ttl"]
+            watched = self._desired is not None and self._options["ensure_desired_properties"]
+            if watched:
+                self._desired.expect()
+            twin = await self._transport.connect(
+                self._credentials.password(expiry), self._features(), watched
+            )
+            if not self._wanted:
+                await self._transport.disconnect()
+                raise OperationCancelled("disconnect() was called meanwhile", "connack")
+        except BaseException as error:
+            self._to(DISCONNECTED)
+            if not isinstance(error, Exception):
+                error = OperationCancelled("the attempt to connect was given up", "connack")
+            outcome.fail(error)
+            if self._retry is None:
+                self._transport.give_up(error)
+            raise
+        self._since = ticks_ms()
+        self._to(CONNECTED)
+        outcome.give()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        if twin is not None:
+            self._run(self._resync, twin)
+
+    async def _reconnect(self):
+        while self._state != CONNECTED:
+            await asyncio.sleep(self._backoff.next())
+            if self._state == DISCONNECTED:
+                try:
+                    await self._attempt()
+                except Exception as error:  # whatever it was, the next attempt may do better
+                    self.problem(error)
+        self._retry = None
+
+    def lost(self, error):
+        """The transport's word that the connection is gone."""
+        self._to(DISCONNECTED)
+        self._forget_receipts()
+        self.problem(error)
+        if ticks_diff(ticks_ms(), self._since) > self._backoff.ceiling * 1000:
+            self._backoff.reset()  # it lasted: this is no hub that hangs up at once
+        if not self._options["connection_retry"]:
+            self._transport.give_up(error)
+        elif self._wanted and self._retry is None:
+            self._retry = asyncio.create_task(self._reconnect())
+
+    async def _ready(self):
+        """Be connected, or raise; while a lost connection is being made again, wait for it."""
+        if self._state == CONNECTED:
+            return
+        if self._retry is not None:
+            await within(self._options["operation_timeout"], "connack", self._online.wait())
+        elif self._options["auto_connect"]:
+            await self.connect()
+        else:
+            raise NoConnectionError("call connect() first")
+
+    # -- sending ----------------------------------------------------------------------------
+
+    async def send_message(self, message):
+        """Send a Message (or str, or bytes) as telemetry; returns once the hub has it.
+
+        Through a lost connection it waits and is sent again. OperationTimeout at puback after
+        operation_timeout; ValueError over 256 KB.
+        """
+        if not isinstance(message, Message):
+            message = Message(message)
+        if len(message.payload()) > _MAX_MESSAGE:
+            raise ValueError("a message of more than 256 KB")
+        if self._state == DISCONNECTED and self._retry is None:
+            await self._ready()
+        await self._transport.send_message(message)
+
+    async def get_twin(self):
+        """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""
+        body, _ = await self._request_twin(None)
+        return json.loads(body)
+
+    async def patch_twin_reported_properties(self, reported_properties_patch):
+        """Report a dict of properties; a member of None deletes. ServiceError: not taken."""
+        if not isinstance(reported_properties_patch, dict):
+            raise ValueError("reported properties are a dict")
+        await self._request_twin(json.dumps(reported_properties_patch).encode())
+
+    async def _request_twin(self, patch):
+        # Both requests may be repeated without harm, so a lost connection only delays them.
+        again = 3 if self._options["connection_retry"] else 1
+        while True:
+            await self._ready()
+            again -= 1
+            try:
+                return await self._transport.request_twin(patch)
+            except ConnectionDroppedError:
+                if not again:
+                    raise
+
+
+class IoTHubDeviceClient(IoTHubClient):
+    """A device of an IoT Hub."""
+
+    @classmethod
+    def create_from_symmetric_key(cls, symmetric_key, hostname, device_id, **options):
+        """A client of `device_id` at `hostname`, which signs its own tokens with a base64 key."""
+        return cls(Credentials(hostname, device_id, key=symmetric_key), **options)
+
+
+class IoTHubModuleClient(IoTHubClient):
+    """A module of a device."""

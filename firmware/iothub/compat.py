@@ -1,0 +1,30 @@
+"""What differs between MicroPython and CPython, in one place."""
+
+import time
+
+try:
+    from time import ticks_diff, ticks_ms
+
+    from micropython import const
+except ImportError:
+
+    def const(value):
+        """On MicroPython the compiler folds const(); here it is the value itself."""
+        return value
+
+    def ticks_ms():
+        """Milliseconds of a monotonic clock."""
+        return int(time.monotonic() * 1000)
+
+    def ticks_diff(later, earlier):
+        """Milliseconds from `earlier` to `later`."""
+        return later - earlier
+
+
+# ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.
+_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+
+
+def unix_time():
+    """Whole seconds since 1970-01-01 UTC, whatever the port's own epoch is."""
+    return int(time.time()) + _EPOCH

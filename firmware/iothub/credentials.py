@@ -1,0 +1,137 @@
+"""Who this device is, and how it proves it: connection string, key, ready token or X.509.
+
+Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed with its secret.
+"""
+
+from . import sas
+from .text import quote
+
+API_VERSION = "2021-04-12"
+MQTT_PORT = 8883
+
+_KEYS = (
+    "HostName",
+    "DeviceId",
+    "ModuleId",
+    "GatewayHostName",
+    "SharedAccessKey",
+    "SharedAccessKeyName",
+    "SharedAccessSignature",
+    "x509",
+)
+
+
+def parse_connection_string(text):
+    """{name: value} of `Name=value;…`. ValueError names what is unknown, doubled or empty.
+
+    A wrong part is named by its place where its name could be a piece of a secret.
+    """
+    values = {}
+    for place, part in enumerate(text.strip().rstrip(";").split(";")):
+        name, equals, value = part.strip().partition("=")
+        if not equals:
+            raise ValueError("connection string: part %d has no =" % (place + 1))
+        if name not in _KEYS:
+            shown = name if _nameable(name) else "part %d" % (place + 1)
+            raise ValueError("connection string: %s is unknown" % shown)
+        if name in values:
+            raise ValueError("connection string: %s stands twice" % name)
+        if not value:
+            raise ValueError("connection string: %s is empty" % name)
+        values[name] = value
+    return values
+
+
+def _nameable(name):
+    return 0 < len(name) <= 32 and all(97 <= ord(c) | 32 <= 122 or c in "0123456789" for c in name)
+
+
+def split_host(host, port):
+    """(name, port) of `host[:port]`; `port` where it names none."""
+    name, colon, digits = host.rpartition(":")
+    if not colon or ":" in name:
+        return host, port
+    if not name or not digits.isdigit() or not 0 < int(digits) < 65536:
+        raise ValueError("HostName: the port is not a number from 1 to 65535")
+    return name, int(digits)
+
+
+class Credentials:
+    """An identity at one hub. Build it with from_connection_string, or from the parts.
+
+    Exactly one of key (base64), sastoken (ready) or x509 (True: the TLS layer proves it).
+    host, port: where to dial; hostname: the hub's own name, for user name and token.
+    """
+
+    def __init__(
+        self,
+        hostname,
+        device_id,
+        module_id=None,
+        key=None,
+        sastoken=None,
+        x509=False,
+        gateway_hostname=None,
+    ):
+        self.hostname, _ = split_host(hostname, MQTT_PORT)
+        self.host, self.port = split_host(gateway_hostname or hostname, MQTT_PORT)
+        self.device_id = _identifier(device_id, "DeviceId")
+        self.module_id = module_id and _identifier(module_id, "ModuleId")
+        if (key is not None) + (sastoken is not None) + bool(x509) != 1:
+            raise ValueError("give one of SharedAccessKey, SharedAccessSignature or x509")
+        if key is not None:
+            sas.decode_key(key)
+        if sastoken is not None:
+            sas.token_fields(sastoken)
+        self._key = key
+        self._sastoken = sastoken
+
+    @classmethod
+    def from_connection_string(cls, text):
+        """Credentials of a device's or module's connection string; ValueError says what is off."""
+        values = parse_connection_string(text)
+        for name in ("HostName", "DeviceId"):
+            if name not in values:
+                raise ValueError("connection string: %s is missing" % name)
+        if "SharedAccessKeyName" in values:
+            raise ValueError("connection string: SharedAccessKeyName belongs to a service")
+        x509 = values.get("x509", "false").lower()
+        if x509 not in ("true", "false"):
+            raise ValueError("connection string: x509 is true or false")
+        return cls(
+            values["HostName"],
+            values["DeviceId"],
+            values.get("ModuleId"),
+            values.get("SharedAccessKey"),
+            values.get("SharedAccessSignature"),
+            x509 == "true",
+            values.get("GatewayHostName"),
+        )
+
+    @property
+    def client_id(self):
+        """The MQTT client identifier: device, or device/module."""
+        return self.device_id + "/" + self.module_id if self.module_id else self.device_id
+
+    def username(self, product_info=""):
+        """The MQTT user name; only its query is percent-encoded."""
+        user = self.hostname + "/" + self.client_id + "/?api-version=" + API_VERSION
+        return user + "&DeviceClientType=" + quote(product_info) if product_info else user
+
+    def password(self, expiry):
+        """The ready token, or a new one until `expiry` (seconds since 1970); None for X.509."""
+        if self._key is None:
+            return self._sastoken
+        resource = self.hostname + "/devices/" + self.device_id
+        if self.module_id:
+            resource += "/modules/" + self.module_id
+        return sas.sas_token(resource, self._key, expiry)
+
+    def __repr__(self):
+        return "<Credentials of %s at %s>" % (self.client_id, self.hostname)
+
+
+def _identifier(text, name):
+    if not text or len(text) > 128 or any(not 33 <= ord(c) <= 126 or c in "/+" for c in text):
+        raise ValueError("%s is not 1 to 128 printable ASCII characters without / and +" % name)
+    return text

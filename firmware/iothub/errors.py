@@ -1,0 +1,76 @@
+"""Exceptions, by what the caller should do next. Each carries the stage that failed.
+
+TransportError (an OSError)   the network or the peer's bytes: connect again
+RefusedError                  the hub said no, with a code: mend the token or the request, or stop
+ValueError                    the caller's mistake: nothing was sent
+
+Stages: dns, tcp, tls, connack, subscribe, puback, ping, read, write, twin, method, handler,
+disconnect. Names are those of azure.iot.device.exceptions where it has one.
+"""
+
+
+class TransportError(OSError):
+    """The connection failed at `stage`; connecting again may help."""
+
+    def __init__(self, message, stage=None):
+        super().__init__("%s: %s" % (stage, message) if stage else message)
+        self.stage = stage
+
+
+class ConnectionFailedError(TransportError):
+    """No connection could be made."""
+
+
+class ConnectionDroppedError(TransportError):
+    """A connection that stood is gone."""
+
+
+class ProtocolError(ConnectionDroppedError):
+    """The peer sent bytes that its protocol does not allow."""
+
+
+class OperationTimeout(TransportError):
+    """A deadline passed."""
+
+
+class NoConnectionError(TransportError):
+    """The operation needs a connection and none was asked for."""
+
+
+class OperationCancelled(Exception):
+    """The client was disconnected or shut down while the operation was under way."""
+
+    def __init__(self, message, stage=None):
+        super().__init__("%s: %s" % (stage, message) if stage else message)
+        self.stage = stage
+
+
+class RefusedError(Exception):
+    """The hub refused, with `code`, at `stage`."""
+
+    def __init__(self, message, stage=None, code=None):
+        super().__init__("%s: %s (%s)" % (stage, message, code))
+        self.stage = stage
+        self.code = code
+
+
+class CredentialError(RefusedError):
+    """The hub does not accept this identity or token: CONNACK 2, 4 or 5."""
+
+
+class ServiceError(RefusedError):
+    """The hub answered a request with an error status (400, 413, 429, 5xx …)."""
+
+
+def refusal(code):
+    """The exception for a CONNACK with `code` from 1 to 5 (MQTT 3.1.1, 3.2.2.3)."""
+    if code == 3:
+        return ConnectionFailedError("the hub is not available (3)", "connack")
+    if code == 2:
+        return CredentialError("the hub does not accept this client identifier", "connack", 2)
+    if code == 4:
+        return CredentialError("the hub does not accept this user name or token", "connack", 4)
+    if code == 5:
+        reason = "not authorised: the key or the clock is wrong, or the device is disabled"
+        return CredentialError(reason, "connack", 5)
+    return ServiceError("the hub does not speak MQTT 3.1.1", "connack", code)

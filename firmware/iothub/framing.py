@@ -1,0 +1,80 @@
+"""MQTT packets cut out of a byte stream, each whole and of bounded size; without I/O.
+
+A packet over the bound is dropped as it arrives, but for its topic where that is whole and
+short, so that the owner can tell what was dropped. Source: MQTT 3.1.1, 2.2.
+"""
+
+from .compat import const
+from .errors import ProtocolError
+
+_PUBLISH = const(3)
+# Of a packet too large to keep, this much is: enough for its topic.
+_HEAD_LIMIT = const(1024)
+
+
+def topic_end(buffer, body):
+    """Where the topic of the PUBLISH whose body starts at `body` ends, as far as is known."""
+    if len(buffer) < body + 2:
+        return body + 2
+    return body + 2 + (buffer[body] << 8 | buffer[body + 1])
+
+
+class Framer:
+    """packet(buffer, start, body, end) is called for each packet: its header stands at `start`,
+    its body from `body` to `end`. oversized(topic or None, size) for each one dropped.
+    """
+
+    def __init__(self, packet, oversized, max_inbound):
+        self._packet = packet
+        self._oversized = oversized
+        self._max_inbound = max_inbound
+        self._buffer = bytearray()
+        self._skip = 0
+
+    def feed(self, data):
+        """Take in what arrived. ProtocolError: a length that is none."""
+        if self._skip:
+            drop = min(self._skip, len(data))
+            self._skip -= drop
+            data = data[drop:]
+        buffer = self._buffer
+        buffer.extend(data)
+        at = 0
+        while True:
+            body, length = self._header(buffer, at)
+            end = body + length
+            if not body:
+                break
+            if length > self._max_inbound:
+                if not self._drop(buffer, at, body, end):
+                    break
+                self._skip = max(0, end - len(buffer))
+            elif end > len(buffer):
+                break
+            else:
+                self._packet(buffer, at, body, end)
+            at = min(end, len(buffer))
+        if at:
+            self._buffer = buffer[at:]
+
+    def _header(self, buffer, at):
+        """(start of the body, its length) of the packet at `at`; (0, 0) while not all is here."""
+        length = 0
+        for i in range(4):
+            if at + i + 1 >= len(buffer):
+                return 0, 0
+            byte = buffer[at + i + 1]
+            length |= (byte & 127) << 7 * i
+            if byte < 128:
+                return at + i + 2, length
+        raise ProtocolError("a remaining length of more than four bytes", "read")
+
+    def _drop(self, buffer, at, body, end):
+        """Report a packet over the bound; False while its topic may still come."""
+        topic = topic_end(buffer, body)
+        enough = min(topic, body + _HEAD_LIMIT, end)
+        if len(buffer) < enough:
+            return False
+        known = buffer[at] >> 4 == _PUBLISH and enough == topic
+        self._oversized(bytes(buffer[body + 2 : topic]) if known else None, end - body)
+        return True

@@ -1,0 +1,207 @@
+"""The receiving half of the client: what the hub sends, handed to the program's handlers.
+
+One worker task takes messages and twin changes in order; each direct method runs in a task of
+its own. A handler is a function or a coroutine function; what it raises is reported, never lost.
+"""
+
+import asyncio
+import json
+
+from .deadline import Answer, within
+from .errors import OperationTimeout, RefusedError
+from .messages import MethodRequest, MethodResponse
+
+_MAX_INBOX = 50
+_MAX_METHODS = 8
+
+
+def _handler(name, feature=None):
+    """A property that holds a handler; setting it turns `feature` on."""
+
+    def put(self, handler):
+        self._handlers[name] = handler
+        if handler is not None and feature is not None:
+            self._enable(feature)
+
+    return property(lambda self: self._handlers.get(name), put)
+
+
+class Handlers:
+    """Mixed into a client, which has _options, _transport, _backoff and connected."""
+
+    on_connection_state_change = _handler("state")
+    on_background_exception = _handler("background")
+    on_message_received = _handler("messages", "messages")
+    on_method_request_received = _handler("methods", "methods")
+    on_twin_desired_properties_patch_received = _handler("desired", "desired")
+
+    def __init__(self):
+        self.dropped = 0  # C2D messages left unacknowledged: they come again
+        self._handlers = {}
+        self._inbox = []  # (receipt or None, coroutine function, argument …), oldest first
+        self._arrived = asyncio.Event()
+        self._methods = {}  # rid: Answer, given once the method is answered
+        self._tasks = set()
+        self._desired = None  # twin.Desired, once there is a handler for it
+
+    def _features(self):
+        """What the hub must be subscribed to, for the handlers that are set."""
+        features = {name for name in ("messages", "methods") if self._handlers.get(name)}
+        return features | {"desired", "twin"} if self._desired is not None else features
+
+    def _enable(self, feature):
+        if feature == "desired" and self._desired is None:
+            from .twin import Desired
+
+            self._desired = Desired()
+        if self.connected:
+            self._run(self._transport.enable, feature)
+
+    # -- running handlers -------------------------------------------------------------------
+
+    def _run(self, function, *arguments):
+        """Run a coroutine function in a task of its own; what it raises is reported."""
+        self._tasks.add(asyncio.create_task(self._guarded(function, arguments)))
+
+    async def _guarded(self, function, arguments):
+        try:
+            await function(*arguments)
+        except Exception as error:
+            self.problem(error)
+        self._tasks.discard(asyncio.current_task())
+
+    async def _call(self, handler, *arguments):
+        """What a handler returns, be it a function or a coroutine; within its deadline."""
+        if handler is None:
+            return None
+        result = handler(*arguments)
+        if hasattr(result, "send") or hasattr(result, "__await__"):
+            result = await within(self._options["handler_timeout"], "handler", result)
+        return result
+
+    def problem(self, error):
+        """Report what went wrong behind the program's back: to its handler, or the console."""
+        if self.on_background_exception is None:
+            print("iothub: %s: %s" % (type(error).__name__, error))
+        else:
+            self._run(self._report, error)
+
+    async def _report(self, error):
+        try:
+            await self._call(self.on_background_exception, error)
+        except Exception as own:  # a reporter that fails is not asked to report that
+            print("iothub: on_background_exception: %s" % type(own).__name__)
+
+    def _post(self, *item):
+        self._inbox.append(item)
+        self._arrived.set()
+
+    async def _work(self):
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._inbox:
+                item = self._inbox.pop(0)
+                if item is None:
+                    return
+                try:
+                    await item[1](*item[2:])
+                except Exception as error:
+                    self.problem(error)
+
+    def _forget_receipts(self):
+        """What came on a connection that is gone can no longer be acknowledged; it comes again."""
+        self._inbox = [item for item in self._inbox if item is None or item[0] is None]
+
+    # -- the transport calls these ----------------------------------------------------------
+
+    def received(self, message, receipt):
+        """A C2D message: acknowledged only once its handler has succeeded."""
+        if len(self._inbox) >= _MAX_INBOX:
+            self.dropped += 1
+            self.problem(ValueError("more messages wait than are kept: one will come again"))
+        else:
+            self._post(receipt, self._message, message, receipt)
+
+    async def _message(self, message, receipt):
+        await self._call(self.on_message_received, message)
+        self._transport.acknowledge(receipt)
+
+    def oversized(self, topic, size):
+        """A packet over max_inbound, which was not kept."""
+        self.dropped += 1
+        self.problem(ValueError("dropped a packet of %d bytes: over max_inbound" % size))
+
+    def desired(self, body):
+        """A change of desired properties (JSON bytes)."""
+        changes = self._desired.patch(json.loads(body))
+        if changes is None:
+            self._desired.expect()
+            self._run(self._resync)
+        else:
+            self._tell_desired(changes)
+
+    async def _resync(self, twin=None):
+        """Read the twin, which may have been asked for already, and tell what it changes."""
+        from .twin import desired_of
+
+        while self.connected:
+            try:
+                if twin is None:
+                    body, _ = await self._transport.request_twin()
+                else:
+                    body, _ = await within(self._options["timeout"], "twin", twin.wait())
+                self._tell_desired(self._desired.whole(desired_of(json.loads(body))))
+                return
+            except (OSError, RefusedError) as error:
+                self.problem(error)
+                twin = None
+                await asyncio.sleep(self._backoff.next())
+
+    def _tell_desired(self, changes):
+        for change in changes:
+            self._post(None, self._call, self.on_twin_desired_properties_patch_received, change)
+
+    def method(self, name, rid, body):
+        """A direct method, answered by what its handler returns. One asked twice runs once."""
+        status = 0
+        try:
+            payload = json.loads(body) if body else None
+        except ValueError:
+            status = 400
+        if len(self._methods) >= _MAX_METHODS:
+            status = 429
+        if status:
+            self._transport.send_method_response(rid, status, b"")
+        elif rid not in self._methods:
+            self._methods[rid] = Answer()
+            self._run(self._method, MethodRequest(rid, name, payload))
+
+    async def _method(self, request):
+        answered = self._methods[request.request_id]
+        try:
+            result = await self._call(self.on_method_request_received, request)
+            if result is None:
+                # The handler answers by itself, with send_method_response(): now or soon.
+                await within(self._options["handler_timeout"], "method", answered.wait())
+                return
+        except OperationTimeout as error:
+            self.problem(error)
+            result = (504, None)
+        except Exception as error:
+            self.problem(error)
+            result = (500, None)
+        if not isinstance(result, MethodResponse):
+            status, payload = result if isinstance(result, tuple) else (200, result)
+            result = MethodResponse(request.request_id, status, payload)
+        if not answered.given:
+            await self.send_method_response(result)
+
+    async def send_method_response(self, method_response):
+        """Answer a direct method (a MethodResponse)."""
+        rid, payload = method_response.request_id, method_response.payload
+        body = b"" if payload is None else json.dumps(payload).encode()
+        answered = self._methods.pop(rid, None)
+        if answered is not None:
+            answered.give()
+        self._transport.send_method_response(rid, method_response.status, body)

@@ -1,0 +1,158 @@
+"""The MQTT transport: IoT Hub's features as topics over a Link.
+
+It offers the client the few operations that any transport does. Source: spec iothub-mqtt.
+
+The client is told, as methods: received(message, receipt), method(name, rid, body),
+desired(body), oversized(topic, size), problem(error), lost(error).
+"""
+
+import os
+
+from . import topics
+from .deadline import Answer, within
+from .errors import ConnectionDroppedError, ServiceError
+from .link import Link
+from .messages import Message
+
+
+class MQTTTransport:
+    """See the module. The features are "messages", "methods", "twin" and "desired"."""
+
+    def __init__(self, credentials, client, options):
+        self._client = client
+        self.problem = client.problem
+        self.lost = client.lost
+        self.oversized = client.oversized
+        self._timeout = options["timeout"]
+        self._qos = options["qos"]
+        device, module = credentials.device_id, credentials.module_id
+        self._own = topics.identity(device, module)
+        self._events = topics.events(device, module)
+        self._filters = {
+            "messages": (topics.messages_filter(device, module), 1),
+            "methods": (topics.METHODS_FILTER, 0),
+            "twin": (topics.TWIN_ANSWER_FILTER, 0),
+            "desired": (topics.DESIRED_FILTER, 0),
+        }
+        # A stale answer, to a request made before a restart, must meet no request of now.
+        self._rid = int.from_bytes(os.urandom(3), "big")
+        self._link = Link(self, credentials, options)
+        will = options["will"]
+        if will is not None:
+            topic = self._events + topics.encode_message(will)
+            self._link.session.set_last_will(topic.encode(), will.payload(), qos=1)
+        self.disconnect = self._link.disconnect
+        self.give_up = self._link.give_up
+
+    async def connect(self, password, features, read_twin=False):
+        """Connect with `features` on, in one flight with what waits to be sent.
+
+        With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
+        """
+        asked = []
+        await self._link.connect(
+            password,
+            dict(self._filters[feature] for feature in features),
+            lambda: asked.append(self._ask_twin(None)[1]) if read_twin else None,
+        )
+        return asked[-1] if asked else None
+
+    async def enable(self, feature):
+        """Subscribe to what `feature` needs, on the connection that stands."""
+        await self._link.subscribe(*self._filters[feature])
+
+    def acknowledge(self, receipt):
+        """Complete a C2D message, once its handler has succeeded."""
+        self._link.session.acknowledge(receipt)
+        self._link.wake()
+
+    async def send_message(self, message):
+        """Send telemetry; returns once the hub has acknowledged it (QoS 0: once it is queued)."""
+        topic = (self._events + topics.encode_message(message)).encode()
+        if self._qos:
+            await self._link.deliver(topic, message.payload())
+        else:
+            self._publish(topic, message.payload(), "write")
+
+    async def request_twin(self, patch=None):
+        """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.
+
+        ServiceError with the hub's status; ConnectionDroppedError; OperationTimeout at twin.
+        """
+        subscribed = self._link.begin_subscribe(*self._filters["twin"])
+        rid, answer = self._ask_twin(patch)
+        try:
+            if subscribed is not None:
+                await within(self._timeout, "subscribe", subscribed.wait())
+            return await within(self._timeout, "twin", answer.wait())
+        finally:
+            self._link.answers.pop(rid, None)
+
+    def _ask_twin(self, patch):
+        self._rid = (self._rid + 1) & 0xFFFFFF
+        rid = "%x" % self._rid
+        topic = topics.twin_get(rid) if patch is None else topics.twin_patch(rid)
+        answer = self._link.answers[rid] = Answer()
+        self._publish(topic.encode(), patch or b"", "twin")
+        return rid, answer
+
+    def send_method_response(self, rid, status, body):
+        """Answer a method. At QoS 0: an answer that misses its connection is worth nothing."""
+        self._publish(topics.method_answer(rid, status).encode(), body, "method")
+
+    def _publish(self, topic, payload, stage):
+        if not self._link.open:
+            raise ConnectionDroppedError("there is no connection", stage)
+        self._link.session.publish(topic, payload)
+        self._link.wake()
+
+    def message(self, topic, payload, receipt):
+        """Hand a PUBLISH to whom it is for. One that nobody can read is reported, and dropped."""
+        try:
+            topic = topic.decode()
+            for route in (self._on_message, self._on_twin, self._on_method, self._on_desired):
+                if route(topic, payload, receipt):
+                    return
+            raise ValueError("a message on a topic that is not this device's")
+        except (ValueError, MemoryError) as error:
+            self._client.problem(error)
+
+    def _on_message(self, topic, payload, receipt):
+        parsed = topics.parse_message(topic, self._own)
+        if parsed is None:
+            return False
+        message = Message(payload)
+        message.input_name, bag = parsed
+        topics.decode_message(bag, message)
+        self._client.received(message, receipt)
+        return True
+
+    def _on_twin(self, topic, payload, receipt):
+        parsed = topics.parse_twin_answer(topic)
+        if parsed is None:
+            return False
+        self.acknowledge(receipt)
+        status, rid, version = parsed
+        answer = self._link.answers.pop(rid, None)
+        if answer is None:
+            return True  # of a request given up, or of the boot before
+        if status >= 300:
+            answer.fail(ServiceError("the hub refused a twin request", "twin", status))
+        else:
+            answer.give((payload, version))
+        return True
+
+    def _on_method(self, topic, payload, receipt):
+        parsed = topics.parse_method(topic)
+        if parsed is None:
+            return False
+        self.acknowledge(receipt)
+        self._client.method(parsed[0], parsed[1], payload)
+        return True
+
+    def _on_desired(self, topic, payload, receipt):
+        if topics.parse_desired(topic) is None:
+            return False
+        self.acknowledge(receipt)
+        self._client.desired(payload)
+        return True

@@ -1,0 +1,44 @@
+"""The clients' options, their defaults and their bounds. Times are in seconds, sizes in bytes.
+
+Those of azure.iot.device keep their names and meanings; the second group is this project's.
+"""
+
+DEFAULTS = {
+    "keep_alive": 60,  # 1 to 1177: the hub closes after one and a half times that
+    "auto_connect": True,  # an operation connects where connect() has not been called
+    "connection_retry": True,  # make a lost connection again, with back-off
+    "ensure_desired_properties": True,  # tell what changed while there was no connection
+    "sastoken_ttl": 3600,
+    "server_verification_cert": None,  # PEM, DER or a path; None: the built-in roots
+    "product_info": "",
+    #
+    "timeout": 20,  # for each step: dns, tcp, tls, connack, subscribe, puback, twin, ping
+    "operation_timeout": 120,  # for an operation with all its attempts
+    "handler_timeout": 60,  # for a handler of the program's
+    "qos": 1,
+    "will": None,  # a Message, sent by the hub when the device is lost
+    "window": 16,  # QoS 1 messages on their way at once
+    "max_inbound": 16384,  # a larger packet is dropped, and reported
+}
+
+_MAX_KEEP_ALIVE = 1177
+_POSITIVE = ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound")
+
+
+def checked(options):
+    """DEFAULTS with `options` over them. TypeError: an unknown one; ValueError: out of bounds."""
+    for name in options:
+        if name not in DEFAULTS:
+            raise TypeError("unknown option: " + name)
+    result = dict(DEFAULTS)
+    result.update(options)
+    if not 1 <= result["keep_alive"] <= _MAX_KEEP_ALIVE:
+        raise ValueError("keep_alive is not from 1 to %d seconds" % _MAX_KEEP_ALIVE)
+    if not 1 <= result["window"] <= 256:
+        raise ValueError("window is not from 1 to 256 messages")
+    if result["qos"] not in (0, 1):
+        raise ValueError("qos is 0 or 1: IoT Hub has no other")
+    for name in _POSITIVE:
+        if not result[name] > 0:
+            raise ValueError(name + " is not more than 0")
+    return result

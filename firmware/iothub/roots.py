@@ -1,0 +1,46 @@
+"""The certificates that the hub's own must lead to, as DER, one at a time.
+
+Two roots are built in, so that a change of Microsoft's CA strands nobody: DigiCert Global
+Root G2 and Microsoft RSA Root Certificate Authority 2017. Source: spec iothub-mqtt, "TLS".
+"""
+
+import binascii
+
+_BUILT_IN = ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_END = b"-----END CERTIFICATE-----"
+
+
+def load(certificate=None):
+    """Yield DER certificates (bytes): those of `certificate`, or the built-in roots for None.
+
+    certificate: PEM text, with one certificate or several; PEM or DER bytes; or a file's path.
+    ValueError if it holds none; OSError if the file cannot be read.
+    """
+    if certificate is None:
+        for name in _BUILT_IN:
+            yield _read(_folder() + name)
+        return
+    if isinstance(certificate, str):
+        certificate = certificate.encode() if "-----BEGIN" in certificate else _read(certificate)
+    if _BEGIN not in certificate:
+        if certificate[:1] != b"\x30":  # DER: a SEQUENCE
+            raise ValueError("server_verification_cert is neither PEM, DER nor a file of them")
+        yield certificate
+        return
+    for block in certificate.split(_BEGIN)[1:]:
+        body, end, _ = block.partition(_END)
+        if not end:
+            raise ValueError("server_verification_cert is cut off")
+        yield binascii.a2b_base64(body.replace(b"\r", b"").replace(b"\n", b""))
+
+
+def _folder():
+    # firmware/iothub and firmware/certs here; /lib/iothub and /lib/certs on a board.
+    package = __file__.rpartition("/")[0]
+    return package.rpartition("/")[0] + "/certs/" if "/" in package else "/lib/certs/"
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,253 @@
+"""One MQTT session without I/O: bytes in, calls to a listener, bytes to send.
+
+It extends umqtt.simple's client, whose `sock` is a memory pipe here. What umqtt writes is
+collected in the pipe and leaves as one TLS record; umqtt reads only whole packets, so it can
+neither block nor tear. The session adds what umqtt lacks: CONNECT without a password, a window
+of QoS 1 messages with packet ids that wrap, lengths in bytes, a bound on what comes in, and
+every acknowledgement seen.
+
+A session outlives its connections: what is not acknowledged is sent again, with DUP, by the
+next connect(). Source: MQTT 3.1.1 (OASIS), section numbers below; spec iothub-mqtt.
+"""
+
+from umqtt.simple import MQTTClient
+
+from .compat import const, ticks_diff
+from .errors import OperationTimeout, ProtocolError
+from .framing import Framer, topic_end
+from .packets import write_connect, write_publish, write_subscribe
+
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBACK = const(4)
+_SUBACK = const(9)
+_PINGRESP = const(13)
+
+# Packets are written until this much waits to leave; the rest stays where it is, by reference.
+_OUT_LIMIT = const(4096)
+
+
+class Pipe:
+    """A socket in memory: umqtt writes to `out`, and reads one packet of `inbox`."""
+
+    def __init__(self):
+        self.out = bytearray()
+        self.inbox = b""
+        self.at = 0
+
+    def write(self, data, size=None):
+        self.out.extend(data if size is None else data[:size])
+
+    def read(self, size):
+        start = self.at
+        self.at = start + size
+        return bytes(self.inbox[start : self.at])
+
+    def setblocking(self, flag):
+        pass
+
+    def close(self):
+        pass
+
+
+class Delivery:
+    """A QoS 1 message on its way: in the window from its first sending to its PUBACK."""
+
+    def __init__(self, topic, payload):
+        self.topic = topic
+        self.payload = payload
+        self.accepted = 0  # ticks in ms; the owner's, like what waits for the answer
+        self.answer = None
+        self.pid = 0
+        self.sent = False  # on the present connection
+        self.dup = False  # on an earlier one
+
+
+class Session(MQTTClient):
+    """The listener is told, as methods: connack(code, session_present), suback(pid, codes),
+    puback(delivery), failed(delivery, error), message(topic, payload, receipt),
+    oversized(topic or None, size), pong().
+    """
+
+    def __init__(self, listener, client_id, user, keepalive=60, window=16, max_inbound=16384):
+        super().__init__(client_id.encode(), None, 1, user.encode(), None, keepalive)
+        self.sock = Pipe()
+        self.cb = self._parsed
+        self._listener = listener
+        self._window = window
+        self._max_inbound = max_inbound
+        self._flight = []  # Deliveries with a packet id, oldest first
+        self._waiting = []  # Deliveries beyond the window, oldest first
+        self._unsent = 0  # flight[_unsent:] has not been sent on this connection
+        self.connection = 0
+        self._clear()
+
+    def _clear(self):
+        self.sock.out = bytearray()
+        self._framer = Framer(self._packet, self._listener.oversized, self._max_inbound)
+        self._parsed_message = None
+
+    # -- outgoing ---------------------------------------------------------------------------
+
+    def connect(self, clean_session=False, timeout=None):
+        """Begin a new connection: write CONNECT (3.1); the answer comes through feed()."""
+        self._clear()
+        self.connection += 1
+        self._unsent = 0
+        for delivery in self._flight:
+            delivery.dup = delivery.dup or delivery.sent
+            delivery.sent = False
+        flags = clean_session << 1
+        fields = [self.client_id]
+        if self.lw_topic:
+            flags |= 4 | self.lw_qos << 3 | self.lw_retain << 5
+            fields += [self.lw_topic, self.lw_msg]
+        flags |= 0x80
+        fields.append(self.user)
+        if self.pswd is not None:
+            flags |= 0x40
+            fields.append(self.pswd)
+        write_connect(self.sock.out, flags, self.keepalive, fields)
+
+    def subscribe(self, topic, qos=1):
+        """Write SUBSCRIBE (3.8) for one filter (str); the packet id that SUBACK will bear."""
+        pid = self._next_pid()
+        write_subscribe(self.sock.out, pid, topic.encode(), qos)
+        return pid
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        """Publish `msg` (bytes-like) to `topic` (bytes). At QoS 1 a Delivery, for puback()."""
+        if not qos:
+            write_publish(self.sock.out, 0x30 | retain, topic, msg)
+            return None
+        delivery = Delivery(topic, msg)
+        self._waiting.append(delivery)
+        return delivery
+
+    def pump(self):
+        """Write what the window and the pipe have room for; True if anything waits to leave."""
+        out = self.sock.out
+        flight = self._flight
+        while len(out) < _OUT_LIMIT:
+            if self._unsent == len(flight):
+                if not self._waiting or len(flight) >= self._window:
+                    break
+                delivery = self._waiting.pop(0)
+                delivery.pid = self._next_pid()
+                flight.append(delivery)
+            delivery = flight[self._unsent]
+            self._unsent += 1
+            delivery.sent = True
+            first = 0x3A if delivery.dup else 0x32
+            write_publish(out, first, delivery.topic, delivery.payload, delivery.pid)
+        return len(out) > 0
+
+    def take(self):
+        """What waits to leave, as one bytearray that is the caller's now."""
+        out = self.sock.out
+        self.sock.out = bytearray()
+        return out
+
+    def withdraw(self, delivery):
+        """Forget a Delivery; a PUBACK that still comes for it is ignored."""
+        if delivery in self._waiting:
+            self._waiting.remove(delivery)
+        elif delivery in self._flight:
+            self._remove(self._flight.index(delivery))
+
+    def expire(self, now, patience):
+        """Give up what was accepted more than `patience` ms before `now`."""
+        for deliveries in (self._flight, self._waiting):
+            while deliveries and ticks_diff(now, deliveries[0].accepted) > patience:
+                delivery = deliveries[0]
+                self.withdraw(delivery)
+                reason = "no acknowledgement within %g s" % (patience / 1000)
+                self._listener.failed(delivery, OperationTimeout(reason, "puback"))
+
+    def fail_all(self, error):
+        """Give up every Delivery."""
+        for delivery in self._flight + self._waiting:
+            self.withdraw(delivery)
+            self._listener.failed(delivery, error)
+
+    def acknowledge(self, receipt):
+        """Write the PUBACK that umqtt made, unless its connection is gone (4.4)."""
+        connection, puback = receipt
+        if connection == self.connection:
+            self.sock.write(puback)
+
+    @property
+    def unacknowledged(self):
+        """How many Deliveries wait for a PUBACK, or for room in the window."""
+        return len(self._flight) + len(self._waiting)
+
+    def oldest(self):
+        """The Delivery that has waited longest for its PUBACK on this connection, or None."""
+        return self._flight[0] if self._unsent else None
+
+    def _next_pid(self):
+        while True:
+            self.pid = self.pid % 65535 + 1
+            # An id in use is passed over: its first message may still be sent again (2.3.1).
+            if not any(delivery.pid == self.pid for delivery in self._flight):
+                return self.pid
+
+    # -- incoming ---------------------------------------------------------------------------
+
+    def feed(self, data):
+        """Take in what arrived (bytes-like). ProtocolError: the peer's bytes are no MQTT."""
+        self._framer.feed(data)
+
+    def _packet(self, buffer, start, body, end):
+        kind = buffer[start] >> 4
+        if kind == _PUBLISH:
+            self._inbound(buffer, start, body, end)
+        else:
+            self._control(kind, buffer[start] & 15, buffer, body, end - body)
+
+    def _control(self, kind, flags, buffer, body, length):
+        if flags:
+            raise ProtocolError("flags %d on packet type %d" % (flags, kind), "read")
+        if kind == _PUBACK and length == 2:
+            self._acknowledged(buffer[body] << 8 | buffer[body + 1])
+        elif kind == _PINGRESP and length == 0:
+            self._listener.pong()
+        elif kind == _SUBACK and length > 2:
+            codes = bytes(buffer[body + 2 : body + length])
+            self._listener.suback(buffer[body] << 8 | buffer[body + 1], codes)
+        elif kind == _CONNACK and length == 2:
+            self._listener.connack(buffer[body + 1], bool(buffer[body] & 1))
+        else:
+            raise ProtocolError("packet type %d of %d bytes" % (kind, length), "read")
+
+    def _acknowledged(self, pid):
+        flight = self._flight
+        for i in range(self._unsent):  # almost always the first
+            if flight[i].pid == pid:
+                self._listener.puback(self._remove(i))
+                return
+
+    def _remove(self, index):
+        if index < self._unsent:
+            self._unsent -= 1
+        return self._flight.pop(index)
+
+    def _inbound(self, buffer, start, body, end):
+        """Let umqtt take a PUBLISH apart, and keep back the PUBACK it writes for later."""
+        qos = buffer[start] >> 1 & 3
+        if qos > 1 or topic_end(buffer, body) + 2 * qos > end:
+            raise ProtocolError("a PUBLISH that does not fit its %d bytes" % (end - body), "read")
+        pipe = self.sock
+        pipe.inbox, pipe.at = buffer, start
+        out, pipe.out = pipe.out, bytearray()
+        try:
+            self.wait_msg()
+        finally:
+            out, pipe.out = pipe.out, out
+            pipe.inbox = b""
+        topic, payload = self._parsed_message
+        self._parsed_message = None
+        self._listener.message(topic, payload, (self.connection, bytes(out)))
+
+    def _parsed(self, topic, payload):
+        self._parsed_message = topic, payload

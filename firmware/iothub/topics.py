@@ -1,0 +1,169 @@
+"""IoT Hub's MQTT topics and property bags, built and parsed; matched at their start only.
+
+Source: spec iothub-mqtt. A parser answers None for "not mine", so a router tries them in turn.
+"""
+
+from .text import quote, unquote
+
+METHODS_FILTER = "$iothub/methods/POST/#"
+TWIN_ANSWER_FILTER = "$iothub/twin/res/#"
+DESIRED_FILTER = "$iothub/twin/PATCH/properties/desired/#"
+
+# A system property's name in the bag, and the attribute of Message that holds it.
+_SYSTEM = (
+    ("$.mid", "message_id"),
+    ("$.cid", "correlation_id"),
+    ("$.uid", "user_id"),
+    ("$.ct", "content_type"),
+    ("$.ce", "content_encoding"),
+    ("$.on", "output_name"),
+    ("$.exp", "expiry_time_utc"),
+    ("$.ctime", "creation_time_utc"),
+    ("$.ifid", "iothub_interface_id"),
+)
+
+_METHODS = METHODS_FILTER[:-1]
+_TWIN_ANSWER = TWIN_ANSWER_FILTER[:-1]
+_DESIRED = DESIRED_FILTER[:-1]
+
+
+def encode_properties(pairs):
+    """A property bag from (name, value) pairs or a dict; a value of None becomes a bare name.
+
+    Names and values that are no str are written with str().
+    """
+    if hasattr(pairs, "items"):
+        pairs = pairs.items()
+    parts = []
+    for name, value in pairs:
+        part = quote(str(name))
+        parts.append(part if value is None else part + "=" + quote(str(value)))
+    return "&".join(parts)
+
+
+def decode_properties(bag):
+    """{name: value} of a property bag (str): None for `key`, "" for `key=`; a last one wins.
+
+    A leading "?" or "/?" is dropped. ValueError: a name or value is not UTF-8.
+    """
+    if bag.startswith("/?"):
+        bag = bag[2:]
+    elif bag.startswith("?"):
+        bag = bag[1:]
+    properties = {}
+    for part in bag.split("&"):
+        if part:
+            name, equals, value = part.partition("=")
+            properties[unquote(name)] = unquote(value) if equals else None
+    return properties
+
+
+def identity(device_id, module_id=None):
+    """The start of this device's or module's own topics."""
+    if module_id:
+        return "devices/" + device_id + "/modules/" + module_id + "/"
+    return "devices/" + device_id + "/"
+
+
+def events(device_id, module_id=None):
+    """The telemetry topic, to which the property bag is appended."""
+    return identity(device_id, module_id) + "messages/events/"
+
+
+def messages_filter(device_id, module_id=None):
+    """The filter under which C2D messages arrive, and a module's inputs."""
+    if module_id:
+        return identity(device_id, module_id) + "#"
+    return identity(device_id) + "messages/devicebound/#"
+
+
+def parse_message(topic, own):
+    """(input name or None, bag) of a C2D or input message; `own` is identity(…)."""
+    if not topic.startswith(own):
+        return None
+    rest = topic[len(own) :]
+    if rest.startswith("messages/devicebound"):
+        bag = rest[len("messages/devicebound") :]
+        if not bag or bag[0] == "/":
+            return None, bag[1:]
+    elif rest.startswith("inputs/"):
+        name, _, bag = rest[len("inputs/") :].partition("/")
+        return unquote(name), bag
+    return None
+
+
+def encode_message(message):
+    """The property bag of an outgoing Message: its system properties, then its own."""
+    pairs = []
+    for name, attribute in _SYSTEM:
+        value = getattr(message, attribute)
+        if value is not None:
+            pairs.append((name, value.isoformat() if hasattr(value, "isoformat") else value))
+    custom = message.custom_properties
+    if custom:
+        pairs.extend(custom.items())
+    return encode_properties(pairs) if pairs else ""
+
+
+def decode_message(bag, message):
+    """Set what `bag` says on an incoming Message."""
+    custom = decode_properties(bag)
+    for name, attribute in _SYSTEM:
+        if name in custom:
+            setattr(message, attribute, custom.pop(name))
+    message.ack = custom.pop("iothub-ack", None)
+    custom.pop("$.to", None)  # only ever this device's own address
+    message.custom_properties = custom
+
+
+def twin_get(rid):
+    """The topic that asks for the whole twin; `rid` must need no encoding."""
+    return "$iothub/twin/GET/?$rid=" + rid
+
+
+def twin_patch(rid):
+    """The topic that reports properties; `rid` must need no encoding."""
+    return "$iothub/twin/PATCH/properties/reported/?$rid=" + rid
+
+
+def parse_twin_answer(topic):
+    """(status, rid, version or None) of an answer to twin_get or twin_patch."""
+    if not topic.startswith(_TWIN_ANSWER):
+        return None
+    status, _, bag = topic[len(_TWIN_ANSWER) :].partition("/")
+    properties = decode_properties(bag)
+    version = properties.get("$version")
+    return _integer(status, "status"), properties.get("$rid"), _integer(version, "$version")
+
+
+def parse_desired(topic):
+    """The $version of a desired-properties patch, or -1 where the topic bears none."""
+    if not topic.startswith(_DESIRED):
+        return None
+    version = decode_properties(topic[len(_DESIRED) :]).get("$version")
+    return -1 if version is None else _integer(version, "$version")
+
+
+def parse_method(topic):
+    """(name, rid) of a direct method; rid stays as it came, to be echoed to the letter."""
+    if not topic.startswith(_METHODS):
+        return None
+    name, _, bag = topic[len(_METHODS) :].partition("/")
+    for part in bag.lstrip("?").split("&"):
+        key, _, rid = part.partition("=")
+        if unquote(key) == "$rid" and rid:
+            return unquote(name), rid
+    raise ValueError("a method request without $rid")
+
+
+def method_answer(rid, status):
+    """The topic that answers a direct method; `rid` as parse_method gave it."""
+    return "$iothub/methods/res/" + str(int(status)) + "/?$rid=" + rid
+
+
+def _integer(text, name):
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise ValueError("a %s that is no number" % name)
+    return int(text)

@@ -1,0 +1,48 @@
+"""When to ping, and when to stop believing in a connection: no I/O, the time is passed in.
+
+Any received byte proves the hub alive. Times are ticks in milliseconds.
+"""
+
+from .compat import ticks_diff
+from .errors import OperationTimeout
+
+
+class Watch:
+    """timeout: how long the hub may owe an answer; keep_alive: MQTT's; both in seconds."""
+
+    def __init__(self, timeout, keep_alive):
+        self._limit = timeout * 1000
+        # A ping goes out in time for the hub's clock, and is given up within 1.5 keep-alives.
+        self._quiet = keep_alive * 750
+        self._ping_limit = min(self._limit, keep_alive * 500)
+        self.begin(0)
+
+    def begin(self, now):
+        """A new connection: nothing is owed."""
+        self.received = self.sent = self._oldest_since = now
+        self.writing = self._pinged = self._oldest = None
+
+    def alive(self, now):
+        """Something came."""
+        self.received = now
+        self._pinged = None
+
+    def overdue(self, now, oldest):
+        """The error that ends the connection, or None. `oldest`: what waits longest, or None."""
+        if oldest is not self._oldest:
+            self._oldest, self._oldest_since = oldest, now
+        if self.writing is not None and ticks_diff(now, self.writing) > self._limit:
+            return OperationTimeout("the network takes no more bytes", "write")
+        if oldest is not None and ticks_diff(now, self._oldest_since) > self._limit:
+            return OperationTimeout("no PUBACK within %g s" % (self._limit / 1000), "puback")
+        if self._pinged is not None and ticks_diff(now, self._pinged) > self._ping_limit:
+            return OperationTimeout("no answer to a ping", "ping")
+        return None
+
+    def ping_due(self, now):
+        """Whether a PINGREQ is to be sent now; it is then taken to be on its way."""
+        quiet = max(ticks_diff(now, self.received), ticks_diff(now, self.sent))
+        due = self._pinged is None and quiet >= self._quiet
+        if due:
+            self._pinged = self.sent = now
+        return due

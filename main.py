@@ -1,0 +1,113 @@
+"""The application: telemetry, messages, twin and methods in one cooperative loop. Edit it.
+
+Desired property telemetryInterval (seconds, 1 to 86400) sets how often readings are sent.
+Methods: getStatus, reboot.
+"""
+
+import gc
+
+gc.threshold(4096)  # collect often from the start, or a small heap falls to pieces
+
+import asyncio
+import json
+import time
+
+import machine
+
+from board import clock, settings
+from iothub import IoTHubDeviceClient, Message
+from iothub.retry import Backoff
+
+interval = 10
+interval_changed = asyncio.Event()
+
+
+def reading():
+    """What is sent: put your sensor here."""
+    import esp32
+
+    return {"temperature": esp32.mcu_temperature(), "uptime": time.ticks_ms() // 1000}
+
+
+def on_message(message):
+    print("message:", message.data.decode(), message.custom_properties)
+
+
+async def on_desired(client, patch):
+    """Take what the cloud asks for, and report what holds now."""
+    global interval
+    wanted = patch.get("telemetryInterval", interval)
+    if isinstance(wanted, (int, float)) and 1 <= wanted <= 86400:
+        interval = wanted
+        interval_changed.set()
+    else:
+        print("telemetryInterval is no number from 1 to 86400; it stays", interval)
+    await client.patch_twin_reported_properties({"telemetryInterval": interval})
+
+
+async def on_method(client, request):
+    """Answer a direct method with (status, payload)."""
+    print("method:", request.name, request.payload)
+    if request.name == "getStatus":
+        gc.collect()
+        return 200, {"interval": interval, "free": gc.mem_free(), "uptime": time.ticks_ms() // 1000}
+    if request.name == "reboot":
+        asyncio.create_task(reboot(client))
+        return 200, {"rebooting": True}
+    return 404, {"error": "no method " + request.name}
+
+
+async def reboot(client):
+    await asyncio.sleep(1)  # let the answer leave
+    await client.disconnect()
+    machine.reset()
+
+
+async def connect(client, config):
+    """Connect, however long it takes; a clock that boot.py could not set is tried again."""
+    backoff = Backoff()
+    while not client.connected:
+        try:
+            if not clock.is_set():
+                clock.set_from_network(config.get("ntp_host"))
+            await client.connect()
+        except Exception as error:
+            print("not connected:", error)
+            await asyncio.sleep(backoff.next())
+
+
+async def send_readings(client):
+    while True:
+        message = Message(json.dumps(reading()), content_type="application/json")
+        message.content_encoding = "utf-8"
+        try:
+            await client.send_message(message)
+            print("sent:", message.data)
+        except OSError as error:
+            print("not sent:", error)
+        interval_changed.clear()
+        try:
+            await asyncio.wait_for(interval_changed.wait(), interval)
+        except asyncio.TimeoutError:
+            pass
+
+
+async def main():
+    config = settings.load()
+    client = IoTHubDeviceClient.create_from_connection_string(
+        config["connection_string"],
+        server_verification_cert=config.get("server_verification_cert"),
+    )
+    client.on_message_received = on_message
+    client.on_method_request_received = lambda request: on_method(client, request)
+    client.on_twin_desired_properties_patch_received = lambda patch: on_desired(client, patch)
+    await connect(client, config)
+    print("connected:", client)
+    await send_readings(client)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except ValueError as error:  # a setting that is wrong
+        print("main:", error)
