@@ -1,6 +1,10 @@
 """Start-up: settings, Wi-Fi, clock. What fails is one line on the console, and the REPL stays."""
 
+import gc
+
 from board import clock, settings, wifi
+
+gc.threshold(4096)  # collect often, or a small heap falls to pieces while main.py loads
 
 try:
     _settings = settings.load()

@@ -4,11 +4,8 @@ Desired property telemetryInterval (seconds, 1 to 86400) sets how often readings
 Methods: getStatus, reboot.
 """
 
-import gc
-
-gc.threshold(4096)  # collect often from the start, or a small heap falls to pieces
-
 import asyncio
+import gc
 import json
 import time
 
@@ -50,7 +47,8 @@ async def on_method(client, request):
     print("method:", request.name, request.payload)
     if request.name == "getStatus":
         gc.collect()
-        return 200, {"interval": interval, "free": gc.mem_free(), "uptime": time.ticks_ms() // 1000}
+        uptime = time.ticks_ms() // 1000
+        return 200, {"interval": interval, "freeMemory": gc.mem_free(), "uptime": uptime}
     if request.name == "reboot":
         asyncio.create_task(reboot(client))
         return 200, {"rebooting": True}

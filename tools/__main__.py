@@ -6,6 +6,10 @@ import sys
 
 # Each command is a module with COMMAND_HELP, arguments(parser) and run(args) -> exit status.
 COMMANDS = {
+    "hub": "tools.hub.command",
+    "device": "tools.device",
+    "demo": "tools.demo",
+    "sas": "tools.sas",
     "umqtt": "tools.umqtt",
 }
 

@@ -62,6 +62,11 @@ class IoTHubClient(Handlers):
         """
         return cls(Credentials.from_connection_string(connection_string), **options)
 
+    @classmethod
+    def create_from_sastoken(cls, sastoken, **options):
+        """A client with a ready SAS token, which says which device or module it is for."""
+        return cls(Credentials.from_sastoken(sastoken), **options)
+
     def __repr__(self):
         return "<%s %s, %s>" % (type(self).__name__, self._credentials.client_id, self._state)
 

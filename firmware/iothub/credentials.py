@@ -4,7 +4,7 @@ Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed 
 """
 
 from . import sas
-from .text import quote
+from .text import quote, unquote
 
 API_VERSION = "2021-04-12"
 MQTT_PORT = 8883
@@ -107,6 +107,14 @@ class Credentials:
             x509 == "true",
             values.get("GatewayHostName"),
         )
+
+    @classmethod
+    def from_sastoken(cls, token):
+        """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
+        parts = unquote(sas.token_fields(token)["sr"]).split("/")
+        if len(parts) not in (3, 5) or parts[1] != "devices" or parts[3:4] not in ([], ["modules"]):
+            raise ValueError("the SAS token is not for a device or a module")
+        return cls(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)
 
     @property
     def client_id(self):

@@ -1,0 +1,143 @@
+"""A hub in a process of its own for all these tests, and programs in either interpreter."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import umqtt
+from tools.board import ROOT, interpreter
+from tools.demo import running_hub
+from tools.hub.client import ServiceClient
+
+PROGRAMS = Path(__file__).parent / "programs"
+PATIENCE = 40
+
+
+class Program:
+    """A running program: expect() its words, tell() it others."""
+
+    def __init__(self, process):
+        self._process = process
+        self.said = []
+
+    async def expect(self, word, *values):
+        """The values of the next `word` with `values`; all that is said is kept in `said`."""
+        while True:
+            words = await self.expect_any(word)
+            if words[1 : 1 + len(values)] == list(values):
+                return words[1:]
+
+    async def expect_any(self, *wanted):
+        """The next [word, value …] whose word is one of `wanted`."""
+        while True:
+            line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
+            assert line, f"ended without saying {wanted}: {self.said[-12:]}"
+            try:
+                words = json.loads(line)
+            except ValueError:
+                words = [line.decode()]
+            self.said.append(words)
+            if words[0] in wanted:
+                return words
+
+    async def tell(self, verb, argument=None):
+        self._process.stdin.write((json.dumps([verb, argument]) + "\n").encode())
+        await asyncio.wait_for(self._process.stdin.drain(), PATIENCE)
+
+
+class Bench:
+    """One interpreter, one hub: what a test asks for."""
+
+    def __init__(self, name, hub):
+        self.name = name
+        self.hub = hub
+        self._serial = 0
+
+    def connection_string(self, device_id, key, host="localhost", port=None):
+        port = port or self.hub["mqtt_port"]
+        return f"HostName={host}:{port};DeviceId={device_id};SharedAccessKey={key}"
+
+    @contextlib.asynccontextmanager
+    async def service(self):
+        async with ServiceClient(
+            self.hub["service_connection_string"], self.hub["ca_file"]
+        ) as service:
+            yield service
+
+    @contextlib.asynccontextmanager
+    async def program(self, name, **settings):
+        """Run programs/name.py with `settings`; "ca" is the hub's unless it is among them."""
+        settings = {"ca": self.hub["ca_file"], **settings}
+        firmware = str(ROOT / "firmware")
+        if self.name == "micropython":
+            command = [interpreter(), "-X", "heapsize=128wK"]
+            paths = [firmware, str(PROGRAMS), str(umqtt.folder()), ".frozen"]
+            environment = {**os.environ, "MICROPYPATH": ":".join(paths)}
+        else:
+            command = [sys.executable, "-u"]
+            environment = {**os.environ, "PYTHONPATH": f"{firmware}:{PROGRAMS}"}
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            str(PROGRAMS / f"{name}.py"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+        )
+        process.stdin.write((json.dumps(settings) + "\n").encode())
+        try:
+            yield Program(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def new_device(self, service, **fields):
+        """(device id, key) of a device that no other test has."""
+        self._serial += 1
+        device_id = f"{self.name}-{self._serial}"
+        device = await service.create_device(device_id, **fields)
+        return device_id, device["authentication"]["symmetricKey"]["primaryKey"]
+
+    @contextlib.asynccontextmanager
+    async def device(self, **settings):
+        """(service, device id, program) of a new device with programs/device.py, connected."""
+        async with self.service() as service:
+            device_id, key = await self.new_device(service)
+            cs = self.connection_string(device_id, key)
+            async with self.program("device", connection_string=cs, **settings) as program:
+                await program.expect("ready")
+                yield service, device_id, program
+
+    def run(self, scenario):
+        """Run a coroutine function within the time a test may take."""
+        asyncio.run(asyncio.wait_for(scenario(), 100))
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    """What the hub's JSON line says; the hub runs until the last test has."""
+    folder = tmp_path_factory.mktemp("hub")
+    loop = asyncio.new_event_loop()
+    running = running_hub(folder)
+    try:
+        yield loop.run_until_complete(asyncio.wait_for(running.__aenter__(), PATIENCE))
+    finally:
+        loop.run_until_complete(asyncio.wait_for(running.__aexit__(None, None, None), PATIENCE))
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def localhost_tls(tmp_path_factory):
+    """(a server's TLS context for localhost, the file of the CA that signed it)."""
+    return certificates.server(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session", params=["micropython", "cpython"])
+def bench(request, hub):
+    return Bench(request.param, hub)

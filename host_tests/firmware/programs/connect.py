@@ -1,0 +1,13 @@
+"""Connect once; what goes wrong is told by run()."""
+
+from harness import make, run, say
+
+
+async def main():
+    client = make()
+    await client.connect()
+    say("connected")
+    await client.shutdown()
+
+
+run(main)

@@ -1,0 +1,85 @@
+"""A device that tells the test all that reaches its handlers, and does what it is told."""
+
+import asyncio
+import json
+
+from harness import describe, make, run, say, word
+from iothub import Message, MethodResponse
+
+FAILING = []
+
+
+async def on_message(message):
+    text = message.data.decode()
+    system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
+    say("message", text, message.custom_properties, system)
+    if text in FAILING:
+        FAILING.remove(text)
+        raise RuntimeError("the handler fails")
+
+
+def on_method(client):
+    async def handle(request):
+        say("method", request.name, request.payload)
+        if request.name == "echo":
+            return request.payload
+        if request.name == "tuple":
+            return 207, [1, "é", None]
+        if request.name == "response":
+            response = MethodResponse.create_from_method_request(request, 201, {"a": {"b": 2}})
+            await client.send_method_response(response)
+            return None
+        if request.name == "raise":
+            raise RuntimeError("the handler fails")
+        if request.name == "never":
+            await asyncio.sleep(60)
+        return 404, None
+
+    return handle
+
+
+async def obey(client):
+    """Each word of the test's is [verb, argument]."""
+    while True:
+        verb, argument = json.loads(await word())
+        try:
+            if verb == "end":
+                return
+            if verb == "send":
+                await client.send_message(Message(argument))
+                say("sent", argument)
+            elif verb == "send many":
+                await asyncio.gather(*[client.send_message("m%d" % i) for i in range(argument)])
+                say("sent", argument)
+            elif verb == "twin":
+                say("twin", await client.get_twin())
+            elif verb == "report":
+                await client.patch_twin_reported_properties(argument)
+                say("reported")
+            elif verb == "fail":
+                FAILING.append(argument)
+                say("failing")
+            elif verb == "disconnect":
+                await client.disconnect()
+                say("disconnected")
+            elif verb == "connect":
+                await client.connect()
+                say("connected")
+        except Exception as error:
+            say("error", *describe(error))
+
+
+async def main():
+    client = make(handler_timeout=3)
+    client.on_message_received = on_message
+    client.on_method_request_received = on_method(client)
+    client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)
+    client.on_connection_state_change = lambda: say("state", client.connected)
+    client.on_background_exception = lambda error: say("background", *describe(error))
+    await client.connect()
+    say("ready")
+    await obey(client)
+    await client.shutdown()
+
+
+run(main)

@@ -1,0 +1,60 @@
+"""What every test program starts with: its settings, and words to and from the test.
+
+A program prints one JSON list a line, [word, value …]. Its input has the settings as its first
+line, then the test's words. The same file runs on MicroPython and on CPython.
+"""
+
+import asyncio
+import json
+import sys
+
+# Unbuffered, so that poll() knows of every line; MicroPython's is so already.
+_input = sys.stdin
+if sys.implementation.name == "cpython":
+    _input = open(0, "rb", buffering=0)  # noqa: SIM115
+
+settings = json.loads(_input.readline())
+
+
+def say(word, *values):
+    print(json.dumps([word] + list(values)))
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+def describe(error):
+    return [type(error).__name__, getattr(error, "stage", None), getattr(error, "code", None)]
+
+
+def make(**options):
+    """A device client for the settings' connection string or token, with short deadlines."""
+    from iothub import IoTHubDeviceClient
+
+    given = {"server_verification_cert": settings["ca"], "timeout": 5, "operation_timeout": 30}
+    given.update(settings.get("options", {}))
+    given.update(options)
+    if "sastoken" in settings:
+        return IoTHubDeviceClient.create_from_sastoken(settings["sastoken"], **given)
+    return IoTHubDeviceClient.create_from_connection_string(settings["connection_string"], **given)
+
+
+async def word():
+    """The test's next word: a line of input, read without stopping the loop for long."""
+    import select
+
+    poller = select.poll()
+    poller.register(_input, select.POLLIN)
+    for _ in range(3000):
+        if poller.poll(0):
+            return _input.readline().strip()
+        await asyncio.sleep(0.01)
+    raise OSError("the test said nothing for 30 s")
+
+
+def run(main):
+    try:
+        asyncio.run(main())
+    except Exception as error:
+        say("raised", *describe(error))
+        raise
+    say("end")

@@ -1,0 +1,222 @@
+"""What keeps a device from connecting: one clear error with its stage, and no hang."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tools.sas import token
+
+
+async def outcome(bench, **settings):
+    """[error's name, stage, code] of programs/connect.py, or ["connected"]."""
+    settings.setdefault("options", {"timeout": 2})
+    async with bench.program("connect", **settings) as program:
+        while True:
+            words = await program.expect_any("connected", "raised")
+            return words[1:] if words[0] == "raised" else words
+
+
+@contextlib.asynccontextmanager
+async def server(handle, tls=None):
+    """The port of a server that does `handle` with each connection."""
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+async def silence(reader, writer):
+    """Read, and never answer."""
+    with contextlib.suppress(OSError):
+        while await reader.read(4096):
+            pass
+    writer.close()
+
+
+def hub_tls(hub):
+    """A server's TLS context with the local hub's own certificate."""
+    return ssl_context(hub["server_certificate"], hub["server_key"])
+
+
+def ssl_context(certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_the_right_settings_connect(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+        cs = bench.connection_string(device_id, key)
+        assert await outcome(bench, connection_string=cs) == ["connected"]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("form", ["PEM text", "DER file", "PEM file"])
+def test_root_as_text_or_file(bench, form, tmp_path):
+    pem = open(bench.hub["ca_file"], "rb").read()
+    der = tmp_path / "ca.der"
+    der.write_bytes(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+    ca = {"PEM text": pem.decode(), "DER file": str(der), "PEM file": bench.hub["ca_file"]}[form]
+
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+        cs = bench.connection_string(device_id, key)
+        assert await outcome(bench, connection_string=cs, ca=ca) == ["connected"]
+
+    bench.run(scenario)
+
+
+def test_azures_own_roots_do_not_trust_another_ca(bench):
+    async def scenario():
+        cs = bench.connection_string("any", "AAAA")
+        assert await outcome(bench, connection_string=cs, ca=None) == [
+            "ConnectionFailedError",
+            "tls",
+            None,
+        ]
+
+    bench.run(scenario)
+
+
+def test_wrong_host_name(bench):
+    async def scenario():
+        # The hub's certificate names localhost and 127.0.0.1; 127.0.0.2 reaches it as well.
+        async with server(relay_to(bench.hub["mqtt_port"])) as port:
+            cs = bench.connection_string("any", "AAAA", host="127.0.0.2.nip", port=port)
+            cs = cs.replace("127.0.0.2.nip", "localhost.localdomain")
+            result = await outcome(bench, connection_string=cs)
+        assert result[:2] in (["ConnectionFailedError", "tls"], ["ConnectionFailedError", "dns"])
+
+    bench.run(scenario)
+
+
+def relay_to(port):
+    async def relay(reader, writer):
+        onward = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, onward[1]), pump(onward[0], writer))
+
+    return relay
+
+
+async def pump(reader, writer):
+    with contextlib.suppress(OSError):
+        while data := await reader.read(4096):
+            writer.write(data)
+        writer.close()
+
+
+def test_wrong_key(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, _ = await bench.new_device(service)
+        cs = bench.connection_string(device_id, "AAAA")
+        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+
+    bench.run(scenario)
+
+
+def test_unknown_device(bench):
+    async def scenario():
+        cs = bench.connection_string("nobody", "AAAA")
+        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+
+    bench.run(scenario)
+
+
+def test_disabled_device(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service, status="disabled")
+        cs = bench.connection_string(device_id, key)
+        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("lifetime, expected", [(600, "connected"), (-600, "CredentialError")])
+def test_ready_token(bench, lifetime, expected):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+        host = f"HostName=localhost;DeviceId={device_id};"
+        sas = token(f"{host}SharedAccessKey={key}", int(time.time()) + lifetime)
+        cs = f"HostName=localhost:{bench.hub['mqtt_port']};DeviceId={device_id}"
+        result = await outcome(bench, connection_string=f"{cs};SharedAccessSignature={sas}")
+        assert result[0] == expected
+
+    bench.run(scenario)
+
+
+def test_refused_tcp_connection(bench):
+    async def scenario():
+        async with server(silence) as port:
+            pass
+        cs = bench.connection_string("any", "AAAA", port=port)
+        assert (await outcome(bench, connection_string=cs))[:2] == ["ConnectionFailedError", "tcp"]
+
+    bench.run(scenario)
+
+
+def test_unknown_host(bench):
+    async def scenario():
+        cs = bench.connection_string("any", "AAAA", host="no-such-host.invalid")
+        assert (await outcome(bench, connection_string=cs))[:2] == ["ConnectionFailedError", "dns"]
+
+    bench.run(scenario)
+
+
+def test_silence_instead_of_tls(bench):
+    async def scenario():
+        async with server(silence) as port:
+            cs = bench.connection_string("any", "AAAA", port=port)
+            result = await outcome(bench, connection_string=cs)
+        assert result[:2] == ["OperationTimeout", "tls"]
+
+    bench.run(scenario)
+
+
+def test_silence_instead_of_connack(bench, localhost_tls):
+    async def scenario():
+        context, ca = localhost_tls
+        async with server(silence, context) as port:
+            cs = bench.connection_string("any", "AAAA", port=port)
+            result = await outcome(bench, connection_string=cs, ca=ca)
+        assert result[:2] == ["OperationTimeout", "connack"]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        (b"\x20\x02\x00\x01", ["ServiceError", "connack", 1]),
+        (b"\x20\x02\x00\x02", ["CredentialError", "connack", 2]),
+        (b"\x20\x02\x00\x03", ["ConnectionFailedError", "connack", None]),
+        (b"\x20\x02\x00\x04", ["CredentialError", "connack", 4]),
+        (b"\x20\x02\x00\x05", ["CredentialError", "connack", 5]),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ["ProtocolError", "read", None]),
+        (b"", ["ConnectionDroppedError", "read", None]),
+    ],
+    ids=["1", "2", "3", "4", "5", "garbage", "close"],
+)
+def test_connack_that_refuses(bench, localhost_tls, answer, expected):
+    async def refuse(reader, writer):
+        await reader.read(4096)
+        writer.write(answer)
+        writer.close()
+
+    async def scenario():
+        context, ca = localhost_tls
+        async with server(refuse, context) as port:
+            cs = bench.connection_string("any", "AAAA", port=port)
+            assert await outcome(bench, connection_string=cs, ca=ca) == expected
+
+    bench.run(scenario)

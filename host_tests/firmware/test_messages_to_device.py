@@ -1,0 +1,127 @@
+"""Cloud-to-device messages, twin and methods, against the hub."""
+
+import asyncio
+
+
+def test_message_properties_are_null_empty_or_a_value(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await service.send_c2d(
+                device_id,
+                "grüß".encode(),
+                properties={"none": None, "empty": "", "näme": "a b&c=d"},
+                message_id="m/1",
+                correlation_id="c 1",
+            )
+            text, properties, system = await program.expect("message")
+            assert text == "grüß"
+            assert properties == {"none": None, "empty": "", "näme": "a b&c=d"}
+            assert system[:2] == ["m/1", "c 1"]
+
+    bench.run(scenario)
+
+
+def test_message_whose_handler_fails_comes_again_after_a_reconnect(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await program.tell("fail", "first")
+            await program.expect("failing")
+            await service.send_c2d(device_id, b"first")
+            await program.expect("message", "first")
+            assert (await program.expect("background"))[0] == "RuntimeError"
+            await service.send_c2d(device_id, b"second")
+            await program.expect("message", "second")
+            await service.drop(device_id)
+            await program.expect("message", "first")
+            # Both are acknowledged now: after another reconnect neither comes a third time.
+            await service.drop(device_id)
+            await program.expect("state", False)
+            await program.expect("state", True)
+            await service.send_c2d(device_id, b"third")
+            assert (await program.expect("message"))[0] == "third"
+
+    bench.run(scenario)
+
+
+def test_twin_is_read_reported_and_a_member_deleted(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await program.tell("report", {"a": 1, "b": {"c": "é"}})
+            await program.expect("reported")
+            await program.tell("report", {"a": None, "b": {"d": [1, 2]}})
+            await program.expect("reported")
+            await program.tell("twin")
+            (twin,) = await program.expect("twin")
+            version = twin["reported"].pop("$version")
+            assert twin["reported"] == {"b": {"c": "é", "d": [1, 2]}}
+            assert version >= 2
+            assert twin["desired"]["$version"] == 1
+            seen = await service.get_twin(device_id)
+            assert seen["properties"]["reported"]["b"] == {"c": "é", "d": [1, 2]}
+
+    bench.run(scenario)
+
+
+def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await service.patch_twin(device_id, {"properties": {"desired": {"x": 1, "y": 1}}})
+            assert await program.expect("desired") == [{"x": 1, "y": 1, "$version": 2}]
+            await program.tell("disconnect")
+            await program.expect("disconnected")
+            await service.patch_twin(device_id, {"properties": {"desired": {"x": None, "z": 3}}})
+            await program.tell("connect")
+            assert await program.expect("desired") == [{"x": None, "z": 3, "$version": 3}]
+            await service.drop(device_id)
+            await program.expect("state", True)
+            await service.patch_twin(device_id, {"properties": {"desired": {"y": 2}}})
+            # The next word is the new change: nothing was told twice in between.
+            assert await program.expect("desired") == [{"y": 2, "$version": 4}]
+
+    bench.run(scenario)
+
+
+def test_desired_properties_that_wait_are_told_at_the_first_connection(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            await service.patch_twin(device_id, {"properties": {"desired": {"interval": 5}}})
+            cs = bench.connection_string(device_id, key)
+            async with bench.program("device", connection_string=cs) as program:
+                (patch,) = await program.expect("desired")
+                assert patch["interval"] == 5
+                assert patch["$version"] == 2
+
+    bench.run(scenario)
+
+
+def test_methods_with_any_json_or_none(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            for payload in ({"a": [1, None, "é"]}, [1, 2.5], "text", 7, True):
+                assert await service.invoke_method(device_id, "echo", payload) == (200, payload)
+            status, payload = await service.invoke_method(device_id, "tuple", None)
+            assert (status, payload) == (207, [1, "é", None])
+            status, payload = await service.invoke_method(device_id, "response", {})
+            assert (status, payload) == (201, {"a": {"b": 2}})
+            status, payload = await service.invoke_method(device_id, "unknown", None)
+            assert (status, payload) == (404, None)
+            status, _ = await service.invoke_method(device_id, "raise", None)
+            assert status == 500
+            assert ["background", "RuntimeError", None, None] in program.said + [
+                ["background", *await program.expect("background")]
+            ]
+
+    bench.run(scenario)
+
+
+def test_method_that_never_returns_is_answered_504_and_does_not_hold_up_another(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            stuck = asyncio.create_task(service.invoke_method(device_id, "never", None))
+            await program.expect("method", "never")
+            assert await service.invoke_method(device_id, "echo", 1) == (200, 1)
+            assert not stuck.done()
+            assert (await stuck)[0] == 504
+
+    bench.run(scenario)

@@ -1,0 +1,29 @@
+"""Telemetry by the public API, as the hub has it in its event log."""
+
+
+def test_properties_bodies_and_order(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            cs = bench.connection_string(device_id, key)
+            async with bench.program("telemetry", connection_string=cs) as program:
+                await program.expect("sent")
+                await program.expect("connected", False)
+                await program.expect("end")
+            events = [
+                event
+                for event in await service.events(device_id, wait=5)
+                if event["annotations"]["iothub-message-source"] == "Telemetry"
+            ]
+        full = events[0]
+        assert full["body"] == "é漢字".encode()
+        assert full["properties"] == {"plain": "value", "näme": "a b=c&d%e", "empty": ""}
+        assert full["systemProperties"]["message-id"] == "m 1"
+        assert full["systemProperties"]["correlation-id"] == "c/1"
+        assert full["systemProperties"]["user-id"] == "u&1"
+        assert full["systemProperties"]["content-type"] == "application/json"
+        assert full["systemProperties"]["content-encoding"] == "utf-8"
+        assert [event["body"] for event in events[1:3]] == [b"\x00\xff", b""]
+        assert [event["body"] for event in events[3:]] == [b"n%d" % i for i in range(60)]
+
+    bench.run(scenario)

@@ -1,0 +1,101 @@
+"""The hub assembled: core and fronts, for the command and, in process, for tests."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+from pathlib import Path
+
+from . import certificates, mqtt, rest
+from .core import Core
+
+log = logging.getLogger("hub")
+
+MQTT_PORT, HTTPS_PORT = 8883, 443
+_SWEEP = 5  # seconds between looks for messages whose time is over
+
+
+class PortTaken(OSError):
+    """A port that was asked for cannot be had."""
+
+
+class Hub:
+    """async with Hub(folder) as hub: a running hub; hub.ports is its JSON line as a dict.
+
+    A port of None is the usual one where it may be had, else any free one; 0 is any free one.
+    """
+
+    def __init__(self, folder, host="127.0.0.1", mqtt_port=None, https_port=None, **core_options):
+        self._folder = Path(folder)
+        self._host = host
+        self._wanted = {"mqtt": (mqtt_port, MQTT_PORT), "https": (https_port, HTTPS_PORT)}
+        self.core = Core(self._folder / "hub.sqlite", **core_options)
+        self.ports = {}
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self):
+        self._folder.mkdir(parents=True, exist_ok=True)
+        ca, certificate, key = certificates.ensure(self._folder, self._host)
+        try:
+            await self.core.open()
+            self._stack.push_async_callback(self.core.close)
+            mqtt_port = await self._listen("mqtt", self._start_mqtt, certificate, key)
+            https_port = await self._listen("https", self._start_rest, certificate, key)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        sweeper = asyncio.create_task(self._sweep())
+        self._stack.callback(sweeper.cancel)
+        self.ports = {
+            "mqtt_port": mqtt_port,
+            "amqp_port": None,
+            "amqp_plain_port": None,
+            "https_port": https_port,
+            "ca_file": str(ca),
+            "service_connection_string": self.core.service_connection_string(https_port),
+            "eventhub_connection_string": None,
+        }
+        self._announce()
+        return self
+
+    async def __aexit__(self, *_):
+        await self._stack.aclose()
+
+    async def _listen(self, name, start, *arguments):
+        """Start a front on the port that was asked for, or on the usual one, or on a free one."""
+        port, usual = self._wanted[name]
+        if port is None:
+            try:
+                return await start(usual, *arguments)
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EADDRINUSE):
+                    raise
+                log.warning("port %d is not to be had; %s takes a free one", usual, name)
+                port = 0
+        try:
+            return await start(port, *arguments)
+        except OSError as error:
+            raise PortTaken(f"port {port} for {name}: {error.strerror}") from None
+
+    async def _start_mqtt(self, port, certificate, key):
+        server = await mqtt.serve(self.core, self._host, port, certificate, key)
+        self._stack.callback(server.close)
+        return server.sockets[0].getsockname()[1]
+
+    async def _start_rest(self, port, certificate, key):
+        runner, port = await rest.serve(self.core, self._host, port, certificate, key)
+        self._stack.push_async_callback(runner.cleanup)
+        return port
+
+    def _announce(self):
+        """Leave the JSON line in the data folder, where `tools device` finds a running hub."""
+        path = self._folder / "hub.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(self.ports))
+        self._stack.callback(path.unlink, missing_ok=True)
+
+    async def _sweep(self):
+        while True:
+            await asyncio.sleep(_SWEEP)
+            self.core.sweep()

@@ -1,0 +1,367 @@
+"""The MQTT front: one Connection for each device, from TLS to the core.
+
+IoT Hub is no broker: what it does not know closes the connection, and the log says why.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import sqlite3
+import ssl
+
+from . import auth, mqtt_packets, mqtt_topics, twins
+from .errors import HubError
+from .mqtt_packets import (
+    DISCONNECT,
+    PINGREQ,
+    PUBACK,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Connect,
+    Malformed,
+    Publish,
+)
+
+log = logging.getLogger("hub.mqtt")
+
+MAX_PACKET = 300 * 1024  # telemetry of 256 KB, and its topic
+MAX_OUT = 2 * 1024 * 1024
+MAX_KEEP_ALIVE = 1767
+CONNECT_TIMEOUT = 10
+TOKEN_GRACE = 5
+_USER = re.compile(r"([^/]+)/(.+?)/?\?(.*)")
+_REFUSALS = {
+    1: "protocol",
+    2: "identifier",
+    3: "unavailable",
+    4: "credentials",
+    5: "authorisation",
+}
+
+
+class Refused(HubError):
+    """CONNECT is answered with `code` and the connection closed."""
+
+    def __init__(self, code, reason):
+        super().__init__(401, "ConnectionRefused", reason)
+        self.connack = code
+
+
+class Connection:
+    """One TCP connection; after CONNECT, the core's connection of one identity."""
+
+    def __init__(self, core, reader, writer):
+        self._core = core
+        self._reader = reader
+        self._writer = writer
+        self._peer = str(writer.get_extra_info("peername"))
+        self._identity = None
+        self._filters = {}  # {filter: QoS}
+        self._persistent = False
+        self._will = None
+        self._keep_alive = CONNECT_TIMEOUT
+        self._unacked = {}  # packet id: C2D message
+        self._packet_id = 0
+        self._answers = asyncio.Queue(1000)  # bytes that may leave once the store is durable
+        self._expiry = None
+        self._closed = None  # why
+
+    def __str__(self):
+        return self._identity.name if self._identity else self._peer
+
+    # -- life -------------------------------------------------------------------------------
+
+    async def run(self):
+        """Serve until the end; never raises what the peer did."""
+        answering = asyncio.create_task(self._answer())
+        try:
+            await self._serve()
+        except HubError as error:
+            self.close(str(error))
+        except asyncio.TimeoutError:
+            self.close("404104 DeviceConnectionClosedRemotely: nothing came in time")
+        except (OSError, EOFError) as error:
+            self.close(str(error) or "the connection broke")
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            answering.cancel()
+            self._leave()
+            self._writer.close()
+
+    async def _serve(self):
+        decoder = mqtt_packets.Decoder(MAX_PACKET)
+        while self._closed is None:
+            data = await asyncio.wait_for(self._reader.read(65536), self._keep_alive)
+            if not data:
+                self.close("the device closed the connection")
+            for packet in decoder.feed(data):
+                if self._closed is not None:
+                    break
+                if self._identity is None:
+                    self._accept(packet)
+                else:
+                    await self._handle(packet)
+
+    def close(self, reason):
+        """End the connection; the reason goes to the log."""
+        if self._closed is None:
+            self._closed = reason
+            log.info("%s: closed: %s", self, reason)
+            self._writer.close()
+
+    def drop(self):
+        """Cut the connection as a broken network does: nothing more is sent."""
+        self._closed = "dropped on request"
+        log.info("%s: %s", self, self._closed)
+        self._writer.transport.abort()
+
+    def _leave(self):
+        identity = self._identity
+        if identity is None:
+            return
+        self._core.disconnect(identity, self)
+        if self._will is not None:
+            topic, body, retain = self._will
+            self._telemetry(topic, body, retain, {"iothub-MessageType": "Will"})
+
+    def send(self, data):
+        """Write; a device that does not read is closed before it costs memory."""
+        if self._closed is None:
+            self._writer.write(data)
+            if self._writer.transport.get_write_buffer_size() > MAX_OUT:
+                self.drop()
+
+    async def _answer(self):
+        """Send answers in order, each once what it acknowledges is durable."""
+        while True:
+            answers = [await self._answers.get()]
+            while not self._answers.empty():
+                answers.append(self._answers.get_nowait())
+            try:
+                await self._core.durable()
+            except sqlite3.Error:
+                self.close("what it sent could not be stored")
+            self.send(b"".join(answers))
+
+    # -- CONNECT ----------------------------------------------------------------------------
+
+    def _accept(self, packet):
+        if not isinstance(packet, Connect):
+            raise Malformed("the first packet is not CONNECT")
+        try:
+            identity, expiry = self._authenticate(packet)
+        except Refused as refusal:
+            log.info("%s: refused (%d): %s", packet.client_id[:140], refusal.connack, refusal)
+            self._writer.write(mqtt_packets.connack(refusal.connack))
+            self._closed = str(refusal)
+            return
+        self._identity = identity
+        self._keep_alive = min(1.5 * (packet.keep_alive or MAX_KEEP_ALIVE), MAX_KEEP_ALIVE)
+        self._begin_session(packet)
+        self._core.connect(identity, self)
+        log.info("%s: connected", self)
+        self.messages_waiting()
+        until = max(0, expiry + TOKEN_GRACE - self._core.clock())
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(until, self.close, "its token has expired")
+
+    def _begin_session(self, packet):
+        identity = self._identity
+        present = identity.filters is not None and not packet.clean_session
+        self._filters = dict(identity.filters) if present else {}
+        self._persistent = not packet.clean_session
+        if packet.will_topic is not None:
+            self._will = packet.will_topic, packet.will_body, packet.will_retain
+        self._save_session()
+        self.send(mqtt_packets.connack(0, present))
+
+    def _save_session(self):
+        filters = dict(self._filters) if self._persistent else None
+        if filters != self._identity.filters:
+            self._identity.filters = filters
+            self._identity.save()
+
+    def _authenticate(self, packet):
+        """(identity, when its token expires); Refused says why not."""
+        if packet.level != 4:
+            raise Refused(1, f"protocol level {packet.level}: IoT Hub speaks 3.1.1 (4)")
+        match = _USER.fullmatch(packet.user_name or "")
+        if match is None:
+            raise Refused(4, "the user name is not {hub}/{device}/?api-version=…")
+        hub, client_id, query = match.groups()
+        if client_id != packet.client_id:
+            raise Refused(2, "client id and user name name different devices")
+        fields = dict(mqtt_topics.parse_bag(query))
+        if not fields.get("api-version"):
+            raise Refused(4, "the user name has no api-version")
+        device_id, _, module_id = client_id.partition("/")
+        identity = self._core.identities.find(device_id, module_id)
+        if identity is None:
+            raise Refused(5, "no such device or module")
+        if not identity.enabled:
+            raise Refused(5, "the device is disabled")
+        if packet.password is None:
+            raise Refused(5, "no password, and no client certificate")
+        expiry = self._verify(packet.password, identity, hub.lower())
+        if packet.will_topic is not None:
+            self._check_will(packet, identity)
+        if fields.get("model-id"):
+            identity.record["modelId"] = fields["model-id"]
+        return identity, expiry
+
+    def _verify(self, token, identity, hub):
+        resource = f"/devices/{identity.device_id}".lower()
+        if identity.module_id:
+            resource += f"/modules/{identity.module_id}".lower()
+        name = hub.rpartition(":")[0] if re.search(r":\d+$", hub) else hub
+        try:
+            audiences = {hub + resource, name + resource}
+            return auth.verify(token, identity.keys, self._core.clock(), audiences)
+        except auth.TokenError as error:
+            raise Refused(5, str(error)) from None
+
+    def _check_will(self, packet, identity):
+        if packet.will_qos > 1 or mqtt_topics.parse_telemetry(packet.will_topic, identity) is None:
+            raise Refused(4, "the will's topic is not this device's, or its QoS is 2")
+
+    # -- packets ----------------------------------------------------------------------------
+
+    async def _handle(self, packet):
+        if isinstance(packet, Publish):
+            await self._publish(packet)
+        elif isinstance(packet, Connect):
+            raise Malformed("a second CONNECT")
+        elif packet.kind == PUBACK:
+            message = self._unacked.pop(packet.packet_id, None)
+            if message is not None:
+                self._identity.queue.complete(message)
+        elif packet.kind == SUBSCRIBE:
+            await self._subscribe(packet)
+        elif packet.kind == UNSUBSCRIBE:
+            for name, _ in packet.filters:
+                self._filters.pop(name, None)
+            self._save_session()
+            await self._answers.put(mqtt_packets.unsuback(packet.packet_id))
+        elif packet.kind == PINGREQ:
+            self.send(mqtt_packets.PINGRESP)
+        elif packet.kind == DISCONNECT:
+            self._will = None
+            self.close("the device disconnected")
+
+    async def _subscribe(self, packet):
+        allowed = mqtt_topics.granted(self._identity)
+        codes = []
+        for name, qos in packet.filters:
+            if name not in allowed:
+                raise HubError(400, "UnsupportedFilter", f"filter {name[:200]} is not IoT Hub's")
+            self._filters[name] = min(qos, 1)
+            codes.append(min(qos, 1))
+        self._save_session()
+        await self._answers.put(mqtt_packets.suback(packet.packet_id, codes))
+        self.messages_waiting()
+        self._core.ready(self._identity)
+
+    async def _publish(self, packet):
+        if packet.qos == 2:
+            raise HubError(400, "UnsupportedQoS", "IoT Hub has no QoS 2")
+        if not self._telemetry(packet.topic, packet.body, packet.retain):
+            request = mqtt_topics.parse_request(packet.topic)
+            if request is None:
+                topic = packet.topic[:200]
+                raise HubError(400, "UnsupportedTopic", f"topic {topic} is not this device's")
+            await self._request(*request, packet.body)
+        if packet.qos:
+            await self._answers.put(mqtt_packets.puback(packet.packet_id))
+
+    def _telemetry(self, topic, body, retain, more=()):
+        """Take in telemetry; False if the topic is not for that."""
+        parsed = mqtt_topics.parse_telemetry(topic, self._identity)
+        if parsed is None:
+            return False
+        system, application, annotations = parsed
+        application.update(more)
+        if retain:
+            application["mqtt-retain"] = "true"
+        self._core.telemetry(self._identity, body, system, application, annotations)
+        return True
+
+    async def _request(self, verb, detail, rid, body):
+        if verb == "method":
+            self._core.answer_method(self._identity, rid, int(detail), body)
+            return
+        status, version, answer = 200, None, b""
+        try:
+            if verb == "get":
+                sections = ("desired", "reported")
+                twin = {s: twins.plain(self._identity.twin[s]) for s in sections}
+                answer = json.dumps(twin, ensure_ascii=False).encode()
+            else:
+                status, version = 204, self._core.report(self._identity, decode_json(body))
+        except HubError as error:
+            status = error.status
+            details = {"errorCode": error.code, "message": str(error), "trackingId": ""}
+            answer = json.dumps(details).encode()
+        if mqtt_topics.TWIN_ANSWERS in self._filters:
+            topic = mqtt_topics.twin_answer(status, rid, version)
+            await self._answers.put(mqtt_packets.publish(topic, answer))
+
+    # -- what the core asks -----------------------------------------------------------------
+
+    def messages_waiting(self):
+        """Send what waits in the queue, if messages are subscribed to."""
+        qos = self._filters.get(mqtt_topics.messages_filter(self._identity))
+        if qos is None or self._closed is not None:
+            return
+        queue = self._identity.queue
+        while (message := queue.take(self)) is not None:
+            topic = mqtt_topics.devicebound(self._identity, message)
+            if qos:
+                packet_id = self._next_packet_id()
+                self._unacked[packet_id] = message
+                dup = message.deliveries > 1
+                self.send(mqtt_packets.publish(topic, message.body, 1, packet_id, dup))
+            else:
+                self.send(mqtt_packets.publish(topic, message.body))
+                queue.complete(message)
+
+    def _next_packet_id(self):
+        while True:
+            self._packet_id = self._packet_id % 65535 + 1
+            if self._packet_id not in self._unacked:
+                return self._packet_id
+
+    def desired(self, patch):
+        """Tell a change of desired properties, which holds its $version."""
+        if mqtt_topics.DESIRED in self._filters:
+            topic = mqtt_topics.desired_patch(patch["$version"])
+            body = json.dumps(patch, ensure_ascii=False).encode()
+            self.send(mqtt_packets.publish(topic, body))
+
+    def call_method(self, name, request_id, body):
+        """Hand on a direct method; False where methods are not subscribed to."""
+        if mqtt_topics.METHODS not in self._filters or self._closed is not None:
+            return False
+        self.send(mqtt_packets.publish(mqtt_topics.method_request(name, request_id), body))
+        return True
+
+
+def decode_json(body):
+    """Decoded JSON; HubError 400."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HubError(400, "ArgumentInvalid", "the body is no JSON", 400004) from None
+
+
+async def serve(core, host, port, certificate, key):
+    """Listen for devices; an asyncio.Server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+
+    async def accept(reader, writer):
+        await Connection(core, reader, writer).run()
+
+    return await asyncio.start_server(accept, host, port, ssl=context, ssl_handshake_timeout=15)

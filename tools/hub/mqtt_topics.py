@@ -1,0 +1,138 @@
+"""IoT Hub's topics and property bags, as the hub reads and writes them. Pure.
+
+Source: spec iothub-mqtt.
+"""
+
+from urllib.parse import quote, unquote
+
+from .mqtt_packets import Malformed
+
+METHODS = "$iothub/methods/POST/#"
+TWIN_ANSWERS = "$iothub/twin/res/#"
+DESIRED = "$iothub/twin/PATCH/properties/desired/#"
+
+_SYSTEM = {
+    "$.mid": "message-id",
+    "$.cid": "correlation-id",
+    "$.uid": "user-id",
+    "$.to": "to",
+    "$.ct": "content-type",
+    "$.ce": "content-encoding",
+    "$.exp": "absolute-expiry-time",
+}
+_ANNOTATIONS = {
+    "$.on": "iothub-connection-output-name",
+    "$.ifid": "iothub-interface-id",
+    "$.sub": "dt-subject",
+    "$.ctime": "iothub-creation-time-utc",
+    "$.schema": "dt-dataschema",
+    "$.cdid": "iothub-creating-device-id",
+    "$.cmid": "iothub-creating-module-id",
+}
+_REQUESTS = (
+    ("get", "$iothub/twin/GET/"),
+    ("patch", "$iothub/twin/PATCH/properties/reported/"),
+    ("method", "$iothub/methods/res/"),
+)
+_BAG_NAMES = {name: short for short, name in _SYSTEM.items()}
+
+
+def own(identity):
+    """The start of an identity's own topics."""
+    start = f"devices/{identity.device_id}/"
+    return f"{start}modules/{identity.module_id}/" if identity.module_id else start
+
+
+def messages_filter(identity):
+    """The filter that C2D messages, or a module's inputs, are subscribed with."""
+    return own(identity) + ("#" if identity.module_id else "messages/devicebound/#")
+
+
+def granted(identity):
+    """The filters this identity may subscribe to."""
+    filters = {messages_filter(identity), METHODS, TWIN_ANSWERS, DESIRED}
+    return filters | {own(identity) + "inputs/#"} if identity.module_id else filters
+
+
+def parse_bag(bag):
+    """[(name, value or None), …] of a property bag."""
+    pairs = []
+    try:
+        for part in bag.split("&"):
+            name, equals, value = part.partition("=")
+            if part:
+                value = unquote(value, errors="strict") if equals else None
+                pairs.append((unquote(name, errors="strict"), value))
+    except UnicodeDecodeError:
+        raise Malformed("a property is not UTF-8") from None
+    return pairs
+
+
+def parse_telemetry(topic, identity):
+    """(system, application, annotations) of a telemetry topic; None if it is not one."""
+    start = own(identity) + "messages/events"
+    if topic != start and not topic.startswith(start + "/"):
+        return None
+    system, application, annotations = {}, {}, {}
+    for name, value in parse_bag(topic[len(start) + 1 :]):
+        if name in _SYSTEM:
+            system[_SYSTEM[name]] = value
+        elif name in _ANNOTATIONS:
+            annotations[_ANNOTATIONS[name]] = value
+        else:
+            application[name] = value
+    return system, application, annotations
+
+
+def parse_request(topic):
+    """(verb, detail, rid) of a twin request or a method answer; None if it is neither.
+
+    verb: "get", "patch", or "method" with the status as detail. rid stays as it came.
+    """
+    for verb, start in _REQUESTS:
+        if topic.startswith(start):
+            return verb, *_detail_and_rid(verb, topic[len(start) :])
+    return None
+
+
+def _detail_and_rid(verb, rest):
+    detail, mark, bag = rest.partition("?")
+    detail = detail.rstrip("/")
+    if not mark or verb != "method" and detail:
+        raise Malformed(f"a {verb} topic without its ?$rid=")
+    if verb == "method" and not (detail.lstrip("-").isdigit() and len(detail) < 11):
+        raise Malformed("a method's status is an integer")
+    for part in bag.split("&"):
+        name, _, rid = part.partition("=")
+        if unquote(name) == "$rid" and rid:
+            return detail, rid
+    raise Malformed(f"a {verb} topic without $rid")
+
+
+def devicebound(identity, message):
+    """The topic a C2D message travels on, its properties in the bag."""
+    system = {"to": f"/devices/{identity.device_id}/messages/devicebound"}
+    system.update(message.properties["system"])
+    pairs = [(_BAG_NAMES[name], value) for name, value in system.items() if name in _BAG_NAMES]
+    if message.properties["ack"] != "none":
+        pairs.append(("iothub-ack", message.properties["ack"]))
+    pairs += message.properties["application"].items()
+    return own(identity) + "messages/devicebound/" + "&".join(map(_pair, pairs))
+
+
+def _pair(pair):
+    name, value = pair
+    return quote(name, safe="") + ("" if value is None else "=" + quote(str(value), safe=""))
+
+
+def twin_answer(status, rid, version=None):
+    tail = "" if version is None else f"&$version={version}"
+    return f"$iothub/twin/res/{status}/?$rid={rid}{tail}"
+
+
+def desired_patch(version):
+    return f"$iothub/twin/PATCH/properties/desired/?$version={version}"
+
+
+def method_request(name, rid):
+    return f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={rid}"

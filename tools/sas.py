@@ -1,0 +1,52 @@
+"""Make a SAS token. The key is read from a connection string in the environment, or asked for.
+
+    IOTHUB_CONNECTION_STRING='HostName=…' python -m tools sas --ttl 3600
+    python -m tools sas < connection-string.txt
+
+A key on the command line would stay in the shell's history, so there is no option for it.
+"""
+
+import getpass
+import os
+import sys
+import time
+
+COMMAND_HELP = "print a SAS token for a device, module or service connection string"
+
+VARIABLE = "IOTHUB_CONNECTION_STRING"
+
+
+def arguments(parser):
+    parser.add_argument("--ttl", type=int, default=3600, help="seconds it is valid (3600)")
+
+
+def token(connection_string, expiry):
+    """A token for a device's, module's or service's connection string. ValueError: it is none."""
+    from iothub.credentials import Credentials, parse_connection_string
+    from iothub.sas import sas_token
+
+    values = parse_connection_string(connection_string)
+    policy = values.get("SharedAccessKeyName")
+    if policy is None:
+        made = Credentials.from_connection_string(connection_string).password(expiry)
+        if made is None:
+            raise ValueError("connection string: with x509=true there is no token")
+        return made
+    for name in ("HostName", "SharedAccessKey"):
+        if name not in values:
+            raise ValueError(f"connection string: {name} is missing")
+    return sas_token(values["HostName"], values["SharedAccessKey"], expiry, policy)
+
+
+def run(args):
+    text = os.environ.get(VARIABLE)
+    if not text and sys.stdin.isatty():
+        text = getpass.getpass("Connection string: ")
+    try:
+        if args.ttl < 1:
+            raise ValueError("--ttl is not a positive number of seconds")
+        print(token((text or sys.stdin.readline()).strip(), int(time.time()) + args.ttl))
+    except ValueError as error:
+        print(f"sas: {error}", file=sys.stderr)
+        return 1
+    return 0
