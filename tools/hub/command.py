@@ -27,12 +27,8 @@ def default_folder():
 def arguments(parser):
     parser.add_argument("--data", type=Path, default=None, help=f"({default_folder()})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    for name, what in (
-        ("mqtt", "8883"),
-        ("amqp", "5671"),
-        ("amqp-plain", "5672"),
-        ("https", "443"),
-    ):
+    usual = {"mqtt": 8883, "amqp": 5671, "amqp-plain": 5672, "https": 443}
+    for name, port in usual.items():
         parser.add_argument(
             f"--{name}-port",
             type=_port,
