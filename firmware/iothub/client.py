@@ -192,7 +192,9 @@ class IoTHubClient(Handlers):
             raise ValueError("a message of more than 256 KB")
         if self._state == DISCONNECTED and self._retry is None:
             await self._ready()
-        await self._transport.send_message(message)
+        acknowledged = self._transport.send_message(message)
+        if acknowledged is not None:
+            await acknowledged
 
     async def get_twin(self):
         """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""

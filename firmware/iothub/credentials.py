@@ -112,7 +112,11 @@ class Credentials:
     def from_sastoken(cls, token):
         """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
         parts = unquote(sas.token_fields(token)["sr"]).split("/")
-        if len(parts) not in (3, 5) or parts[1] != "devices" or parts[3:4] not in ([], ["modules"]):
+        if (
+            len(parts) not in (3, 5)
+            or parts[1] != "devices"
+            or parts[3:4] not in ([], ["modules"])
+        ):
             raise ValueError("the SAS token is not for a device or a module")
         return cls(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)
 

@@ -8,6 +8,8 @@ from .compat import const
 from .errors import ProtocolError
 
 _PUBLISH = const(3)
+# The first bytes that a server sends: CONNACK, PUBACK, SUBACK, PINGRESP; PUBLISH has more flags.
+_CONTROL = b"\x20\x40\x90\xd0"
 # Of a packet too large to keep, this much is: enough for its topic.
 _HEAD_LIMIT = const(1024)
 
@@ -32,7 +34,7 @@ class Framer:
         self._skip = 0
 
     def feed(self, data):
-        """Take in what arrived. ProtocolError: a length that is none."""
+        """Take in what arrived. ProtocolError: no packet of a server's."""
         if self._skip:
             drop = min(self._skip, len(data))
             self._skip -= drop
@@ -58,8 +60,13 @@ class Framer:
             self._buffer = buffer[at:]
 
     def _header(self, buffer, at):
-        """(start of the body, its length) of the packet at `at`; (0, 0) while not all is here."""
+        """(start of the body, its length) of the packet at `at`; (0, 0) while not all is here.
+
+        What no server sends is refused at its first byte: its length may never be reached.
+        """
         length = 0
+        if at < len(buffer) and buffer[at] >> 4 != _PUBLISH and buffer[at] not in _CONTROL:
+            raise ProtocolError("packet type %d, flags %d" % divmod(buffer[at], 16), "read")
         for i in range(4):
             if at + i + 1 >= len(buffer):
                 return 0, 0

@@ -257,12 +257,13 @@ class Link:
             answer.give()
 
     def puback(self, delivery):
-        delivery.answer.give()
+        delivery.settled.set()
         if not self.session.unacknowledged:
             self._drained.set()
 
     def failed(self, delivery, error):
-        delivery.answer.fail(error)
+        delivery.error = error
+        delivery.settled.set()
 
     def pong(self):
         pass  # any byte proves the hub alive, and the reader has noted it
@@ -280,10 +281,12 @@ class Link:
         """
         delivery = self.session.publish(topic, payload, qos=1)
         delivery.accepted = ticks_ms()
-        delivery.answer = Answer()
+        delivery.settled = asyncio.Event()
         self._wake.set()
         try:
-            await delivery.answer.wait()
+            await delivery.settled.wait()  # the keeper holds the deadline
         except asyncio.CancelledError:
             self.session.withdraw(delivery)
             raise
+        if delivery.error is not None:
+            raise delivery.error

@@ -66,13 +66,16 @@ class MQTTTransport:
         self._link.session.acknowledge(receipt)
         self._link.wake()
 
-    async def send_message(self, message):
-        """Send telemetry; returns once the hub has acknowledged it (QoS 0: once it is queued)."""
+    def send_message(self, message):
+        """Send telemetry. An awaitable, done once the hub has acknowledged it.
+
+        At QoS 0 it is None: the message is queued, on the connection that stands.
+        """
         topic = (self._events + topics.encode_message(message)).encode()
         if self._qos:
-            await self._link.deliver(topic, message.payload())
-        else:
-            self._publish(topic, message.payload(), "write")
+            # No coroutine of its own: every level costs each waiting message its frame.
+            return self._link.deliver(topic, message.payload())
+        return self._publish(topic, message.payload(), "write")
 
     async def request_twin(self, patch=None):
         """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.

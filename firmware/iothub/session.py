@@ -56,8 +56,9 @@ class Delivery:
     def __init__(self, topic, payload):
         self.topic = topic
         self.payload = payload
-        self.accepted = 0  # ticks in ms; the owner's, like what waits for the answer
-        self.answer = None
+        self.accepted = 0  # ticks in ms; the owner's, like the next two
+        self.settled = None
+        self.error = None
         self.pid = 0
         self.sent = False  # on the present connection
         self.dup = False  # on an earlier one
@@ -203,11 +204,9 @@ class Session(MQTTClient):
         if kind == _PUBLISH:
             self._inbound(buffer, start, body, end)
         else:
-            self._control(kind, buffer[start] & 15, buffer, body, end - body)
+            self._control(kind, buffer, body, end - body)
 
-    def _control(self, kind, flags, buffer, body, length):
-        if flags:
-            raise ProtocolError("flags %d on packet type %d" % (flags, kind), "read")
+    def _control(self, kind, buffer, body, length):
         if kind == _PUBACK and length == 2:
             self._acknowledged(buffer[body] << 8 | buffer[body + 1])
         elif kind == _PINGRESP and length == 0:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tools import umqtt
 from tools.board import ROOT, interpreter
 from tools.demo import running_hub
+from tools.hub import certificates
 from tools.hub.client import ServiceClient
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -36,7 +38,7 @@ class Program:
         """The next [word, value …] whose word is one of `wanted`."""
         while True:
             line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
-            assert line, f"ended without saying {wanted}: {self.said[-12:]}"
+            assert line, f"ended without saying {wanted}: {self.said}"
             try:
                 words = json.loads(line)
             except ValueError:
@@ -135,7 +137,10 @@ def hub(tmp_path_factory):
 @pytest.fixture(scope="session")
 def localhost_tls(tmp_path_factory):
     """(a server's TLS context for localhost, the file of the CA that signed it)."""
-    return certificates.server(tmp_path_factory.mktemp("tls"))
+    ca, certificate, key = certificates.ensure(tmp_path_factory.mktemp("tls"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, str(ca)
 
 
 @pytest.fixture(scope="session", params=["micropython", "cpython"])

@@ -10,19 +10,16 @@ def test_properties_bodies_and_order(bench):
                 await program.expect("sent")
                 await program.expect("connected", False)
                 await program.expect("end")
-            events = [
-                event
-                for event in await service.events(device_id, wait=5)
-                if event["annotations"]["iothub-message-source"] == "Telemetry"
-            ]
+            telemetry = service.telemetry(device_id)
+            events = [await anext(telemetry) for _ in range(63)]
         full = events[0]
         assert full["body"] == "é漢字".encode()
-        assert full["properties"] == {"plain": "value", "näme": "a b=c&d%e", "empty": ""}
-        assert full["systemProperties"]["message-id"] == "m 1"
-        assert full["systemProperties"]["correlation-id"] == "c/1"
-        assert full["systemProperties"]["user-id"] == "u&1"
-        assert full["systemProperties"]["content-type"] == "application/json"
-        assert full["systemProperties"]["content-encoding"] == "utf-8"
+        assert full["application"] == {"plain": "value", "näme": "a b=c&d%e", "empty": ""}
+        assert full["system"]["message-id"] == "m 1"
+        assert full["system"]["correlation-id"] == "c/1"
+        assert full["system"]["user-id"] == "u&1"
+        assert full["system"]["content-type"] == "application/json"
+        assert full["system"]["content-encoding"] == "utf-8"
         assert [event["body"] for event in events[1:3]] == [b"\x00\xff", b""]
         assert [event["body"] for event in events[3:]] == [b"n%d" % i for i in range(60)]
 

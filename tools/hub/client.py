@@ -28,7 +28,9 @@ class ServiceError(Exception):
 
 
 class ServiceClient:
-    """async with ServiceClient(connection_string, ca_file) as service: each call has a deadline."""
+    """Use it as: async with ServiceClient(connection_string, ca_file) as service. It waits for
+    nothing without a deadline.
+    """
 
     def __init__(self, connection_string, ca_file=None):
         fields = dict(part.split("=", 1) for part in connection_string.split(";") if "=" in part)

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from harness import describe, make, run, say, word
+
 from iothub import Message, MethodResponse
 
 FAILING = []
@@ -38,33 +39,37 @@ def on_method(client):
     return handle
 
 
+async def do(client, verb, argument):
+    """Do what the test tells; what is said afterwards."""
+    if verb == "send":
+        await client.send_message(Message(argument))
+        return ["sent", argument]
+    if verb == "send many":
+        await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
+        return ["sent", argument]
+    if verb == "twin":
+        return ["twin", await client.get_twin()]
+    if verb == "report":
+        await client.patch_twin_reported_properties(argument)
+        return ["reported"]
+    if verb == "fail":
+        FAILING.append(argument)
+        return ["failing"]
+    if verb == "disconnect":
+        await client.disconnect()
+        return ["disconnected"]
+    await client.connect()
+    return ["connected"]
+
+
 async def obey(client):
     """Each word of the test's is [verb, argument]."""
     while True:
         verb, argument = json.loads(await word())
+        if verb == "end":
+            return
         try:
-            if verb == "end":
-                return
-            if verb == "send":
-                await client.send_message(Message(argument))
-                say("sent", argument)
-            elif verb == "send many":
-                await asyncio.gather(*[client.send_message("m%d" % i) for i in range(argument)])
-                say("sent", argument)
-            elif verb == "twin":
-                say("twin", await client.get_twin())
-            elif verb == "report":
-                await client.patch_twin_reported_properties(argument)
-                say("reported")
-            elif verb == "fail":
-                FAILING.append(argument)
-                say("failing")
-            elif verb == "disconnect":
-                await client.disconnect()
-                say("disconnected")
-            elif verb == "connect":
-                await client.connect()
-                say("connected")
+            say(*await do(client, verb, argument))
         except Exception as error:
             say("error", *describe(error))
 
