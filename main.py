@@ -9,6 +9,7 @@ import gc
 import json
 import time
 
+import esp32
 import machine
 
 from board import clock, settings
@@ -21,8 +22,6 @@ interval_changed = asyncio.Event()
 
 def reading():
     """What is sent: put your sensor here."""
-    import esp32
-
     return {"temperature": esp32.mcu_temperature(), "uptime": time.ticks_ms() // 1000}
 
 
