@@ -43,7 +43,8 @@ def parse_connection_string(text):
 
 
 def _nameable(name):
-    return 0 < len(name) <= 32 and all(97 <= ord(c) | 32 <= 122 or c in "0123456789" for c in name)
+    # A key pasted in the wrong place is longer, or has digits.
+    return 0 < len(name) <= 24 and all(97 <= ord(c) | 32 <= 122 for c in name)
 
 
 def split_host(host, port):

@@ -1,0 +1,17 @@
+"""Run the tests of one module on MicroPython: run.py MODULE. The last line says how many ran."""
+
+import sys
+
+module = __import__(sys.argv[1])
+count = failures = 0
+for name in sorted(dir(module)):
+    if name.startswith("test_"):
+        count += 1
+        try:
+            getattr(module, name)()
+        except Exception as error:
+            failures += 1
+            print("FAILED", name)
+            sys.print_exception(error)
+print("ran", count)
+sys.exit(1 if failures else 0)
