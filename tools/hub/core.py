@@ -204,7 +204,6 @@ class Core:
         desired = properties.get("desired", {} if replace else None)
         if desired is not None:
             change = twins.replaced if replace else twins.patched
-            twins.check({k: v for k, v in dict(desired).items() if k[:1] != "$"}, "desired")
             changes["desired"] = change(identity.twin["desired"], desired, now, "desired")
         tags = body.get("tags", {} if replace else None)
         if tags is not None:

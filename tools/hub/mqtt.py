@@ -144,6 +144,9 @@ class Connection:
             except sqlite3.Error:
                 self.close("what it sent could not be stored")
             self.send(b"".join(answers))
+            if any(answer[0] == mqtt_packets.SUBACK for answer in answers):
+                self.messages_waiting()
+                self._core.ready(self._identity)
 
     # -- CONNECT ----------------------------------------------------------------------------
 
@@ -260,8 +263,6 @@ class Connection:
             codes.append(min(qos, 1))
         self._save_session()
         await self._answers.put(mqtt_packets.suback(packet.packet_id, codes))
-        self.messages_waiting()
-        self._core.ready(self._identity)
 
     async def _publish(self, packet):
         if packet.qos == 2:

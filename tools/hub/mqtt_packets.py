@@ -10,6 +10,7 @@ from .errors import HubError
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
 _FLAGS = {CONNECT: 0, PUBACK: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}
+SUBACK = 0x90
 PINGRESP = b"\xd0\x00"
 
 
@@ -120,6 +121,8 @@ class Decoder:
 
     def _header(self, at):
         """(start of the body, its length), or None while not all of the header is here."""
+        if at < len(self._buffer):
+            _check_first(self._buffer[at])
         length = 0
         for i in range(4):
             if len(self._buffer) <= at + 1 + i:
@@ -133,14 +136,19 @@ class Decoder:
         raise Malformed("a remaining length of more than four bytes")
 
 
+def _check_first(first):
+    """What no client sends is refused at its first byte: its length may never be reached."""
+    if first >> 4 != PUBLISH and _FLAGS.get(first >> 4) != first & 15:
+        raise Malformed(f"packet type {first >> 4} with flags {first & 15}")
+
+
 def decode(first, body):
     """The packet with first byte `first` and `body`. Malformed: it is none that a client sends."""
     kind, flags = first >> 4, first & 15
     reader = Reader(body)
     if kind == PUBLISH:
         return _publish(flags, reader)
-    if _FLAGS.get(kind) != flags:
-        raise Malformed(f"packet type {kind} with flags {flags}")
+    _check_first(first)
     if kind == CONNECT:
         return _connect(reader)
     packet = Packet(kind)
@@ -212,7 +220,7 @@ def puback(packet_id):
 
 
 def suback(packet_id, codes):
-    return struct.pack("!BBH", 0x90, 2 + len(codes), packet_id) + bytes(codes)
+    return struct.pack("!BBH", SUBACK, 2 + len(codes), packet_id) + bytes(codes)
 
 
 def unsuback(packet_id):

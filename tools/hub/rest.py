@@ -15,9 +15,12 @@ from uuid import uuid4
 from aiohttp import web
 
 from . import auth
+from .core import Core
 from .errors import HubError, bad_request
 
 log = logging.getLogger("hub.rest")
+
+CORE = web.AppKey("core", Core)
 
 MAX_BODY = 4 * 1024 * 1024
 MAX_WAIT = 60
@@ -48,7 +51,7 @@ async def errors(request, handler):
 
 
 def _authenticate(request):
-    core = request.app["core"]
+    core = request.app[CORE]
     token = request.headers.get("Authorization", "")
     policy = auth.policy_of(token)
     key = core.policy_keys.get(policy)
@@ -60,7 +63,7 @@ def _authenticate(request):
 
 def _identity(request):
     parts = request.match_info
-    return request.app["core"].identities.get(parts["device"], parts.get("module"))
+    return request.app[CORE].identities.get(parts["device"], parts.get("module"))
 
 
 async def _json(request, default=None):
@@ -103,7 +106,7 @@ def _record(identity):
 
 
 async def put_identity(request):
-    core, parts = request.app["core"], request.match_info
+    core, parts = request.app[CORE], request.match_info
     device_id, module_id = parts["device"], parts.get("module")
     wanted = await _object(request)
     identity = core.identities.find(device_id, module_id)
@@ -123,7 +126,7 @@ async def get_identity(request):
 
 
 async def delete_identity(request):
-    core, identity = request.app["core"], _identity(request)
+    core, identity = request.app[CORE], _identity(request)
     _check_etag(request, identity.record["etag"])
     core.delete(identity)
     await core.durable()
@@ -132,18 +135,18 @@ async def delete_identity(request):
 
 async def list_devices(request):
     top = _integer(request.query.get("top", "1000"), "top")
-    devices = request.app["core"].identities.devices()
+    devices = request.app[CORE].identities.devices()
     return web.json_response([_record(device) for device in devices[:top]])
 
 
 async def list_modules(request):
     identity = _identity(request)
-    modules = request.app["core"].identities.modules(identity.device_id)
+    modules = request.app[CORE].identities.modules(identity.device_id)
     return web.json_response([_record(module) for module in modules])
 
 
 async def device_statistics(request):
-    devices = request.app["core"].identities.devices()
+    devices = request.app[CORE].identities.devices()
     enabled = sum(device.enabled for device in devices)
     body = {
         "totalDeviceCount": len(devices),
@@ -154,7 +157,7 @@ async def device_statistics(request):
 
 
 async def service_statistics(request):
-    devices = request.app["core"].identities.devices()
+    devices = request.app[CORE].identities.devices()
     connected = sum(device.connection is not None for device in devices)
     return web.json_response({"connectedDeviceCount": connected})
 
@@ -169,13 +172,13 @@ def _integer(text, name):
 
 
 async def get_twin(request):
-    core, identity = request.app["core"], _identity(request)
+    core, identity = request.app[CORE], _identity(request)
     return web.json_response(core.twin(identity))
 
 
 async def change_twin(request):
     """PATCH merges, PUT replaces."""
-    core, identity = request.app["core"], _identity(request)
+    core, identity = request.app[CORE], _identity(request)
     _check_etag(request, core.twin(identity)["etag"])
     core.patch_twin(identity, await _object(request), replace=request.method == "PUT")
     await core.durable()
@@ -183,7 +186,7 @@ async def change_twin(request):
 
 
 async def invoke_method(request):
-    core, identity, body = request.app["core"], _identity(request), await _object(request)
+    core, identity, body = request.app[CORE], _identity(request), await _object(request)
     name = body.get("methodName")
     if not isinstance(name, str) or not name:
         raise bad_request("methodName is missing")
@@ -204,7 +207,7 @@ async def invoke_method(request):
 
 async def send_message(request):
     """A C2D message: properties in headers, or, with LOCAL_C2D, as JSON that can hold null."""
-    core, identity = request.app["core"], _identity(request)
+    core, identity = request.app[CORE], _identity(request)
     if request.content_type == LOCAL_C2D:
         fields = await _object(request)
         try:
@@ -238,7 +241,7 @@ def _time(text):
 
 
 async def purge_messages(request):
-    core, identity = request.app["core"], _identity(request)
+    core, identity = request.app[CORE], _identity(request)
     purged = identity.queue.purge()
     await core.durable()
     body = {"totalMessagesPurged": purged, "deviceId": identity.device_id, "moduleId": None}
@@ -250,7 +253,7 @@ async def purge_messages(request):
 
 async def local_events(request):
     """The events of ?device= after position ?after=; waits up to ?wait= seconds for the first."""
-    core, query = request.app["core"], request.query
+    core, query = request.app[CORE], request.query
     after = int(query.get("after", "-1"))
     give_up = asyncio.get_running_loop().time() + min(float(query.get("wait", "0")), MAX_WAIT)
     while True:
@@ -276,7 +279,7 @@ async def local_drop(request):
 def application(core):
     """The aiohttp application over `core`."""
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
-    app["core"] = core
+    app[CORE] = core
     routes = [web.get("/devices", list_devices), web.get("/devices/", list_devices)]
     for identity, kind in (("/devices/{device}", "/twins/{device}"),) + (
         ("/devices/{device}/modules/{module}", "/twins/{device}/modules/{module}"),

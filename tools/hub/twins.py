@@ -42,7 +42,8 @@ def check(patch, name, depth=1):
 
 def patched(section, patch, now, name):
     """A new section with `patch` merged in: null deletes. HubError when it gets too large."""
-    patch = {key: value for key, value in patch.items() if not key.startswith("$")}
+    if isinstance(patch, dict):
+        patch = {key: value for key, value in patch.items() if not key.startswith("$")}
     check(patch, name)
     version = section["version"] + 1
     stamp = {"$lastUpdated": now}
@@ -57,7 +58,6 @@ def patched(section, patch, now, name):
 def replaced(section, properties, now, name):
     """A new section that holds `properties` alone."""
     empty = {"properties": {}, "metadata": {}, "version": section["version"]}
-    properties = {key: value for key, value in properties.items() if value is not None}
     return patched(empty, properties, now, name)
 
 

@@ -1,0 +1,162 @@
+"""boot.py and main.py, unchanged, on a board made of the unix port and stand-ins."""
+
+import asyncio
+import json
+
+import pytest
+
+from tools.board import Board
+from tools.demo import running_hub
+from tools.hub.client import ServiceClient
+
+SETTINGS = {
+    "connection_string": "HostName=localhost:1;DeviceId=d;SharedAccessKey=AAAA",
+    "wifi_ssid": "net",
+    "wifi_password": "hunter2",
+}
+PATIENCE = 40
+
+
+async def console_until(board, text):
+    """The console's lines up to one with `text`."""
+    lines = []
+
+    async def read():
+        async for line in board.lines():
+            lines.append(line)
+            if text in line:
+                return
+
+    await asyncio.wait_for(read(), PATIENCE)
+    assert lines and text in lines[-1], lines
+    return lines
+
+
+def on_board(tmp_path, settings, text, write=None):
+    """The lines that a board with `settings` says up to `text`; then it is switched off."""
+
+    async def main():
+        board = Board(tmp_path, settings)
+        if write is not None:
+            (tmp_path / "settings.json").write_text(write)
+        await board.start()
+        try:
+            return await console_until(board, text)
+        finally:
+            await board.stop()
+
+    return asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        ("{", "settings.json is not JSON: look for a missing quote or comma"),
+        ("[]", "settings.json is not a JSON object"),
+        ("{}", "settings.json: connection_string is missing"),
+        (json.dumps({**SETTINGS, "wifi_sid": "x"}), "settings.json: wifi_sid is unknown"),
+        (
+            json.dumps({**SETTINGS, "wifi_ssid": 5}),
+            "settings.json: wifi_ssid is not a text in quotes",
+        ),
+        (json.dumps({**SETTINGS, "wifi_ssid": ""}), "settings.json: wifi_ssid is empty"),
+    ],
+)
+def test_wrong_setting_is_one_line_from_each_program(tmp_path, content, expected):
+    lines = on_board(tmp_path, SETTINGS, "main:", content)
+    assert lines == [f"boot: {expected}", f"main: {expected}"]
+
+
+def test_missing_settings_are_one_line(tmp_path):
+    async def main():
+        board = Board(tmp_path, SETTINGS)
+        (tmp_path / "settings.json").unlink()
+        await board.start()
+        return await console_until(board, "main:")
+
+    lines = asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    assert lines[-1] == "main: settings.json is missing: see README, A real board"
+
+
+def test_wrong_connection_string_is_one_line_without_the_secret(tmp_path):
+    wrong = SETTINGS["connection_string"].replace("AAAA", "topsecret!")
+    lines = on_board(tmp_path, {**SETTINGS, "connection_string": wrong}, "main:")
+    assert lines[-1] == "main: the shared access key is not base64"
+    assert "topsecret" not in "".join(lines)
+    assert "hunter2" not in "".join(lines)
+
+
+def test_wifi_that_is_not_there_leaves_main_running(tmp_path, monkeypatch):
+    monkeypatch.setenv("STANDIN_WIFI", "down")
+    (tmp_path / "lib").mkdir()
+    lines = on_board_with_short_wifi(tmp_path)
+    assert lines[0] == "boot: Wi-Fi: net not joined in 1 s: no ap found"
+    assert lines[-1].startswith("not connected: tcp:")
+
+
+def on_board_with_short_wifi(tmp_path):
+    """The firmware with a Wi-Fi deadline of 1 s instead of 20."""
+    from tools.board import ROOT
+
+    for path in (ROOT / "firmware").rglob("*.*"):
+        if path.suffix in (".py", ".der"):
+            copy = tmp_path / "lib" / path.relative_to(ROOT / "firmware")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes().replace(b"timeout=20):", b"timeout=1):"))
+    return on_board(tmp_path, SETTINGS, "not connected:")
+
+
+def test_reboot_answers_then_restarts_and_the_board_comes_back(tmp_path):
+    async def main():
+        hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
+        hub_folder.mkdir()
+        disk.mkdir()
+        async with (
+            running_hub(hub_folder) as ports,
+            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ):
+            made = await service.create_device("d")
+            key = made["authentication"]["symmetricKey"]["primaryKey"]
+            cs = f"HostName=localhost:{ports['mqtt_port']};DeviceId=d;SharedAccessKey={key}"
+            ca = {"server_verification_cert": ports["ca_file"]}
+            board = Board(disk, {**SETTINGS, "connection_string": cs, **ca})
+            await board.start()
+            try:
+                await console_until(board, "sent:")
+                assert await service.invoke_method("d", "reboot", None) == (
+                    200,
+                    {"rebooting": True},
+                )
+                await console_until(board, "connected:")
+                assert board.resets == 1
+                status, payload = await service.invoke_method("d", "getStatus", None)
+                assert status == 200
+                assert payload["freeMemory"] > 0
+            finally:
+                await board.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 2 * PATIENCE))
+
+
+def test_interval_that_makes_no_sense_is_not_taken(tmp_path):
+    async def main():
+        hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
+        hub_folder.mkdir()
+        disk.mkdir()
+        async with (
+            running_hub(hub_folder) as ports,
+            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ):
+            made = await service.create_device("d")
+            await service.patch_twin("d", {"properties": {"desired": {"telemetryInterval": 0}}})
+            key = made["authentication"]["symmetricKey"]["primaryKey"]
+            cs = f"HostName=localhost:{ports['mqtt_port']};DeviceId=d;SharedAccessKey={key}"
+            ca = {"server_verification_cert": ports["ca_file"]}
+            board = Board(disk, {**SETTINGS, "connection_string": cs, **ca})
+            await board.start()
+            try:
+                await console_until(board, "it stays 10")
+            finally:
+                await board.stop()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))

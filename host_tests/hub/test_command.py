@@ -1,0 +1,135 @@
+"""python -m tools hub and python -m tools device, as a user runs them."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tools.demo import running_hub
+from tools.hub.client import ServiceClient
+
+PATIENCE = 20
+
+
+def tools(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "tools", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        **options,
+    )
+
+
+def scenario_of(function, *arguments):
+    asyncio.run(asyncio.wait_for(function(*arguments), 60))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
+    async def scenario():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tools", "hub", "--data", str(tmp_path), "--mqtt-port", "0"),
+            *("--https-port", "0", "--amqp-port", "0", "--amqp-plain-port", "0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        ports = json.loads(line)
+        assert set(ports) == {
+            "mqtt_port",
+            "amqp_port",
+            "amqp_plain_port",
+            "https_port",
+            "ca_file",
+            "service_connection_string",
+            "eventhub_connection_string",
+        }
+        for name in ("ca.key", "server.key", "hub.json", "hub.sqlite"):
+            assert os.stat(tmp_path / name).st_mode & 0o077 == 0, name
+        process.send_signal(number)
+        rest = await asyncio.wait_for(process.stdout.read(), PATIENCE)
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+        assert rest == b""
+        assert not (tmp_path / "hub.json").exists()
+
+    scenario_of(scenario)
+
+
+def test_port_that_is_taken_is_one_clear_error(tmp_path):
+    async def scenario():
+        taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        async with taken:
+            port = str(taken.sockets[0].getsockname()[1])
+            done = await asyncio.to_thread(
+                tools, "hub", "--data", str(tmp_path), "--mqtt-port", port, "--https-port", "0"
+            )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(f"hub: port {port} for mqtt:")
+        assert "Traceback" not in done.stderr
+
+    scenario_of(scenario)
+
+
+def test_devices_by_command(tmp_path):
+    async def scenario():
+        async with running_hub(tmp_path) as ports:
+            data = ("--data", str(tmp_path))
+            made = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            assert made.returncode == 0, made.stderr
+            start = f"HostName=localhost:{ports['mqtt_port']};DeviceId=board-1;SharedAccessKey="
+            assert made.stdout.startswith(start)
+            shown = await asyncio.to_thread(tools, "device", "show", "board-1", *data)
+            assert shown.stdout == made.stdout
+            listed = await asyncio.to_thread(tools, "device", "list", *data)
+            assert listed.stdout == "board-1 enabled Disconnected\n"
+            again = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            assert again.returncode == 1
+            assert "DeviceAlreadyExists" in again.stderr
+            assert "Traceback" not in again.stderr
+            gone = await asyncio.to_thread(tools, "device", "delete", "board-1", *data)
+            assert gone.returncode == 0
+        nobody = await asyncio.to_thread(tools, "device", "list", *data)
+        assert nobody.returncode == 1
+        assert "no hub runs" in nobody.stderr
+
+    scenario_of(scenario)
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path):
+    async def before():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tools", "hub", "--data", str(tmp_path), "--mqtt-port", "0"),
+            *("--https-port", "0", "--amqp-port", "0", "--amqp-plain-port", "0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        ports = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
+        async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
+            made = await service.create_device("dev")
+            await service.send_c2d("dev", b"kept", {"a": None})
+            await service.patch_twin("dev", {"properties": {"desired": {"kept": True}}})
+        process.kill()
+        await process.wait()
+        return made
+
+    async def scenario():
+        made = await before()
+        async with (
+            running_hub(tmp_path) as ports,
+            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ):
+            device = await service.get_device("dev")
+            assert device["authentication"] == made["authentication"]
+            assert device["cloudToDeviceMessageCount"] == 1
+            twin = await service.get_twin("dev")
+            assert twin["properties"]["desired"]["kept"] is True
+
+    scenario_of(scenario)

@@ -1,0 +1,461 @@
+"""The MQTT front over real TLS: what IoT Hub grants, refuses and closes."""
+
+import asyncio
+import json
+
+import pytest
+
+from tools.hub import mqtt_packets
+from tools.hub.client import ServiceError
+
+TWIN_ANSWERS = "$iothub/twin/res/#"
+MESSAGES = "devices/dev/messages/devicebound/#"
+
+
+def subscribe(name, qos=1, packet_id=1):
+    name = name.encode()
+    body = packet_id.to_bytes(2, "big") + len(name).to_bytes(2, "big") + name + bytes((qos,))
+    return b"\x82" + mqtt_packets._length(len(body)) + body
+
+
+def publish(topic, body=b"", qos=1, packet_id=7):
+    return mqtt_packets.publish(topic, body, qos, packet_id)
+
+
+def parse(packet):
+    """(topic, packet id or None, body) of a PUBLISH."""
+    first, body = packet
+    assert first >> 4 == 3
+    end = 2 + int.from_bytes(body[:2], "big")
+    topic, rest = body[2:end].decode(), body[end:]
+    if first & 6:
+        return topic, int.from_bytes(rest[:2], "big"), rest[2:]
+    return topic, None, rest
+
+
+@pytest.mark.parametrize(
+    "change, code",
+    [
+        ({"level": 3}, 1),
+        ({"client_id": "other"}, 2),
+        ({"user": "localhost/dev/"}, 4),
+        ({"user": "localhost/dev/?DeviceClientType=x"}, 4),
+        ({"user": "elsewhere/dev/?api-version=2021-04-12"}, 5),
+    ],
+    ids=["protocol", "client id", "no query", "no api-version", "audience"],
+)
+def test_connect_that_is_refused(on_hub, change, code):
+    async def scenario(bench):
+        key = await bench.new()
+        device = await bench.open()
+        device.send(bench.connect_packet("dev", bench.token("dev", key), **change))
+        assert await device.closed() == [(0x20, bytes((0, code)))]
+
+    on_hub(scenario)
+
+
+@pytest.mark.parametrize("life", [-1, -3600])
+def test_expired_token_is_refused(on_hub, life):
+    async def scenario(bench):
+        key = await bench.new()
+        device = await bench.open()
+        device.send(bench.connect_packet("dev", bench.token("dev", key, life)))
+        assert await device.closed() == [(0x20, b"\0\5")]
+
+    on_hub(scenario)
+
+
+def test_secondary_key_and_any_hub_name_that_both_agree_on(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        record = await bench.service.get_device("dev")
+        key = record["authentication"]["symmetricKey"]["secondaryKey"]
+        device = await bench.open()
+        user = "My-Hub.azure-devices.net/dev/?api-version=2019-10-01&DeviceClientType=x%20y"
+        token = bench.token("dev", key, hub="my-hub.azure-devices.net")
+        device.send(bench.connect_packet("dev", token, user=user))
+        assert await device.packet() == (0x20, b"\0\0")
+
+    on_hub(scenario)
+
+
+def test_disabled_device_is_refused_and_a_connected_one_closed(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device, _ = await bench.device("dev", key)
+        await bench.service.update_device("dev", status="disabled")
+        assert await device.closed() == []
+        again = await bench.open()
+        again.send(bench.connect_packet("dev", bench.token("dev", key)))
+        assert await again.closed() == [(0x20, b"\0\5")]
+
+    on_hub(scenario)
+
+
+def test_second_connection_closes_the_first(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        first, _ = await bench.device("dev", key)
+        second, _ = await bench.device("dev", key)
+        assert await first.closed() == []
+        second.send(b"\xc0\0")
+        assert await second.packet() == (0xD0, b"")
+
+    on_hub(scenario)
+
+
+def test_silence_for_one_and_a_half_keep_alive_closes(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device, _ = await bench.device("dev", key, keep_alive=1)
+        assert await device.closed() == []
+
+    on_hub(scenario)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        subscribe("#"),
+        subscribe("devices/other/messages/devicebound/#"),
+        subscribe("$iothub/#"),
+        publish("devices/other/messages/events/"),
+        publish("anything"),
+        publish("$iothub/twin/GET/"),
+        publish("$iothub/twin/PATCH/properties/desired/?$rid=1", b"{}"),
+        publish("$iothub/methods/res/ok/?$rid=1"),
+        b"\x34\x05\x00\x01t\x00\x01",
+        b"\x30\x04\x00\x02\xff\xff",
+        b"\x32\x05\x00\x01t\x00\x00",
+        b"\x10\x00",
+        b"\xf0\x00",
+        b"\x30\xff\xff\xff\x7f",
+        b"\x30\x80\x80\x80\x80\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_iot_hub_does_not_know_closes_and_others_are_served_on(on_hub, packet):
+    async def scenario(bench):
+        key = await bench.new()
+        other, _ = await bench.device("bystander", await bench.new("bystander"))
+        device, _ = await bench.device("dev", key)
+        device.send(packet)
+        assert await device.closed() == []
+        other.send(b"\xc0\0")
+        assert await other.packet() == (0xD0, b"")
+
+    on_hub(scenario)
+
+
+def test_first_packet_must_be_connect(on_hub):
+    async def scenario(bench):
+        device = await bench.open()
+        device.send(b"\xc0\0")
+        assert await device.closed() == []
+
+    on_hub(scenario)
+
+
+def test_nothing_sent_behind_a_refused_connect_is_carried_out(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        device = await bench.open()
+        refused = bench.connect_packet("dev", bench.token("dev", "AAAAAAAAAAAAAAAAAAAAAA=="))
+        device.send(refused + publish("devices/dev/messages/events/", b"stolen"))
+        assert await device.closed() == [(0x20, b"\0\5")]
+        events = await bench.service.events("dev")
+        assert b"stolen" not in [event["body"] for event in events]
+
+    on_hub(scenario)
+
+
+def test_one_flight_is_answered_in_order(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device = await bench.open()
+        device.send(
+            bench.connect_packet("dev", bench.token("dev", key))
+            + subscribe(TWIN_ANSWERS, 0, 5)
+            + publish("$iothub/twin/GET/?$rid=x%201", b" ", 0)
+            + publish("devices/dev/messages/events/", b"first", 1, 9)
+        )
+        assert await device.packet() == (0x20, b"\0\0")
+        assert await device.packet() == (0x90, b"\0\5\0")
+        topic, _, body = parse(await device.packet())
+        assert topic == "$iothub/twin/res/200/?$rid=x%201"
+        assert json.loads(body) == {"desired": {"$version": 1}, "reported": {"$version": 1}}
+        assert await device.packet() == (0x40, b"\0\x09")
+
+    on_hub(scenario)
+
+
+def test_telemetry_properties_become_system_application_and_annotations(on_hub):
+    async def scenario(bench):
+        device, _ = await bench.device("dev", await bench.new())
+        bag = "%24.mid=m%2F1&$.ct=application%2Fjson&$.ce=utf-8&own=a%20b&empty=&none&$.on=out"
+        packet = bytearray(publish(f"devices/dev/messages/events/{bag}", b"{}", 1, 3))
+        packet[0] |= 1  # RETAIN
+        device.send(bytes(packet))
+        assert await device.packet() == (0x40, b"\0\3")
+        event = await anext(bench.service.telemetry("dev"))
+        assert event["body"] == b"{}"
+        assert event["system"] == {
+            "message-id": "m/1",
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+        }
+        expected = {"own": "a b", "empty": "", "none": None, "mqtt-retain": "true"}
+        assert event["application"] == expected
+        assert event["annotations"]["iothub-connection-device-id"] == "dev"
+        assert event["annotations"]["iothub-connection-output-name"] == "out"
+
+    on_hub(scenario)
+
+
+@pytest.mark.parametrize("clean_end", [True, False])
+def test_will_is_telemetry_when_the_device_is_lost(on_hub, clean_end):
+    async def scenario(bench):
+        will = [b"devices/dev/messages/events/a=b", b"gone"]
+        device, _ = await bench.device("dev", await bench.new(), will=will)
+        if clean_end:
+            device.send(b"\xe0\0")
+            assert await device.closed() == []
+            events = await bench.service.events("dev")
+            assert b"gone" not in [event["body"] for event in events]
+        else:
+            device.abort()
+            event = await anext(bench.service.telemetry("dev"))
+            assert event["body"] == b"gone"
+            assert event["application"] == {"a": "b", "iothub-MessageType": "Will"}
+
+    on_hub(scenario)
+
+
+# -- messages to a device -----------------------------------------------------------------------
+
+
+def test_message_comes_again_until_it_is_acknowledged(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device, present = await bench.device("dev", key)
+        assert not present
+        device.send(subscribe(MESSAGES))
+        assert await device.packet() == (0x90, b"\0\1\1")
+        properties = {"none": None, "empty": "", "ü": "a b"}
+        await bench.service.send_c2d("dev", b"hi", properties, ack="full", message_id="m")
+        first, body = await device.packet()
+        topic, packet_id, payload = parse((first, body))
+        assert first == 0x32
+        assert payload == b"hi"
+        assert topic == (
+            "devices/dev/messages/devicebound/%24.to=%2Fdevices%2Fdev%2Fmessages%2Fdevicebound"
+            "&%24.mid=m&iothub-ack=full&none&empty=&%C3%BC=a%20b"
+        )
+        device.abort()
+        device, present = await bench.device("dev", key)
+        assert present
+        first, body = await device.packet()
+        assert first == 0x3A
+        device.send(mqtt_packets.puback(parse((first, body))[1]))
+        device.send(b"\xc0\0")
+        assert await device.packet() == (0xD0, b"")
+        assert (await bench.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
+
+    on_hub(scenario)
+
+
+def test_qos_2_is_granted_as_1_and_qos_0_completes_at_once(on_hub):
+    async def scenario(bench):
+        device, _ = await bench.device("dev", await bench.new())
+        device.send(subscribe(MESSAGES, 2))
+        assert await device.packet() == (0x90, b"\0\1\1")
+        device.send(subscribe(MESSAGES, 0, 2))
+        assert await device.packet() == (0x90, b"\0\2\0")
+        await bench.service.send_c2d("dev", b"hi")
+        assert (await device.packet())[0] == 0x30
+        assert (await bench.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
+
+    on_hub(scenario)
+
+
+def test_message_is_delivered_ten_times_at_most(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        await bench.service.send_c2d("dev", b"poison")
+        for delivery in range(10):
+            device, _ = await bench.device("dev", key)
+            if not delivery:
+                device.send(subscribe(MESSAGES))
+                await device.packet()
+            assert parse(await device.packet())[2] == b"poison"
+            device.abort()
+        device, _ = await bench.device("dev", key)
+        device.send(b"\xc0\0")
+        assert await device.packet() == (0xD0, b"")
+        assert (await bench.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
+
+    on_hub(scenario)
+
+
+def test_message_whose_time_is_over_is_not_delivered(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        await bench.service.send_c2d("dev", b"late")
+        await bench.service.send_c2d("dev", b"later", expiry="2999-01-01T00:00:00Z")
+        bench.clock.ahead = 3601
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe(MESSAGES))
+        await device.packet()
+        assert parse(await device.packet())[2] == b"later"
+
+    on_hub(scenario)
+
+
+def test_fifty_messages_wait_at_most(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        for _ in range(50):
+            await bench.service.send_c2d("dev", b"x")
+        with pytest.raises(ServiceError) as refused:
+            await bench.service.send_c2d("dev", b"x")
+        assert refused.value.status == 403
+
+    on_hub(scenario)
+
+
+def test_clean_session_forgets_subscriptions(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe(MESSAGES))
+        await device.packet()
+        _, present = await bench.device("dev", key, clean=True)
+        assert not present
+        _, present = await bench.device("dev", key)
+        assert not present
+
+    on_hub(scenario)
+
+
+# -- twin and methods ---------------------------------------------------------------------------
+
+
+def test_reported_properties_and_what_is_refused(on_hub):
+    async def scenario(bench):
+        device, _ = await bench.device("dev", await bench.new())
+        device.send(subscribe(TWIN_ANSWERS, 0))
+        await device.packet()
+        patches = (
+            (b'{"a":{"b":1,"c":2}}', "204/?$rid=r&$version=2"),
+            (b'{"a":{"b":null},"d":"\xc3\xa9"}', "204/?$rid=r&$version=3"),
+            (b"[1]", "400/?$rid=r"),
+            (b"{", "400/?$rid=r"),
+            (b"", "400/?$rid=r"),
+            (b'{"a.b":1}', "400/?$rid=r"),
+            (b'{"a":"' + b"x" * 33000 + b'"}', "413/?$rid=r"),
+            (b"[" * 100000, "400/?$rid=r"),
+        )
+        for patch, answer in patches:
+            device.send(publish("$iothub/twin/PATCH/properties/reported/?$rid=r", patch, 0))
+            assert parse(await device.packet())[0] == f"$iothub/twin/res/{answer}"
+        twin = await bench.service.get_twin("dev")
+        reported = twin["properties"]["reported"]
+        assert reported["a"] == {"c": 2}
+        assert reported["d"] == "é"
+        assert reported["$version"] == 3
+        assert set(reported["$metadata"]) == {"$lastUpdated", "a", "d"}
+        assert set(reported["$metadata"]["a"]) == {"$lastUpdated", "c"}
+
+    on_hub(scenario)
+
+
+def test_desired_change_is_told_to_a_subscriber_only(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe("$iothub/twin/PATCH/properties/desired/#", 0))
+        await device.packet()
+        patch = {"properties": {"desired": {"a": {"b": None}, "c": [1]}}, "tags": {"t": 1}}
+        twin = await bench.service.patch_twin("dev", patch)
+        topic, _, body = parse(await device.packet())
+        assert topic == "$iothub/twin/PATCH/properties/desired/?$version=2"
+        assert json.loads(body) == {"a": {"b": None}, "c": [1], "$version": 2}
+        assert twin["tags"] == {"t": 1}
+        assert twin["properties"]["desired"]["a"] == {}
+
+    on_hub(scenario)
+
+
+def test_method_goes_out_and_its_answer_comes_back(on_hub):
+    async def scenario(bench):
+        device, _ = await bench.device("dev", await bench.new())
+        device.send(subscribe("$iothub/methods/POST/#", 0))
+        await device.packet()
+        call = asyncio.create_task(bench.service.invoke_method("dev", "do it", {"a": 1}))
+        topic, _, body = parse(await device.packet())
+        start, _, rid = topic.partition("?$rid=")
+        assert start == "$iothub/methods/POST/do%20it/"
+        assert json.loads(body) == {"a": 1}
+        device.send(publish(f"$iothub/methods/res/201/?$rid={rid}", b'{"b":2}', 0))
+        assert await call == (201, {"b": 2})
+
+    on_hub(scenario)
+
+
+def test_method_nobody_takes_or_answers(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        with pytest.raises(ServiceError) as refused:
+            await bench.service.invoke_method("dev", "m", None, connect_timeout=0)
+        assert refused.value.status == 404
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe("$iothub/methods/POST/#", 0))
+        await device.packet()
+        with pytest.raises(ServiceError) as refused:
+            await bench.service.invoke_method("dev", "m", None, response_timeout=1)
+        assert refused.value.status == 504
+
+    on_hub(scenario)
+
+
+def test_method_waits_for_a_device_that_is_about_to_connect(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        call = asyncio.create_task(bench.service.invoke_method("dev", "m", None))
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe("$iothub/methods/POST/#", 0))
+        await device.packet()
+        rid = parse(await device.packet())[0].partition("$rid=")[2]
+        device.send(publish(f"$iothub/methods/res/200/?$rid={rid}", b"", 0))
+        assert await call == (200, None)
+
+    on_hub(scenario)
+
+
+# -- restarts -----------------------------------------------------------------------------------
+
+
+def test_restart_loses_nothing(on_hub):
+    async def before(bench):
+        key = await bench.new()
+        device, _ = await bench.device("dev", key)
+        device.send(subscribe(MESSAGES))
+        await device.packet()
+        device.send(publish("devices/dev/messages/events/", b"kept"))
+        await device.packet()
+        await bench.service.send_c2d("dev", b"waiting")
+        await bench.service.patch_twin("dev", {"properties": {"desired": {"a": 1}}})
+        return key
+
+    async def after(bench):
+        device, present = await bench.device("dev", key)
+        assert present
+        assert parse(await device.packet())[2] == b"waiting"
+        twin = await bench.service.get_twin("dev")
+        assert twin["properties"]["desired"]["a"] == 1
+        assert twin["properties"]["desired"]["$version"] == 2
+        event = await anext(bench.service.telemetry("dev"))
+        assert event["body"] == b"kept"
+
+    key = on_hub(before)
+    on_hub(after)

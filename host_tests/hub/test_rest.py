@@ -1,0 +1,167 @@
+"""The REST front: the registry, ETags, refusals in IoT Hub's shape, and who may call."""
+
+import ssl
+
+import aiohttp
+import pytest
+
+from tools.hub.client import ServiceClient, ServiceError
+
+
+async def refused(call, status, words=""):
+    with pytest.raises(ServiceError) as error:
+        await call
+    assert error.value.status == status
+    assert words in str(error.value)
+
+
+def test_life_of_a_device(on_hub):
+    async def scenario(bench):
+        service = bench.service
+        made = await service.create_device("a#1")
+        keys = made["authentication"]["symmetricKey"]
+        assert keys["primaryKey"] != keys["secondaryKey"]
+        assert made["status"] == "enabled"
+        assert made["connectionState"] == "Disconnected"
+        await refused(service.create_device("a#1"), 409, "DeviceAlreadyExists")
+        assert await service.get_device("a#1") == made
+        changed = await service.update_device("a#1", status="disabled")
+        assert changed["status"] == "disabled"
+        assert changed["authentication"] == made["authentication"]
+        assert [device["deviceId"] for device in await service.list_devices()] == ["a#1"]
+        await service.delete_device("a#1")
+        await refused(service.get_device("a#1"), 404, "DeviceNotFound")
+
+    on_hub(scenario)
+
+
+def test_given_key_is_kept_and_a_wrong_one_refused(on_hub):
+    async def scenario(bench):
+        key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
+        auth = {"symmetricKey": {"primaryKey": key, "secondaryKey": ""}}
+        made = await bench.service.create_device("a", authentication=auth)
+        assert made["authentication"]["symmetricKey"]["primaryKey"] == key
+        assert made["authentication"]["symmetricKey"]["secondaryKey"]
+        auth = {"symmetricKey": {"primaryKey": "not base64!"}}
+        await refused(bench.service.create_device("b", authentication=auth), 400)
+        await refused(bench.service.create_device("b", status="asleep"), 400)
+        await refused(bench.service.create_device("b b"), 400)
+
+    on_hub(scenario)
+
+
+def test_twin_changes_need_the_right_etag(on_hub):
+    async def scenario(bench):
+        service = bench.service
+        await bench.new()
+        etag = (await service.get_twin("dev"))["etag"]
+        patch = {"properties": {"desired": {"a": 1}}}
+
+        async def change(method, match):
+            return await service._call(
+                method, "/twins/dev", json=patch, headers={"If-Match": match}
+            )
+
+        changed = await change("PATCH", f'"{etag}"')
+        assert changed["etag"] != etag
+        await refused(change("PATCH", f'"{etag}"'), 412)
+        for match in ('"*"', "*"):
+            changed = await change("PATCH", match)
+        await change("PATCH", changed["etag"])
+        patch = {"properties": {"desired": {"b": 2}}}
+        changed = await change("PUT", "*")
+        desired = changed["properties"]["desired"]
+        assert (desired.get("a"), desired["b"], desired["$version"]) == (None, 2, 6)
+
+    on_hub(scenario)
+
+
+def test_refusal_has_iot_hubs_shape(on_hub):
+    async def scenario(bench):
+        tls = ssl.create_default_context(cafile=bench.hub.ports["ca_file"])
+        url = f"https://localhost:{bench.hub.ports['https_port']}/devices/nobody"
+        headers = {"Authorization": bench.service._token()}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, ssl=tls, headers=headers) as response,
+        ):
+            assert response.status == 404
+            assert response.headers["iothub-errorcode"] == "DeviceNotFound"
+            body = await response.json()
+            assert body["Message"].startswith("ErrorCode:DeviceNotFound;")
+            assert body["ExceptionMessage"].startswith("Tracking ID:")
+
+    on_hub(scenario)
+
+
+def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
+    async def scenario(bench):
+        key = bench.hub.core.policy_keys["iothubowner"]
+        right = bench.hub.ports["service_connection_string"]
+        for wrong in (
+            right.replace(key, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"),
+            right.replace("iothubowner", "nobody"),
+        ):
+            async with ServiceClient(wrong, bench.hub.ports["ca_file"]) as service:
+                await refused(service.list_devices(), 401)
+        return key
+
+    caplog.set_level("DEBUG")
+    key = on_hub(scenario)
+    assert key not in caplog.text
+    assert "sig=" not in caplog.text
+
+
+def test_methods_wrong_arguments(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        call = bench.service._call
+        path = "/twins/dev/methods"
+        for body in ({}, {"methodName": 5}, {"methodName": "m", "responseTimeoutInSeconds": 999}):
+            await refused(call("POST", path, json=body), 400)
+        await refused(call("POST", path, data=b"{"), 400)
+        await refused(call("POST", path, data=b"[]"), 400)
+
+    on_hub(scenario)
+
+
+def test_message_by_headers(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        headers = {"iothub-messageid": "m", "iothub-app-colour": "red", "iothub-ack": "full"}
+        path = "/devices/dev/messages/deviceBound"
+        await bench.service._call("POST", path, data=b"hi", headers=headers)
+        await refused(
+            bench.service._call("POST", path, data=b"x", headers={"iothub-ack": "maybe"}), 400
+        )
+        await refused(bench.service._call("POST", path, data=bytes(65537)), 413)
+        (message,) = bench.hub.core.identities.get("dev").queue._messages
+        assert message.body == b"hi"
+        assert message.properties["system"] == {"message-id": "m"}
+        assert message.properties["application"] == {"colour": "red"}
+        purged = await bench.service._call("DELETE", "/devices/dev/commands")
+        assert purged["totalMessagesPurged"] == 1
+
+    on_hub(scenario)
+
+
+def test_modules_and_statistics(on_hub):
+    async def scenario(bench):
+        call = bench.service._call
+        await bench.new()
+        await bench.service.create_device("off", status="disabled")
+        made = await call("PUT", "/devices/dev/modules/mod", json={})
+        assert made["moduleId"] == "mod"
+        assert [m["moduleId"] for m in await call("GET", "/devices/dev/modules")] == ["mod"]
+        assert (await call("GET", "/twins/dev/modules/mod"))["moduleId"] == "mod"
+        statistics = await call("GET", "/statistics/devices")
+        assert statistics == {
+            "totalDeviceCount": 2,
+            "enabledDeviceCount": 1,
+            "disabledDeviceCount": 1,
+        }
+        assert await call("GET", "/statistics/service") == {"connectedDeviceCount": 0}
+        await bench.service.delete_device("dev")
+        await refused(call("GET", "/devices/dev/modules/mod"), 404)
+
+    on_hub(scenario)

@@ -1,0 +1,88 @@
+"""Merging and comparing, against RFC 7396 written out anew."""
+
+import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iothub.twin import Desired, difference, merge
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+LEAVES = st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "x", 1.5]) | st.just([1])
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=9
+)
+SECTIONS = st.dictionaries(NAMES, VALUES, max_size=4)
+PATCHES = st.recursive(
+    LEAVES | st.none(), lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=9
+)
+
+
+def rfc7396(target, patch):
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = rfc7396(result.get(name), value)
+    return result
+
+
+def same(one, other):
+    """Equal, and of equal types: 1 is not True in JSON."""
+    return repr_of(one) == repr_of(other)
+
+
+def repr_of(value):
+    if isinstance(value, dict):
+        return {name: repr_of(inner) for name, inner in value.items()}
+    return repr(value)
+
+
+@given(SECTIONS, st.dictionaries(NAMES, PATCHES, max_size=4))
+def test_merge_is_rfc_7396(section, patch):
+    expected = rfc7396(section, patch)
+    merge(section, copy.deepcopy(patch))
+    assert same(section, expected)
+
+
+@given(SECTIONS, SECTIONS)
+def test_difference_leads_from_old_to_new(old, new):
+    assert same(rfc7396(old, difference(old, new)), new)
+
+
+@given(SECTIONS)
+def test_no_difference_is_an_empty_patch(section):
+    assert difference(section, copy.deepcopy(section)) == {}
+
+
+@given(st.lists(st.dictionaries(NAMES, PATCHES, max_size=3), max_size=8), st.data())
+def test_program_that_applies_what_it_is_told_ends_with_the_hubs_section(patches, data):
+    """Patches told live, lost while offline, or crossing with the twin that was asked for."""
+    hub, program, desired = {"$version": 1}, {}, Desired()
+    desired.whole(dict(hub))
+    for number, patch in enumerate(patches):
+        hub = {**rfc7396(hub, patch), "$version": number + 2}
+        fate = data.draw(st.sampled_from(["told", "lost", "crossing"]))
+        told = {**patch, "$version": number + 2}
+        if fate == "crossing":
+            desired.expect()
+            assert desired.patch(told) == []
+            changes = desired.whole(copy.deepcopy(hub))
+        elif fate == "lost":
+            continue
+        else:
+            changes = desired.patch(told)
+            if changes is None:
+                desired.expect()
+                changes = desired.whole(copy.deepcopy(hub))
+        for change in changes:
+            merge(program, copy.deepcopy(change))
+    desired.expect()
+    for change in desired.whole(copy.deepcopy(hub)):
+        merge(program, change)
+    program.pop("$version", None)
+    hub.pop("$version")
+    assert same(program, hub)

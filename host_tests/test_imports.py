@@ -1,0 +1,89 @@
+"""Imports run downwards only, and the firmware uses nothing that MicroPython lacks."""
+
+import ast
+
+import pytest
+import sources
+
+# Each module imports from the lines above its own, never from its own line or below.
+FLOORS = [
+    {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots"},
+    {"sas", "topics", "packets", "framing", "watch", "deadline"},
+    {"credentials", "session", "stream", "handlers"},
+    {"link"},
+    {"mqtt"},
+    {"client"},
+]
+ON_A_BOARD = {
+    "asyncio", "binascii", "errno", "gc", "hashlib", "json", "micropython", "os", "socket",
+    "sys", "time", "tls", "umqtt.simple",
+    "esp32", "machine", "network", "ntptime",
+}  # fmt: skip
+ON_CPYTHON_ONLY = {("stream.py", "ssl")}  # where MicroPython has tls
+
+
+def floor_of(name):
+    for number, names in enumerate(FLOORS):
+        if name in names:
+            return number
+    raise AssertionError(f"iothub.{name} has no floor yet: give it one in this test")
+
+
+@pytest.mark.parametrize("path", sources.IOTHUB, ids=lambda path: path.name)
+def test_library_imports_downwards(path):
+    if path.name == "__init__.py":
+        return
+    for name in sources.imports(path, "iothub"):
+        if name.startswith("iothub"):
+            lower = name.partition(".")[2]
+            assert floor_of(lower) < floor_of(path.stem), f"{path.name} imports {name}"
+
+
+def test_every_module_is_listed_for_micropython():
+    import iothub
+
+    files = {path.stem for path in sources.IOTHUB} - {"__init__"}
+    assert set(iothub._MODULES.split()) == files
+    assert {name for floor in FLOORS for name in floor} == files
+
+
+@pytest.mark.parametrize("path", sources.FIRMWARE, ids=sources.label)
+def test_firmware_imports_only_what_a_board_has(path):
+    inside = path in sources.IOTHUB
+    for name in sources.imports(path, "iothub"):
+        own = name.partition(".")[0]
+        if own == "iothub" or (own == "board" and not inside):
+            continue
+        assert name in ON_A_BOARD or (path.name, name) in ON_CPYTHON_ONLY, name
+
+
+def test_library_does_not_know_the_board_nor_the_tools():
+    for path in sources.IOTHUB:
+        for name in sources.imports(path, "iothub"):
+            assert name.partition(".")[0] not in ("board", "tools", "machine", "network", "esp32")
+
+
+def test_hub_knows_nothing_of_the_firmware():
+    for path in (sources.ROOT / "tools" / "hub").glob("*.py"):
+        for name in sources.imports(path, "tools.hub"):
+            assert name.partition(".")[0] not in ("iothub", "board", "umqtt"), path
+
+
+def test_hubs_core_knows_no_front():
+    fronts = {"mqtt", "mqtt_packets", "mqtt_topics", "rest", "app", "command", "client"}
+    for name in ("core", "identities", "c2d", "events", "twins", "store", "auth"):
+        path = sources.ROOT / "tools" / "hub" / f"{name}.py"
+        used = {found.partition("tools.hub.")[2] for found in sources.imports(path, "tools.hub")}
+        assert not used & fronts, path
+        assert not {"aiohttp", "ssl"} & sources.imports(path, "tools.hub"), path
+
+
+def test_nothing_happens_at_import():
+    """Outside functions and classes the library only defines, imports and names."""
+    allowed = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    for path in sources.IOTHUB:
+        for node in sources.parsed(path).body:
+            if isinstance(node, ast.Expr):
+                assert isinstance(node.value, ast.Constant), f"{path.name}:{node.lineno}"
+            else:
+                assert isinstance(node, (*allowed, ast.Assign, ast.If, ast.Try)), path.name
