@@ -26,7 +26,7 @@ def reading():
 
 
 def on_message(message):
-    print("message:", message.data.decode(), message.custom_properties)
+    print("message:", message.data.decode(), json.dumps(message.custom_properties))
 
 
 async def on_desired(client, patch):
