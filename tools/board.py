@@ -84,7 +84,8 @@ class Board:
         return self._process.returncode
 
     async def stop(self):
-        """Power off."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        """Power off. Nobody may be reading lines() any more."""
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self._process.communicate()

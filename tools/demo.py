@@ -60,7 +60,6 @@ class Console:
         self._stage = stage
         self._lines = []
         self._grown = asyncio.Condition()
-        self.ended = False
 
     async def run(self):
         async for line in self._board.lines():
@@ -68,9 +67,6 @@ class Console:
             async with self._grown:
                 self._lines.append(line)
                 self._grown.notify_all()
-        async with self._grown:
-            self.ended = True
-            self._grown.notify_all()
 
     def mark(self):
         """Where the console is now, for seen()."""
@@ -79,11 +75,12 @@ class Console:
     async def seen(self, text, since):
         """Wait for a line with `text` after mark `since`."""
         async with self._grown:
-            await self._grown.wait_for(
-                lambda: self.ended or any(text in line for line in self._lines[since:])
-            )
-        if not any(text in line for line in self._lines[since:]):
-            raise Failed(f"the board's program ended with status {self._board.status}")
+            await self._grown.wait_for(lambda: any(text in line for line in self._lines[since:]))
+
+    def ended(self):
+        """The Failed to raise when the board's program has ended."""
+        last = self._lines[-1] if self._lines else "it said nothing"
+        return Failed(f"the board's program ended with status {self._board.status}: {last}")
 
 
 @contextlib.asynccontextmanager
@@ -179,6 +176,21 @@ class Play:
         self.say(f"and the board is back: {last['body'].decode()}")
 
 
+async def while_running(steps, watching, console, timeout):
+    """Run `steps`, but not beyond the end of the board's program, nor `timeout` seconds."""
+    playing = asyncio.create_task(steps)
+    try:
+        both = {playing, watching}
+        done, _ = await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if watching in done:
+            raise console.ended()
+        if not done:
+            raise Failed("it took too long")
+        await playing
+    finally:
+        playing.cancel()
+
+
 async def play(args, stage):
     """The whole demo; the steps that were done. Failed: the first that was not."""
     from tools.board import Board
@@ -209,14 +221,15 @@ async def play(args, stage):
             watching = asyncio.create_task(console.run())
             steps = Play(service, console, stage)
             try:
-                await asyncio.wait_for(steps.run(), WHOLE_TIMEOUT - stage.elapsed)
+                await while_running(steps.run(), watching, console, WHOLE_TIMEOUT - stage.elapsed)
                 if args.forever:
                     stage.say("demo", "going on until Ctrl-C")
                     await watching
-                    raise Failed(f"the board's program ended with status {board.status}")
+                    raise console.ended()
             finally:
-                await board.stop()
                 watching.cancel()
+                await asyncio.wait([watching])
+                await board.stop()
             return steps.done
 
 

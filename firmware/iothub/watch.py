@@ -12,7 +12,8 @@ class Watch:
 
     def __init__(self, timeout, keep_alive):
         self._limit = timeout * 1000
-        # A ping goes out in time for the hub's clock, and is given up within 1.5 keep-alives.
+        # A ping goes out in time for the hub's clock; no answer ends the connection before the
+        # hub itself would, one and a half times the keep-alive after it heard the last of us.
         self._quiet = keep_alive * 750
         self._ping_limit = min(self._limit, keep_alive * 500)
         self.begin(0)

@@ -32,13 +32,15 @@ async def console_until(board, text):
     return lines
 
 
-def on_board(tmp_path, settings, text, write=None):
-    """The lines that a board with `settings` says up to `text`; then it is switched off."""
+def on_board(tmp_path, settings, text, prepare=lambda disk: None):
+    """The lines that a board with `settings` says up to `text`; then it is switched off.
+
+    prepare(disk) changes what is on its disk before it starts.
+    """
 
     async def main():
         board = Board(tmp_path, settings)
-        if write is not None:
-            (tmp_path / "settings.json").write_text(write)
+        prepare(tmp_path)
         await board.start()
         try:
             return await console_until(board, text)
@@ -63,18 +65,15 @@ def on_board(tmp_path, settings, text, write=None):
     ],
 )
 def test_wrong_setting_is_one_line_from_each_program(tmp_path, content, expected):
-    lines = on_board(tmp_path, SETTINGS, "main:", content)
+    def write(disk):
+        (disk / "settings.json").write_text(content)
+
+    lines = on_board(tmp_path, SETTINGS, "main:", write)
     assert lines == [f"boot: {expected}", f"main: {expected}"]
 
 
 def test_missing_settings_are_one_line(tmp_path):
-    async def main():
-        board = Board(tmp_path, SETTINGS)
-        (tmp_path / "settings.json").unlink()
-        await board.start()
-        return await console_until(board, "main:")
-
-    lines = asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    lines = on_board(tmp_path, SETTINGS, "main:", lambda disk: (disk / "settings.json").unlink())
     assert lines[-1] == "main: settings.json is missing: see README, A real board"
 
 
