@@ -117,7 +117,9 @@ class Handlers:
 
     def received(self, message, receipt):
         """A C2D message: acknowledged only once its handler has succeeded."""
-        if len(self._inbox) >= _MAX_INBOX:
+        if self.on_message_received is None:
+            self.dropped += 1  # the hub remembers an earlier program's subscription
+        elif len(self._inbox) >= _MAX_INBOX:
             self.dropped += 1
             self.problem(ValueError("more messages wait than are kept: one will come again"))
         else:
@@ -134,6 +136,8 @@ class Handlers:
 
     def desired(self, body):
         """A change of desired properties (JSON bytes)."""
+        if self._desired is None:
+            return  # as with messages: nobody asked, in this program
         changes = self._desired.patch(json.loads(body))
         if changes is None:
             self._desired.expect()
@@ -164,7 +168,7 @@ class Handlers:
 
     def method(self, name, rid, body):
         """A direct method, answered by what its handler returns. One asked twice runs once."""
-        status = 0
+        status = 0 if self.on_method_request_received is not None else 404
         try:
             payload = json.loads(body) if body else None
         except ValueError:
@@ -178,30 +182,36 @@ class Handlers:
             self._run(self._method, MethodRequest(rid, name, payload))
 
     async def _method(self, request):
-        answered = self._methods[request.request_id]
+        rid = request.request_id
+        answered = self._methods[rid]
         try:
             result = await self._call(self.on_method_request_received, request)
             if result is None:
                 # The handler answers by itself, with send_method_response(): now or soon.
                 await within(self._options["handler_timeout"], "method", answered.wait())
-                return
-        except OperationTimeout as error:
-            self.problem(error)
-            result = (504, None)
+            elif not answered.given:
+                await self.send_method_response(_response(rid, result))
         except Exception as error:
             self.problem(error)
-            result = (500, None)
-        if not isinstance(result, MethodResponse):
-            status, payload = result if isinstance(result, tuple) else (200, result)
-            result = MethodResponse(request.request_id, status, payload)
-        if not answered.given:
-            await self.send_method_response(result)
+            if not answered.given:
+                status = 504 if isinstance(error, OperationTimeout) else 500
+                await self.send_method_response(MethodResponse(rid, status))
+        finally:
+            self._methods.pop(rid, None)
 
     async def send_method_response(self, method_response):
         """Answer a direct method (a MethodResponse)."""
         rid, payload = method_response.request_id, method_response.payload
         body = b"" if payload is None else json.dumps(payload).encode()
-        answered = self._methods.pop(rid, None)
+        self._transport.send_method_response(rid, method_response.status, body)
+        answered = self._methods.get(rid)
         if answered is not None:
             answered.give()
-        self._transport.send_method_response(rid, method_response.status, body)
+
+
+def _response(rid, result):
+    """What a method's handler returned, as a MethodResponse; a payload alone means 200."""
+    if isinstance(result, MethodResponse):
+        return result
+    status, payload = result if isinstance(result, tuple) else (200, result)
+    return MethodResponse(rid, status, payload)

@@ -117,7 +117,8 @@ class MQTTTransport:
                 if route(topic, payload, receipt):
                     return
             raise ValueError("a message on a topic that is not this device's")
-        except (ValueError, MemoryError) as error:
+        except Exception as error:
+            # One bad message must not end the connection: it would come again, and again.
             self._client.problem(error)
 
     def _on_message(self, topic, payload, receipt):

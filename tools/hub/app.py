@@ -40,8 +40,8 @@ class Hub:
         try:
             await self.core.open()
             self._stack.push_async_callback(self.core.close)
-            mqtt_port = await self._listen("mqtt", self._start_mqtt, certificate, key)
-            https_port = await self._listen("https", self._start_rest, certificate, key)
+            mqtt_port = await self._listen("mqtt", mqtt.serving, certificate, key)
+            https_port = await self._listen("https", rest.serving, certificate, key)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -62,31 +62,19 @@ class Hub:
     async def __aexit__(self, *_):
         await self._stack.aclose()
 
-    async def _listen(self, name, start, *arguments):
+    async def _listen(self, name, serving, *tls):
         """Start a front on the port that was asked for, or on the usual one, or on a free one."""
-        port, usual = self._wanted[name]
-        if port is None:
+        wanted, usual = self._wanted[name]
+        for port in (usual, 0) if wanted is None else (wanted,):
             try:
-                return await start(usual, *arguments)
+                front = serving(self.core, self._host, port, *tls)
+                return await self._stack.enter_async_context(front)
             except OSError as error:
                 if error.errno not in (errno.EACCES, errno.EADDRINUSE):
                     raise
-                log.warning("port %d is not to be had; %s takes a free one", usual, name)
-                port = 0
-        try:
-            return await start(port, *arguments)
-        except OSError as error:
-            raise PortTaken(f"port {port} for {name}: {error.strerror}") from None
-
-    async def _start_mqtt(self, port, certificate, key):
-        server = await mqtt.serve(self.core, self._host, port, certificate, key)
-        self._stack.callback(server.close)
-        return server.sockets[0].getsockname()[1]
-
-    async def _start_rest(self, port, certificate, key):
-        runner, port = await rest.serve(self.core, self._host, port, certificate, key)
-        self._stack.push_async_callback(runner.cleanup)
-        return port
+                log.warning("port %d for %s is not to be had", port, name)
+                refusal = PortTaken(f"port {port} for {name}: {error.strerror}")
+        raise refusal
 
     def _announce(self):
         """Leave the JSON line in the data folder, where `tools device` finds a running hub."""

@@ -49,10 +49,12 @@ class Core:
         await self.store.durable()
 
     async def close(self):
+        await self.store.close()
+
+    def close_connections(self):
         for identity in self.identities.every():
             if identity.connection is not None:
                 identity.connection.close("the hub stops")
-        await self.store.close()
 
     async def durable(self):
         """Wait until everything done so far is on disk."""

@@ -4,6 +4,7 @@ IoT Hub is no broker: what it does not know closes the connection, and the log s
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -30,6 +31,7 @@ MAX_OUT = 2 * 1024 * 1024
 MAX_KEEP_ALIVE = 1767
 CONNECT_TIMEOUT = 10
 TOKEN_GRACE = 5
+STOP_TIMEOUT = 2
 _USER = re.compile(r"([^/]+)/(.+?)/?\?(.*)")
 _REFUSALS = {
     1: "protocol",
@@ -356,13 +358,28 @@ def decode_json(body):
         raise HubError(400, "ArgumentInvalid", "the body is no JSON", 400004) from None
 
 
-async def serve(core, host, port, certificate, key):
-    """Listen for devices; an asyncio.Server."""
+@contextlib.asynccontextmanager
+async def serving(core, host, port, certificate, key):
+    """Listen for devices; yields the port. At the end every connection is closed and gone."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
+    running = set()
 
     async def accept(reader, writer):
-        await Connection(core, reader, writer).run()
+        running.add(asyncio.current_task())
+        try:
+            await Connection(core, reader, writer).run()
+        finally:
+            running.discard(asyncio.current_task())
 
-    return await asyncio.start_server(accept, host, port, ssl=context, ssl_handshake_timeout=15)
+    server = await asyncio.start_server(accept, host, port, ssl=context, ssl_handshake_timeout=15)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        core.close_connections()
+        for task in running:
+            task.cancel()  # whoever has not said CONNECT yet
+        if running:
+            await asyncio.wait(running, timeout=STOP_TIMEOUT)

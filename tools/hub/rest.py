@@ -6,6 +6,7 @@ Source: spec sdk-expectations, "REST".
 
 import asyncio
 import base64
+import contextlib
 import datetime
 import json
 import logging
@@ -306,17 +307,16 @@ def application(core):
     return app
 
 
-async def serve(core, host, port, certificate, key):
-    """Listen for services; (runner to clean up, port)."""
+@contextlib.asynccontextmanager
+async def serving(core, host, port, certificate, key):
+    """Listen for services; yields the port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     runner = web.AppRunner(application(core), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, host, port, ssl_context=context)
     try:
-        await site.start()
-    except OSError:
+        await web.TCPSite(runner, host, port, ssl_context=context).start()
+        yield runner.addresses[0][1]
+    finally:
         await runner.cleanup()
-        raise
-    return runner, site._server.sockets[0].getsockname()[1]

@@ -32,6 +32,8 @@ def on_method(client):
             return None
         if request.name == "raise":
             raise RuntimeError("the handler fails")
+        if request.name == "wrong status":
+            return "fine", None
         if request.name == "never":
             await asyncio.sleep(60)
         return 404, None
