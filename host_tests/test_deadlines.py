@@ -7,8 +7,8 @@ import sources
 
 # What waits for the network, the hub or another task.
 WAITING = {
-    "wait", "read", "readinto", "readexactly", "readline", "drain", "wait_closed", "write",
-    "open_connection", "getaddrinfo", "sock_connect", "gather", "acquire", "get", "join",
+    "wait", "read", "readinto", "_readinto", "readexactly", "readline", "drain", "wait_closed",
+    "write", "open_connection", "getaddrinfo", "sock_connect", "gather", "acquire", "get", "join",
     "request_twin", "subscribe", "enable",
 }  # fmt: skip
 BOUNDED = {"within", "wait_for"}
@@ -16,8 +16,8 @@ BOUNDED = {"within", "wait_for"}
 WATCHED = {
     ("deadline.py", "Answer.wait", "wait"): "within(), at every call",
     ("stream.py", "Stream.write", "drain"): "within(), or the keeper: Watch.writing",
-    ("stream.py", "Stream.readinto", "readinto"): "the keeper: pings, Watch.overdue",
-    ("stream.py", "Stream.readinto", "read"): "the keeper: pings, Watch.overdue",
+    ("stream.py", "Stream.readinto", "_readinto"): "the keeper: pings, Watch.overdue",
+    ("stream_host.py", "HostStream._readinto", "read"): "the keeper: pings, Watch.overdue",
     ("stream.py", "Stream.close", "wait_closed"): "MicroPython's closes the socket, and returns",
     ("link.py", "Link._read", "readinto"): "the keeper: pings, Watch.overdue",
     ("link.py", "Link._write", "wait"): "nothing is owed while nothing is written",
@@ -100,5 +100,5 @@ def test_nothing_blocks_the_loop(path):
             if owner == "time" and node.func.attr in ("sleep", "sleep_ms", "sleep_us"):
                 assert (path.name, node.func.attr) in BLOCKING, f"{path.name}:{node.lineno}"
             assert node.func.attr not in ("setblocking", "settimeout") or path.name in (
-                "stream.py",  # CPython's socket, which is made non-blocking
+                "stream_host.py",  # CPython's socket, which is made non-blocking
             ), f"{path.name}:{node.lineno}"

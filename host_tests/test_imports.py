@@ -10,6 +10,7 @@ FLOORS = [
     {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots"},
     {"sas", "topics", "packets", "framing", "watch", "deadline"},
     {"credentials", "session", "stream", "handlers"},
+    {"stream_host"},
     {"link"},
     {"mqtt"},
     {"client"},
@@ -19,7 +20,7 @@ ON_A_BOARD = {
     "sys", "time", "tls", "umqtt.simple",
     "esp32", "machine", "network", "ntptime",
 }  # fmt: skip
-ON_CPYTHON_ONLY = {("stream.py", "ssl")}  # where MicroPython has tls
+ON_CPYTHON_ONLY = {("stream_host.py", "ssl")}  # where MicroPython has tls
 
 
 def floor_of(name):

@@ -10,6 +10,7 @@ problem(error), lost(error).
 """
 
 import asyncio
+import sys
 
 from .compat import ticks_ms
 from .deadline import Answer, within
@@ -21,8 +22,12 @@ from .errors import (
     refusal,
 )
 from .session import Session
-from .stream import client_context, open_stream
 from .watch import Watch
+
+if sys.implementation.name == "micropython":
+    from .stream import client_context, open_stream
+else:
+    from .stream_host import client_context, open_stream
 
 
 class Link:
@@ -75,7 +80,7 @@ class Link:
         if self._context is None:
             self._context = client_context(self._certificate)
         host, port = self._address
-        self._stream = await open_stream(host, port, self._context, host, self._timeout)
+        self._stream = await open_stream(host, port, self._context, self._timeout)
         self._error = None
         self._connack = Answer()
         try:

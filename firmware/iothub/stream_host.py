@@ -1,0 +1,78 @@
+"""A TLS byte stream under asyncio, as CPython has it: the same calls as stream's."""
+
+import asyncio
+import socket
+import ssl
+
+from .deadline import within
+from .errors import ConnectionFailedError, TransportError
+from .roots import load
+from .stream import Stream, reason
+
+
+def client_context(certificate=None):
+    """A TLS context that trusts `certificate` (see roots.load); ValueError if it is none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for der in load(certificate):
+        try:
+            context.load_verify_locations(cadata=der)
+        except (OSError, ValueError):
+            raise ValueError("server_verification_cert is no certificate that TLS can read")
+    return context
+
+
+class HostStream(Stream):
+    """CPython's readers have no readinto(), and its TLS no quick close()."""
+
+    async def _readinto(self, buffer):
+        data = await self._reader.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    async def close(self):
+        self._writer.transport.abort()
+
+
+async def open_stream(host, port, context, timeout):
+    """A Stream to host:port, which TLS must prove to be `host`; each stage gets `timeout` s.
+
+    The first address that answers is taken. ConnectionFailedError or OperationTimeout.
+    """
+    loop = asyncio.get_running_loop()
+    failure = None
+    for family, kind, protocol, _, endpoint in await _resolve(host, port, timeout):
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            await within(timeout, "tcp", loop.sock_connect(sock, endpoint))
+            return await _secure(sock, host, context, timeout)
+        except TransportError as error:
+            failure = error
+        except OSError as error:
+            failure = ConnectionFailedError(reason(error), "tcp")
+        sock.close()
+        if failure.stage == "tls":
+            break
+    raise failure
+
+
+async def _resolve(host, port, timeout):
+    found = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        return await within(timeout, "dns", found)
+    except TransportError:
+        raise
+    except OSError as error:
+        raise ConnectionFailedError("%s has no address: %s" % (host, reason(error)), "dns")
+
+
+async def _secure(sock, host, context, timeout):
+    try:
+        opened = asyncio.open_connection(sock=sock, ssl=context, server_hostname=host)
+        reader, writer = await within(timeout, "tls", opened)
+    except TransportError:
+        raise
+    except OSError as error:
+        raise ConnectionFailedError(reason(error), "tls")
+    return HostStream(reader, writer, "write")
