@@ -17,6 +17,7 @@ WATCHED = {
     ("deadline.py", "Answer.wait", "wait"): "within(), at every call",
     ("stream.py", "Stream.write", "drain"): "within(), or the keeper: Watch.writing",
     ("stream.py", "Stream.readinto", "_readinto"): "the keeper: pings, Watch.overdue",
+    ("stream.py", "Stream._readinto", "readinto"): "the keeper: pings, Watch.overdue",
     ("stream_host.py", "HostStream._readinto", "read"): "the keeper: pings, Watch.overdue",
     ("stream.py", "Stream.close", "wait_closed"): "MicroPython's closes the socket, and returns",
     ("link.py", "Link._read", "readinto"): "the keeper: pings, Watch.overdue",

@@ -12,6 +12,7 @@ from .deadline import within
 from .errors import ConnectionDroppedError, ConnectionFailedError, TransportError
 from .roots import load
 
+_NOTHING = bytearray(0)
 # A TCP connection that failed says so at the first write, with one of these.
 _AT_TCP = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
@@ -32,10 +33,12 @@ def client_context(certificate=None):
 class Stream:
     """Bytes to and from a peer. Reads and writes have no deadline: whoever calls them sets it."""
 
-    def __init__(self, reader, writer, stage="tls"):
-        self._reader = reader
+    def __init__(self, arrival, writer, tls=None):
+        self._arrival = arrival  # a reader of the bare socket, by which to wait
         self._writer = writer
-        self.stage = stage  # of a write: "tls" as long as the handshake may be under way
+        self._tls = tls
+        self._more = False  # the last read may have left some of its TLS record behind
+        self.stage = "tls"  # of a write: "write" once the handshake is over
 
     async def write(self, data):
         """Send `data` (bytes-like), as one TLS record where it fits in one."""
@@ -56,8 +59,20 @@ class Stream:
         except (OSError, ValueError) as error:
             raise ConnectionDroppedError(reason(error), "read")
 
-    def _readinto(self, buffer):
-        return self._reader.readinto(buffer)
+    async def _readinto(self, buffer):
+        """Wait by the bare socket, and read from TLS.
+
+        The unix port polls a TLS object once a millisecond, and all tasks with it; a socket it
+        polls at once. To read nothing is the public way to wait.
+        """
+        if not self._more:
+            await self._arrival.readinto(_NOTHING)
+        size = self._tls.readinto(buffer)
+        while size is None:
+            await self._arrival.readinto(_NOTHING)
+            size = self._tls.readinto(buffer)
+        self._more = size == len(buffer)
+        return size
 
     async def close(self):
         """Close at once; whoever reads or writes must have been cancelled before."""
@@ -85,10 +100,8 @@ async def open_stream(host, port, context, timeout):
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tcp")
-    both = asyncio.StreamReader(
-        context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
-    )
-    return Stream(both, both)
+    secured = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
+    return Stream(plain, asyncio.StreamWriter(secured), secured)
 
 
 def reason(error):

@@ -26,7 +26,7 @@ class HostStream(Stream):
     """CPython's readers have no readinto(), and its TLS no quick close()."""
 
     async def _readinto(self, buffer):
-        data = await self._reader.read(len(buffer))
+        data = await self._arrival.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -75,4 +75,6 @@ async def _secure(sock, host, context, timeout):
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tls")
-    return HostStream(reader, writer, "write")
+    stream = HostStream(reader, writer)
+    stream.stage = "write"
+    return stream
