@@ -239,13 +239,17 @@ def arguments(parser):
 
 
 def run(args):
+    from aiohttp import ClientError
+
+    from tools.hub.client import ServiceError
+
     stage = Stage()
     try:
         done = asyncio.run(play(args, stage))
     except KeyboardInterrupt:
         stage.say("demo", "stopped")
         return 0
-    except (Failed, OSError, asyncio.TimeoutError) as error:
+    except (Failed, ServiceError, ClientError, OSError, asyncio.TimeoutError) as error:
         stage.say("demo", f"FAILED: {error or 'it took too long'}", style="bold red")
         return 1
     stage.say("demo", f"OK: {', '.join(done)}, in {stage.elapsed:.1f} s", style="bold green")

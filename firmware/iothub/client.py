@@ -38,7 +38,9 @@ class IoTHubClient(Handlers):
         super().__init__()
         self._options = checked(options)
         self._credentials = credentials
-        self._transport = self._make_transport()
+        from .mqtt import MQTTTransport
+
+        self._transport = MQTTTransport(credentials, self, self._options)
         self._backoff = Backoff()
         self._state = DISCONNECTED
         self._outcome = None  # of the attempt to connect that is under way
@@ -48,11 +50,6 @@ class IoTHubClient(Handlers):
         self._wanted = False  # between connect() and disconnect()
         self._closed = False
         self._worker = None
-
-    def _make_transport(self):
-        from .mqtt import MQTTTransport
-
-        return MQTTTransport(self._credentials, self, self._options)
 
     @classmethod
     def create_from_connection_string(cls, connection_string, **options):
@@ -117,14 +114,14 @@ class IoTHubClient(Handlers):
 
     async def _attempt(self):
         self._to(CONNECTING)
-        self._outcome = outcome = Answer()
+        self._outcome = Answer()
         try:
             expiry = unix_time() + self._options["sastoken_ttl"]
-            watched = self._desired is not None and self._options["ensure_desired_properties"]
-            if watched:
+            read_twin = self._desired is not None and self._options["ensure_desired_properties"]
+            if read_twin:
                 self._desired.expect()
             twin = await self._transport.connect(
-                self._credentials.password(expiry), self._features(), watched
+                self._credentials.password(expiry), self._features(), read_twin
             )
             if not self._wanted:
                 await self._transport.disconnect()
@@ -133,13 +130,13 @@ class IoTHubClient(Handlers):
             self._to(DISCONNECTED)
             if not isinstance(error, Exception):
                 error = OperationCancelled("the attempt to connect was given up", "connack")
-            outcome.fail(error)
+            self._outcome.fail(error)
             if self._retry is None:
                 self._transport.give_up(error)
             raise
         self._since = ticks_ms()
         self._to(CONNECTED)
-        outcome.give()
+        self._outcome.give()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         if twin is not None:
@@ -192,9 +189,9 @@ class IoTHubClient(Handlers):
             raise ValueError("a message of more than 256 KB")
         if self._state == DISCONNECTED and self._retry is None:
             await self._ready()
-        acknowledged = self._transport.send_message(message)
-        if acknowledged is not None:
-            await acknowledged
+        answer = self._transport.send_message(message)
+        if answer is not None:
+            await answer
 
     async def get_twin(self):
         """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""

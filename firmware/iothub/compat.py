@@ -16,9 +16,9 @@ except ImportError:
         """Milliseconds of a monotonic clock."""
         return int(time.monotonic() * 1000)
 
-    def ticks_diff(later, earlier):
-        """Milliseconds from `earlier` to `later`."""
-        return later - earlier
+    def ticks_diff(now, start):
+        """Milliseconds from `start` to `now`."""
+        return now - start
 
 
 # ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.

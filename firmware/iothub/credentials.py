@@ -4,10 +4,10 @@ Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed 
 """
 
 from . import sas
+from .compat import const
 from .text import quote, unquote
 
-API_VERSION = "2021-04-12"
-MQTT_PORT = 8883
+_PORT = const(8883)
 
 _KEYS = (
     "HostName",
@@ -27,13 +27,13 @@ def parse_connection_string(text):
     A wrong part is named by its place where its name could be a piece of a secret.
     """
     values = {}
-    for place, part in enumerate(text.strip().rstrip(";").split(";")):
+    for i, part in enumerate(text.strip().rstrip(";").split(";"), 1):
         name, equals, value = part.strip().partition("=")
         if not equals:
-            raise ValueError("connection string: part %d has no =" % (place + 1))
+            raise ValueError("connection string: part %d has no =" % i)
         if name not in _KEYS:
-            shown = name if _nameable(name) else "part %d" % (place + 1)
-            raise ValueError("connection string: %s is unknown" % shown)
+            name = name if _nameable(name) else "part %d" % i
+            raise ValueError("connection string: %s is unknown" % name)
         if name in values:
             raise ValueError("connection string: %s stands twice" % name)
         if not value:
@@ -49,8 +49,8 @@ def _nameable(name):
 
 def split_host(host, port):
     """(name, port) of `host[:port]`; `port` where it names none."""
-    name, colon, digits = host.rpartition(":")
-    if not colon or ":" in name:
+    name, _, digits = host.rpartition(":")
+    if ":" not in host or ":" in name:
         return host, port
     if not name or not digits.isdigit() or not 0 < int(digits) < 65536:
         raise ValueError("HostName: the port is not a number from 1 to 65535")
@@ -74,8 +74,8 @@ class Credentials:
         x509=False,
         gateway_hostname=None,
     ):
-        self.hostname, _ = split_host(hostname, MQTT_PORT)
-        self.host, self.port = split_host(gateway_hostname or hostname, MQTT_PORT)
+        self.hostname, _ = split_host(hostname, _PORT)
+        self.host, self.port = split_host(gateway_hostname or hostname, _PORT)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -128,7 +128,7 @@ class Credentials:
 
     def username(self, product_info=""):
         """The MQTT user name; only its query is percent-encoded."""
-        user = self.hostname + "/" + self.client_id + "/?api-version=" + API_VERSION
+        user = self.hostname + "/" + self.client_id + "/?api-version=2021-04-12"
         return user + "&DeviceClientType=" + quote(product_info) if product_info else user
 
     def password(self, expiry):

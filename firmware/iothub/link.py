@@ -35,19 +35,17 @@ class Link:
 
     def __init__(self, owner, credentials, options):
         self._owner = owner
-        self._address = credentials.host, credentials.port
+        self._credentials = credentials
+        self._options = options
         self._timeout = options["timeout"]
-        self._patience = options["operation_timeout"]
-        self._keep_alive = options["keep_alive"]
-        self._certificate = options["server_verification_cert"]
         self.message = owner.message
         self.oversized = owner.oversized
-        self._watch = Watch(self._timeout, self._keep_alive)
+        self._watch = Watch(self._timeout, options["keep_alive"])
         self.session = Session(
             self,
             credentials.client_id,
             credentials.username(options["product_info"]),
-            self._keep_alive,
+            options["keep_alive"],
             options["window"],
             options["max_inbound"],
         )
@@ -78,8 +76,8 @@ class Link:
         leave in one flight. ConnectionFailedError, OperationTimeout, CredentialError.
         """
         if self._context is None:
-            self._context = client_context(self._certificate)
-        host, port = self._address
+            self._context = client_context(self._options["server_verification_cert"])
+        host, port = self._credentials.host, self._credentials.port
         self._stream = await open_stream(host, port, self._context, self._timeout)
         self._error = None
         self._connack = Answer()
@@ -221,7 +219,7 @@ class Link:
             self._break(error)
 
     async def _keep(self):
-        tick = min(1, self._timeout / 4, self._keep_alive / 8)
+        tick = min(1, self._timeout / 4, self._options["keep_alive"] / 8)
         while True:
             try:
                 await asyncio.wait_for(self._broken.wait(), tick)
@@ -231,7 +229,7 @@ class Link:
             except asyncio.TimeoutError:
                 pass
             now = ticks_ms()
-            self.session.expire(now, self._patience * 1000)
+            self.session.expire(now, self._options["operation_timeout"] * 1000)
             if self.up and self._error is None:
                 error = self._watch.overdue(now, self.session.oldest())
                 if error is not None:

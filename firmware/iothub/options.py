@@ -21,9 +21,6 @@ DEFAULTS = {
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }
 
-_MAX_KEEP_ALIVE = 1177
-_POSITIVE = ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound")
-
 
 def checked(options):
     """DEFAULTS with `options` over them. TypeError: an unknown one; ValueError: out of bounds."""
@@ -32,13 +29,13 @@ def checked(options):
             raise TypeError("unknown option: " + name)
     result = dict(DEFAULTS)
     result.update(options)
-    if not 1 <= result["keep_alive"] <= _MAX_KEEP_ALIVE:
-        raise ValueError("keep_alive is not from 1 to %d seconds" % _MAX_KEEP_ALIVE)
+    if not 1 <= result["keep_alive"] <= 1177:
+        raise ValueError("keep_alive is not from 1 to 1177 seconds")
     if not 1 <= result["window"] <= 256:
         raise ValueError("window is not from 1 to 256 messages")
     if result["qos"] not in (0, 1):
         raise ValueError("qos is 0 or 1: IoT Hub has no other")
-    for name in _POSITIVE:
+    for name in ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound"):
         if not result[name] > 0:
             raise ValueError(name + " is not more than 0")
     return result

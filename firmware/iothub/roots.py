@@ -18,8 +18,11 @@ def load(certificate=None):
     ValueError if it holds none; OSError if the file cannot be read.
     """
     if certificate is None:
+        # firmware/iothub and firmware/certs here; /lib/iothub and /lib/certs on a board.
+        package = __file__.rpartition("/")[0]
+        lib = package.rpartition("/")[0] if "/" in package else "/lib"
         for name in _BUILT_IN:
-            yield _read(_folder() + name)
+            yield _read(lib + "/certs/" + name)
         return
     if isinstance(certificate, str):
         certificate = certificate.encode() if "-----BEGIN" in certificate else _read(certificate)
@@ -33,12 +36,6 @@ def load(certificate=None):
         if not end:
             raise ValueError("server_verification_cert is cut off")
         yield binascii.a2b_base64(body.replace(b"\r", b"").replace(b"\n", b""))
-
-
-def _folder():
-    # firmware/iothub and firmware/certs here; /lib/iothub and /lib/certs on a board.
-    package = __file__.rpartition("/")[0]
-    return package.rpartition("/")[0] + "/certs/" if "/" in package else "/lib/certs/"
 
 
 def _read(path):

@@ -8,15 +8,14 @@ import hashlib
 
 from .text import quote
 
-_BLOCK = 64
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 def hmac_sha256(key, message):
     """HMAC-SHA256 (RFC 2104) of `message` under `key`, both bytes; 32 bytes."""
-    if len(key) > _BLOCK:
+    if len(key) > 64:  # the block of SHA-256
         key = hashlib.sha256(key).digest()
-    key = key + bytes(_BLOCK - len(key))
+    key = key + bytes(64 - len(key))
     inner = hashlib.sha256(bytes(b ^ 0x36 for b in key))
     inner.update(message)
     outer = hashlib.sha256(bytes(b ^ 0x5C for b in key))

@@ -17,12 +17,6 @@ from .errors import OperationTimeout, ProtocolError
 from .framing import Framer, topic_end
 from .packets import write_connect, write_publish, write_subscribe
 
-_CONNACK = const(2)
-_PUBLISH = const(3)
-_PUBACK = const(4)
-_SUBACK = const(9)
-_PINGRESP = const(13)
-
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.
 _OUT_LIMIT = const(4096)
 
@@ -43,7 +37,7 @@ class Pipe:
         self.at = start + size
         return bytes(self.inbox[start : self.at])
 
-    def setblocking(self, flag):
+    def setblocking(self, value):
         pass
 
     def close(self):
@@ -81,18 +75,15 @@ class Session(MQTTClient):
         self._waiting = []  # Deliveries beyond the window, oldest first
         self._unsent = 0  # flight[_unsent:] has not been sent on this connection
         self.connection = 0
-        self._clear()
-
-    def _clear(self):
-        self.sock.out = bytearray()
-        self._framer = Framer(self._packet, self._listener.oversized, self._max_inbound)
-        self._parsed_message = None
+        self._framer = None
+        self._message = None  # (topic, payload) that umqtt has just taken apart
 
     # -- outgoing ---------------------------------------------------------------------------
 
     def connect(self, clean_session=False, timeout=None):
         """Begin a new connection: write CONNECT (3.1); the answer comes through feed()."""
-        self._clear()
+        self.sock.out = bytearray()
+        self._framer = Framer(self._packet, self._listener.oversized, self._max_inbound)
         self.connection += 1
         self._unsent = 0
         for delivery in self._flight:
@@ -200,26 +191,22 @@ class Session(MQTTClient):
         self._framer.feed(data)
 
     def _packet(self, buffer, start, body, end):
-        kind = buffer[start] >> 4
-        if kind == _PUBLISH:
+        first, length = buffer[start], end - body
+        if first >> 4 == 3:
             self._inbound(buffer, start, body, end)
-        else:
-            self._control(kind, buffer, body, end - body)
-
-    def _control(self, kind, buffer, body, length):
-        if kind == _PUBACK and length == 2:
-            self._acknowledged(buffer[body] << 8 | buffer[body + 1])
-        elif kind == _PINGRESP and length == 0:
+        elif first == 0x40 and length == 2:
+            self._puback(buffer[body] << 8 | buffer[body + 1])
+        elif first == 0xD0 and length == 0:
             self._listener.pong()
-        elif kind == _SUBACK and length > 2:
-            codes = bytes(buffer[body + 2 : body + length])
+        elif first == 0x90 and length > 2:
+            codes = bytes(buffer[body + 2 : end])
             self._listener.suback(buffer[body] << 8 | buffer[body + 1], codes)
-        elif kind == _CONNACK and length == 2:
+        elif first == 0x20 and length == 2:
             self._listener.connack(buffer[body + 1], bool(buffer[body] & 1))
         else:
-            raise ProtocolError("packet type %d of %d bytes" % (kind, length), "read")
+            raise ProtocolError("packet type %d of %d bytes" % (first >> 4, length), "read")
 
-    def _acknowledged(self, pid):
+    def _puback(self, pid):
         flight = self._flight
         for i in range(self._unsent):  # almost always the first
             if flight[i].pid == pid:
@@ -244,9 +231,9 @@ class Session(MQTTClient):
         finally:
             out, pipe.out = pipe.out, out
             pipe.inbox = b""
-        topic, payload = self._parsed_message
-        self._parsed_message = None
+        topic, payload = self._message
+        self._message = None
         self._listener.message(topic, payload, (self.connection, bytes(out)))
 
     def _parsed(self, topic, payload):
-        self._parsed_message = topic, payload
+        self._message = topic, payload

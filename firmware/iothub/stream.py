@@ -100,8 +100,10 @@ async def open_stream(host, port, context, timeout):
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tcp")
-    secured = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
-    return Stream(plain, asyncio.StreamWriter(secured), secured)
+    # IPPROTO_TCP, TCP_NODELAY: what is written together is one write already.
+    plain.s.setsockopt(6, 1, 1)
+    tls = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
+    return Stream(plain, asyncio.StreamWriter(tls), tls)
 
 
 def reason(error):

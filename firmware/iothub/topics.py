@@ -22,10 +22,6 @@ _SYSTEM = (
     ("$.ifid", "iothub_interface_id"),
 )
 
-_METHODS = METHODS_FILTER[:-1]
-_TWIN_ANSWER = TWIN_ANSWER_FILTER[:-1]
-_DESIRED = DESIRED_FILTER[:-1]
-
 
 def encode_properties(pairs):
     """A property bag from (name, value) pairs or a dict; a value of None becomes a bare name.
@@ -128,9 +124,10 @@ def twin_patch(rid):
 
 def parse_twin_answer(topic):
     """(status, rid, version or None) of an answer to twin_get or twin_patch."""
-    if not topic.startswith(_TWIN_ANSWER):
+    rest = _after(TWIN_ANSWER_FILTER, topic)
+    if rest is None:
         return None
-    status, _, bag = topic[len(_TWIN_ANSWER) :].partition("/")
+    status, _, bag = rest.partition("/")
     properties = decode_properties(bag)
     version = properties.get("$version")
     return _integer(status, "status"), properties.get("$rid"), _integer(version, "$version")
@@ -138,17 +135,19 @@ def parse_twin_answer(topic):
 
 def parse_desired(topic):
     """The $version of a desired-properties patch, or -1 where the topic bears none."""
-    if not topic.startswith(_DESIRED):
+    rest = _after(DESIRED_FILTER, topic)
+    if rest is None:
         return None
-    version = decode_properties(topic[len(_DESIRED) :]).get("$version")
+    version = decode_properties(rest).get("$version")
     return -1 if version is None else _integer(version, "$version")
 
 
 def parse_method(topic):
     """(name, rid) of a direct method; rid stays as it came, to be echoed to the letter."""
-    if not topic.startswith(_METHODS):
+    rest = _after(METHODS_FILTER, topic)
+    if rest is None:
         return None
-    name, _, bag = topic[len(_METHODS) :].partition("/")
+    name, _, bag = rest.partition("/")
     for part in bag.lstrip("?").split("&"):
         key, _, rid = part.partition("=")
         if unquote(key) == "$rid" and rid:
@@ -159,6 +158,11 @@ def parse_method(topic):
 def method_answer(rid, status):
     """The topic that answers a direct method; `rid` as parse_method gave it."""
     return "$iothub/methods/res/" + str(int(status)) + "/?$rid=" + rid
+
+
+def _after(name, topic):
+    """What of `topic` the # of the filter `name` stands for; None where it does not match."""
+    return topic[len(name) - 1 :] if topic.startswith(name[:-1]) else None
 
 
 def _integer(text, name):

@@ -43,7 +43,7 @@ class Watch:
     def ping_due(self, now):
         """Whether a PINGREQ is to be sent now; it is then taken to be on its way."""
         quiet = max(ticks_diff(now, self.received), ticks_diff(now, self.sent))
-        due = self._pinged is None and quiet >= self._quiet
-        if due:
-            self._pinged = self.sent = now
-        return due
+        if self._pinged is not None or quiet < self._quiet:
+            return False
+        self._pinged = self.sent = now
+        return True

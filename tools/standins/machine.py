@@ -4,8 +4,6 @@ import sys
 
 from umachine import *  # noqa: F403
 
-RESET_STATUS = 75
-
 
 def reset():
-    sys.exit(RESET_STATUS)
+    sys.exit(75)  # RESET_STATUS there

@@ -3,14 +3,12 @@
 import os
 
 STA_IF = 0
-STAT_IDLE = 1000
-STAT_WRONG_PASSWORD = 202
 STAT_NO_AP_FOUND = 201
 STAT_GOT_IP = 1010
 
 
 class WLAN:
-    def __init__(self, interface):
+    def __init__(self, _interface):
         self._connected = False
 
     def active(self, on=None):
@@ -26,4 +24,4 @@ class WLAN:
         return STAT_GOT_IP if self._connected else STAT_NO_AP_FOUND
 
     def ifconfig(self):
-        return ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1")
+        return ("127.0.0.1",) * 4
