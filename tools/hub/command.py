@@ -7,6 +7,7 @@ goes to standard error and says why a connection was refused or closed.
     python -m tools hub --data DIR --mqtt-port 0 --https-port 0
 """
 
+import argparse
 import asyncio
 import json
 import logging
@@ -41,7 +42,7 @@ def arguments(parser):
 
 def _port(text):
     if not text.isdigit() or int(text) > 65535:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
     return int(text)
 
 
