@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 
 from . import auth
-from .rest import LOCAL_C2D
+from .rest_devices import LOCAL_C2D
 
 _API = {"api-version": "2021-04-12"}
 _TIMEOUT = 30

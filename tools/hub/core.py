@@ -29,6 +29,7 @@ class Core:
         self.identities = Identities(self.store, clock, self.stamp)
         self.events = EventLog(self.store, clock)
         self.policy_keys = {}
+        self.configurations = {}
         self._next_message = 1
         self._calls = {}  # (identity name, request id): future of (status, body)
         self._arrivals = asyncio.Event()
@@ -39,6 +40,8 @@ class Core:
         self._next_message = await self.identities.load() + 1
         for name, value in await self.store.query("SELECT name, value FROM settings"):
             self.policy_keys[name] = value
+        for name, value in await self.store.query("SELECT name, value FROM configurations"):
+            self.configurations[name] = json.loads(value)
         if "iothubowner" not in self.policy_keys:
             self.policy_keys["iothubowner"] = new_key()
             self.store.put(

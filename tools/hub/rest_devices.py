@@ -1,0 +1,147 @@
+"""What a service does with devices over REST: twins, methods, messages.
+
+What IoT Hub has no REST call for, and the tests and the demo need, is under /local.
+"""
+
+import asyncio
+import base64
+import datetime
+
+from aiohttp import web
+
+from .errors import HubError, bad_request
+from .rest_request import CORE, check_etag, identity_of, object_of
+
+MAX_WAIT = 60
+LOCAL_C2D = "application/vnd.local-hub.c2d+json"
+_C2D_HEADERS = {
+    "iothub-messageid": "message-id",
+    "iothub-correlationid": "correlation-id",
+    "iothub-userid": "user-id",
+    "iothub-contenttype": "content-type",
+    "iothub-contentencoding": "content-encoding",
+}
+
+
+async def get_twin(request):
+    core, identity = request.app[CORE], identity_of(request)
+    return web.json_response(core.twin(identity))
+
+
+async def change_twin(request):
+    """PATCH merges, PUT replaces."""
+    core, identity = request.app[CORE], identity_of(request)
+    check_etag(request, core.twin(identity)["etag"])
+    core.patch_twin(identity, await object_of(request), replace=request.method == "PUT")
+    await core.durable()
+    return web.json_response(core.twin(identity))
+
+
+async def invoke_method(request):
+    core, identity, body = request.app[CORE], identity_of(request), await object_of(request)
+    name = body.get("methodName")
+    if not isinstance(name, str) or not name:
+        raise bad_request("methodName is missing")
+    timeouts = []
+    for field, default in (("connectTimeoutInSeconds", 0), ("responseTimeoutInSeconds", 30)):
+        value = body.get(field, default)
+        value = default if value is None else value
+        if not isinstance(value, int) or not 0 <= value <= 300:
+            raise bad_request(f"{field} is not from 0 to 300")
+        timeouts.append(value)
+    payload = body.get("payload")
+    status, payload = await core.invoke(identity, name, payload, *timeouts)
+    return web.json_response({"status": status, "payload": payload})
+
+
+# -- messages ---------------------------------------------------------------------------------
+
+
+async def send_message(request):
+    """A C2D message: properties in headers, or, with LOCAL_C2D, as JSON that can hold null."""
+    core, identity = request.app[CORE], identity_of(request)
+    if request.content_type == LOCAL_C2D:
+        fields = await object_of(request)
+        try:
+            body = base64.b64decode(fields.get("body", ""), validate=True)
+        except ValueError:
+            raise bad_request("body is not base64") from None
+        system = {k: v for k, v in (fields.get("system") or {}).items() if v is not None}
+        application = fields.get("properties") or {}
+        ack, expiry = fields.get("ack") or "none", fields.get("expiry")
+    else:
+        headers = request.headers
+        body = await request.read()
+        system = {name: headers[h] for h, name in _C2D_HEADERS.items() if h in headers}
+        application = {
+            name[11:]: value
+            for name, value in headers.items()
+            if name.lower().startswith("iothub-app-")
+        }
+        ack, expiry = headers.get("iothub-ack", "none"), headers.get("iothub-expiry")
+    core.send_message(identity, body, system, application, ack, expiry and _time(expiry))
+    await core.durable()
+    return web.Response(status=204)
+
+
+def _time(text):
+    try:
+        when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (ValueError, AttributeError):
+        raise bad_request("the expiry is no ISO 8601 time") from None
+    return when.replace(tzinfo=when.tzinfo or datetime.timezone.utc).timestamp()
+
+
+async def purge_messages(request):
+    core, identity = request.app[CORE], identity_of(request)
+    purged = identity.queue.purge()
+    await core.durable()
+    body = {"totalMessagesPurged": purged, "deviceId": identity.device_id, "moduleId": None}
+    return web.json_response(body)
+
+
+# -- what the real hub does not have ----------------------------------------------------------
+
+
+async def local_events(request):
+    """The events of ?device= after position ?after=; waits up to ?wait= seconds for the first."""
+    core, query = request.app[CORE], request.query
+    after = int(query.get("after", "-1"))
+    give_up = asyncio.get_running_loop().time() + min(float(query.get("wait", "0")), MAX_WAIT)
+    while True:
+        events = await core.events.of_device(query.get("device", ""), after)
+        left = give_up - asyncio.get_running_loop().time()
+        if events or left <= 0:
+            break
+        await core.events.wait_for_more(left)
+    return web.json_response(
+        [{**event, "body": base64.b64encode(event["body"]).decode()} for event in events]
+    )
+
+
+async def local_drop(request):
+    """Cut a device's connection as a broken network would."""
+    identity = identity_of(request)
+    if identity.connection is None:
+        raise HubError(404, "DeviceNotOnline", f"{identity.name} is not connected", 404103)
+    identity.connection.drop()
+    return web.Response(status=204)
+
+
+def routes():
+    """The paths for twins, methods, messages, and the local ones."""
+    table = []
+    for twin in ("/twins/{device}", "/twins/{device}/modules/{module}"):
+        table += [
+            web.get(twin, get_twin),
+            web.patch(twin, change_twin),
+            web.put(twin, change_twin),
+            web.post(twin + "/methods", invoke_method),
+        ]
+    return [
+        *table,
+        web.post("/devices/{device}/messages/deviceBound", send_message),
+        web.delete("/devices/{device}/commands", purge_messages),
+        web.get("/local/events", local_events),
+        web.post("/local/devices/{device}/drop", local_drop),
+    ]

@@ -1,0 +1,49 @@
+"""What the REST handlers share: the core, the identity a path names, bodies and ETags."""
+
+import json
+
+from aiohttp import web
+
+from .core import Core
+from .errors import HubError, bad_request
+
+CORE = web.AppKey("core", Core)
+
+
+def identity_of(request):
+    """The Identity that the path names; HubError 404."""
+    parts = request.match_info
+    return request.app[CORE].identities.get(parts["device"], parts.get("module"))
+
+
+async def json_of(request, default=None):
+    """The decoded body, or `default` for none; HubError 400."""
+    data = await request.read()
+    if not data and default is not None:
+        return default
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise bad_request("the body is no JSON") from None
+
+
+async def object_of(request):
+    """The decoded body, which must be an object; {} for none."""
+    body = await json_of(request, {})
+    if not isinstance(body, dict):
+        raise bad_request("the body is no JSON object")
+    return body
+
+
+def check_etag(request, current):
+    """If-Match comes as "*" with quotes or without, or as a quoted or bare ETag."""
+    wanted = request.headers.get("If-Match", "*").strip().strip('"')
+    if wanted not in ("*", current):
+        raise HubError(412, "PreconditionFailed", "the ETag is another by now", 412001)
+
+
+def integer(text, name):
+    """A small whole number; HubError 400."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise bad_request(f"{name} is no number")
+    return int(text)
