@@ -13,7 +13,7 @@ from tools.hub.client import ServiceClient
 
 @pytest.fixture
 def any_port(monkeypatch):
-    """The SDK dials 8883 whatever it is told; {"port": …} names another."""
+    """The SDK dials 8883 or 443 whatever it is told; {"port": …} names another."""
     chosen = {}
     connect = paho.mqtt.client.Client.connect
 
@@ -24,19 +24,21 @@ def any_port(monkeypatch):
     return chosen
 
 
-def test_device_client(any_port, tmp_path):
+@pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
+def test_device_client(any_port, tmp_path, websockets):
     # The SDK blocks its caller's loop while it subscribes: the hub needs a process of its own.
     async def scenario():
         async with (
             running_hub(tmp_path) as ports,
             ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
         ):
-            any_port["port"] = ports["mqtt_port"]
+            any_port["port"] = ports["https_port" if websockets else "mqtt_port"]
             made = await service.create_device("dev")
             key = made["authentication"]["symmetricKey"]["primaryKey"]
             client = IoTHubDeviceClient.create_from_connection_string(
                 f"HostName=localhost;DeviceId=dev;SharedAccessKey={key}",
                 server_verification_cert=(tmp_path / "ca.pem").read_text(),
+                websockets=websockets,
             )
             try:
                 await use(service, client)

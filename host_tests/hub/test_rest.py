@@ -165,3 +165,71 @@ def test_modules_and_statistics(on_hub):
         await refused(call("GET", "/devices/dev/modules/mod"), 404)
 
     on_hub(scenario)
+
+
+def test_bulk_does_what_it_can_and_names_the_rest(on_hub):
+    async def scenario(bench):
+        await bench.new("old")
+        call = bench.service._call
+        entries = [
+            {"id": "a", "importMode": "create"},
+            {"id": "old", "importMode": "update", "status": "disabled"},
+        ]
+        done = await call("POST", "/devices", json=entries)
+        assert done == {"isSuccessful": True, "errors": [], "warnings": []}
+        assert (await bench.service.get_device("old"))["status"] == "disabled"
+        wrong = [
+            {"id": "a", "importMode": "create"},
+            {"id": "b"},
+            {"id": "old", "importMode": "x"},
+        ]
+        await refused(call("POST", "/devices", json=wrong), 400)
+        assert (await bench.service.get_device("b"))["deviceId"] == "b"
+        await call("POST", "/devices", json=[{"id": "a", "importMode": "delete"}])
+        await refused(bench.service.get_device("a"), 404)
+        for body in ({}, [5], [{"id": 5}], [{"id": str(i)} for i in range(101)]):
+            await refused(call("POST", "/devices", json=body), 400)
+
+    on_hub(scenario)
+
+
+def test_query_in_pages(on_hub):
+    async def scenario(bench):
+        for i in range(5):
+            await bench.new(f"d{i}")
+            await bench.service.patch_twin(f"d{i}", {"tags": {"n": i}})
+        text = {"query": "SELECT * FROM devices WHERE tags.n >= 1"}
+        found, token = [], None
+        while True:
+            headers = {"x-ms-max-item-count": "3"}
+            headers |= {"x-ms-continuation": token} if token else {}
+            page, answer = await bench.service._call(
+                "POST", "/devices/query", json=text, headers=headers, with_headers=True
+            )
+            assert answer["x-ms-item-type"] == "Twin"
+            found += [twin["deviceId"] for twin in page]
+            token = answer.get("x-ms-continuation")
+            if token is None:
+                break
+        assert found == ["d1", "d2", "d3", "d4"]
+        await refused(bench.service._call("POST", "/devices/query", json={"query": "x"}), 400)
+
+    on_hub(scenario)
+
+
+def test_configurations_outlive_a_restart(on_hub):
+    async def before(bench):
+        call = bench.service._call
+        made = await call("PUT", "/configurations/c1", json={"targetCondition": "*"})
+        assert made["id"] == "c1"
+        await refused(call("PUT", "/configurations/c1", json={}), 409)
+        await call("PUT", "/configurations/c2", json={})
+        await call("DELETE", "/configurations/c2")
+
+    async def after(bench):
+        (kept,) = await bench.service._call("GET", "/configurations")
+        assert kept["targetCondition"] == "*"
+        await refused(bench.service._call("GET", "/configurations/c2"), 404)
+
+    on_hub(before)
+    on_hub(after)

@@ -57,7 +57,9 @@ class ServiceClient:
         signed = f"sr={resource}&sig={quote(signature, safe='')}&se={expiry}"
         return f"SharedAccessSignature {signed}&skn={quote(self._policy, safe='')}"
 
-    async def _call(self, method, path, query=None, timeout=_TIMEOUT, headers=None, **body):
+    async def _call(
+        self, method, path, query=None, timeout=_TIMEOUT, headers=None, with_headers=False, **body
+    ):
         async with self._session.request(
             method,
             f"https://{self._host}{path}",
@@ -73,7 +75,8 @@ class ServiceClient:
                 except (ValueError, KeyError, TypeError):
                     message = await response.text()
                 raise ServiceError(response.status, message)
-            return await response.json() if response.status != 204 else None
+            answer = await response.json() if response.status != 204 else None
+            return (answer, response.headers) if with_headers else answer
 
     async def create_device(self, device_id, **fields):
         """Register a device; its identity, with its keys."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from . import auth, rest_devices, rest_registry
+from . import auth, rest_devices, rest_registry, websocket
 from .errors import HubError
 from .rest_request import CORE
 
@@ -23,7 +23,8 @@ MAX_BODY = 4 * 1024 * 1024
 async def errors(request, handler):
     """Authenticate, serve, and say a refusal in IoT Hub's shape."""
     try:
-        _authenticate(request)
+        if request.path != websocket.PATH:  # there MQTT's CONNECT does it
+            _authenticate(request)
         return await handler(request)
     except HubError as error:
         log.info("%s %s: %d %s: %s", request.method, request.path, error.status, error.name, error)
@@ -50,7 +51,7 @@ def application(core):
     """The aiohttp application over `core`."""
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     app[CORE] = core
-    app.add_routes(rest_registry.routes() + rest_devices.routes())
+    app.add_routes(rest_registry.routes() + rest_devices.routes() + websocket.routes())
     return app
 
 
