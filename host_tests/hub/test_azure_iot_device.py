@@ -50,8 +50,14 @@ def test_device_client(any_port, tmp_path, websockets):
 
 async def use(service, client):
     messages, patches = asyncio.Queue(), asyncio.Queue()
-    client.on_message_received = messages.put
-    client.on_twin_desired_properties_patch_received = patches.put
+
+    def into(queue):
+        # The SDK calls handlers in a thread of its own.
+        loop = asyncio.get_running_loop()
+        return lambda value: loop.call_soon_threadsafe(queue.put_nowait, value)
+
+    client.on_message_received = into(messages)
+    client.on_twin_desired_properties_patch_received = into(patches)
 
     async def answer(request):
         response = MethodResponse.create_from_method_request(
