@@ -14,7 +14,7 @@ _to() alone changes the state. The receiving half is in handlers.py.
 import asyncio
 import json
 
-from .compat import ticks_diff, ticks_ms, unix_time
+from .compat import unix_time
 from .credentials import Credentials
 from .deadline import Answer, within
 from .errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
@@ -46,7 +46,7 @@ class IoTHubClient(Handlers):
         self._outcome = None  # of the attempt to connect that is under way
         self._online = asyncio.Event()
         self._retry = None
-        self._since = 0  # ticks in ms, of the last successful attempt
+        self._since = 0  # when the last attempt succeeded, in seconds
         self._wanted = False  # between connect() and disconnect()
         self._closed = False
         self._worker = None
@@ -134,7 +134,7 @@ class IoTHubClient(Handlers):
             if self._retry is None:
                 self._transport.give_up(error)
             raise
-        self._since = ticks_ms()
+        self._since = unix_time()
         self._to(CONNECTED)
         self._outcome.give()
         if self._worker is None:
@@ -157,7 +157,7 @@ class IoTHubClient(Handlers):
         self._to(DISCONNECTED)
         self._forget_receipts()
         self.problem(error)
-        if ticks_diff(ticks_ms(), self._since) > self._backoff.ceiling * 1000:
+        if unix_time() - self._since > self._backoff.ceiling:
             self._backoff.reset()  # it lasted: this is no hub that hangs up at once
         if not self._options["connection_retry"]:
             self._transport.give_up(error)

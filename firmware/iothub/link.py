@@ -101,7 +101,7 @@ class Link:
         session, stream = self.session, self._stream
         session.pswd = password.encode() if password is not None else None
         session.connect()
-        wanted = [(name, self.begin_subscribe(name, filters[name])) for name in filters]
+        answers = [self.begin_subscribe(name, filters[name]) for name in filters]
         prologue()
         session.pump()
         await within(self._timeout, stream.stage, stream.write(session.take()))
@@ -110,10 +110,10 @@ class Link:
         session_present = await within(self._timeout, "connack", self._connack.wait())
         if not session_present and self.granted:
             forgotten, self.granted = self.granted, {}
-            wanted += [(name, self.begin_subscribe(name, forgotten[name])) for name in forgotten]
+            answers += [self.begin_subscribe(name, forgotten[name]) for name in forgotten]
             prologue()
             await within(self._timeout, stream.stage, stream.write(session.take()))
-        for _, answer in wanted:
+        for answer in answers:
             if answer is not None:
                 await within(self._timeout, "subscribe", answer.wait())
 
@@ -228,15 +228,20 @@ class Link:
                 self._owner.lost(self._error)
             except asyncio.TimeoutError:
                 pass
-            now = ticks_ms()
-            self.session.expire(now, self._options["operation_timeout"] * 1000)
-            if self.up and self._error is None:
-                error = self._watch.overdue(now, self.session.oldest())
-                if error is not None:
-                    self._break(error)
-                elif self._watch.ping_due(now):
-                    self.session.ping()
-                    self._wake.set()
+            except Exception as error:  # without a keeper there would be no deadlines
+                self._owner.problem(error)
+            self._look(ticks_ms())
+
+    def _look(self, now):
+        """What is due by now: messages given up, a ping, or the end of a connection."""
+        self.session.expire(now, self._options["operation_timeout"] * 1000)
+        if self.up and self._error is None:
+            error = self._watch.overdue(now, self.session.oldest())
+            if error is not None:
+                self._break(error)
+            elif self._watch.ping_due(now):
+                self.session.ping()
+                self._wake.set()
 
     # -- what the session says --------------------------------------------------------------
 

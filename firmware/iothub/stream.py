@@ -78,7 +78,7 @@ class Stream:
         """Close at once; whoever reads or writes must have been cancelled before."""
         try:
             await self._writer.wait_closed()
-        except OSError:
+        except (OSError, ValueError):
             pass  # it was broken already
 
 
