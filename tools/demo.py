@@ -194,6 +194,7 @@ async def while_running(steps, watching, console, timeout):
 async def play(args, stage):
     """The whole demo; the steps that were done. Failed: the first that was not."""
     from tools.board import Board
+    from tools.device import connection_string
     from tools.hub.client import ServiceClient
 
     with (
@@ -206,12 +207,10 @@ async def play(args, stage):
         ):
             stage.say("hub", f"MQTT over TLS on port {ports['mqtt_port']}")
             device = await service.create_device(DEVICE)
-            key = device["authentication"]["symmetricKey"]["primaryKey"]
-            host = f"localhost:{ports['mqtt_port']}"
             settings = {
                 "wifi_ssid": "demo",
                 "wifi_password": "",
-                "connection_string": f"HostName={host};DeviceId={DEVICE};SharedAccessKey={key}",
+                "connection_string": connection_string(device, ports),
                 "server_verification_cert": ports["ca_file"],
             }
             board = Board(disk, settings, heap=args.heap)

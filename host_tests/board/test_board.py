@@ -1,12 +1,14 @@
 """boot.py and main.py, unchanged, on a board made of the unix port and stand-ins."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 
 from tools.board import Board
 from tools.demo import running_hub
+from tools.device import connection_string
 from tools.hub.client import ServiceClient
 
 SETTINGS = {
@@ -105,57 +107,50 @@ def on_board_with_short_wifi(tmp_path):
     return on_board(tmp_path, SETTINGS, "not connected:")
 
 
+@contextlib.asynccontextmanager
+async def board_on_hub(tmp_path, desired=None):
+    """(board, service) of a board that is started, and its hub; `desired` is there before it."""
+    hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
+    hub_folder.mkdir()
+    disk.mkdir()
+    async with (
+        running_hub(hub_folder) as ports,
+        ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+    ):
+        made = await service.create_device("d")
+        if desired is not None:
+            await service.patch_twin("d", {"properties": {"desired": desired}})
+        settings = {
+            **SETTINGS,
+            "connection_string": connection_string(made, ports),
+            "server_verification_cert": ports["ca_file"],
+        }
+        board = Board(disk, settings)
+        await board.start()
+        try:
+            yield board, service
+        finally:
+            await board.stop()
+
+
 def test_reboot_answers_then_restarts_and_the_board_comes_back(tmp_path):
     async def main():
-        hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
-        hub_folder.mkdir()
-        disk.mkdir()
-        async with (
-            running_hub(hub_folder) as ports,
-            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
-        ):
-            made = await service.create_device("d")
-            key = made["authentication"]["symmetricKey"]["primaryKey"]
-            cs = f"HostName=localhost:{ports['mqtt_port']};DeviceId=d;SharedAccessKey={key}"
-            ca = {"server_verification_cert": ports["ca_file"]}
-            board = Board(disk, {**SETTINGS, "connection_string": cs, **ca})
-            await board.start()
-            try:
-                await console_until(board, "sent:")
-                assert await service.invoke_method("d", "reboot", None) == (
-                    200,
-                    {"rebooting": True},
-                )
-                await console_until(board, "connected:")
-                assert board.resets == 1
-                status, payload = await service.invoke_method("d", "getStatus", None)
-                assert status == 200
-                assert payload["freeMemory"] > 0
-            finally:
-                await board.stop()
+        async with board_on_hub(tmp_path) as (board, service):
+            await console_until(board, "sent:")
+            answer = await service.invoke_method("d", "reboot", None)
+            assert answer == (200, {"rebooting": True})
+            await console_until(board, "connected:")
+            assert board.resets == 1
+            status, payload = await service.invoke_method("d", "getStatus", None)
+            assert status == 200
+            assert payload["freeMemory"] > 0
 
     asyncio.run(asyncio.wait_for(main(), 2 * PATIENCE))
 
 
 def test_interval_that_makes_no_sense_is_not_taken(tmp_path):
     async def main():
-        hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
-        hub_folder.mkdir()
-        disk.mkdir()
-        async with (
-            running_hub(hub_folder) as ports,
-            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
-        ):
-            made = await service.create_device("d")
-            await service.patch_twin("d", {"properties": {"desired": {"telemetryInterval": 0}}})
-            key = made["authentication"]["symmetricKey"]["primaryKey"]
-            cs = f"HostName=localhost:{ports['mqtt_port']};DeviceId=d;SharedAccessKey={key}"
-            ca = {"server_verification_cert": ports["ca_file"]}
-            board = Board(disk, {**SETTINGS, "connection_string": cs, **ca})
-            await board.start()
-            try:
-                await console_until(board, "it stays 10")
-            finally:
-                await board.stop()
+        async with board_on_hub(tmp_path, {"telemetryInterval": 0}) as (board, _):
+            await console_until(board, "it stays 10")
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
