@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from tools.hub import mqtt_packets
+from tools.hub.mqtt import packets as mqtt_packets
 
 SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4}
 

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tools.hub import auth, mqtt_packets
 from tools.hub.app import Hub
 from tools.hub.client import ServiceClient
+from tools.hub.core import auth
+from tools.hub.mqtt import packets as mqtt_packets
 
 PATIENCE = 20
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tools.hub import mqtt_packets
 from tools.hub.client import ServiceError
+from tools.hub.mqtt import packets as mqtt_packets
 
 TWIN_ANSWERS = "$iothub/twin/res/#"
 MESSAGES = "devices/dev/messages/devicebound/#"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.hub.errors import HubError
-from tools.hub.query import Query
+from tools.hub.core.errors import HubError
+from tools.hub.core.query import Query
 
 TWIN = {
     "deviceId": "dev-1",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from iothub.errors import ProtocolError
 from iothub.session import Session
-from tools.hub import mqtt_packets as server
+from tools.hub.mqtt import packets as server
 
 
 class Listener:

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import aiohttp
 
-from . import auth
-from .rest_devices import LOCAL_C2D
+from .core import auth
+from .rest.devices import LOCAL_C2D
 
 _API = {"api-version": "2021-04-12"}
 _TIMEOUT = 30

@@ -9,8 +9,8 @@ import datetime
 
 from aiohttp import web
 
-from .errors import HubError, bad_request
-from .rest_request import CORE, check_etag, identity_of, object_of
+from ..core.errors import HubError, bad_request
+from .request import CORE, check_etag, identity_of, object_of
 
 MAX_WAIT = 60
 LOCAL_C2D = "application/vnd.local-hub.c2d+json"

@@ -7,9 +7,9 @@ import secrets
 
 from aiohttp import web
 
-from .errors import HubError, bad_request
-from .query import Query
-from .rest_request import CORE, check_etag, identity_of, integer, json_of, object_of
+from ..core.errors import HubError, bad_request
+from ..core.query import Query
+from .request import CORE, check_etag, identity_of, integer, json_of, object_of
 
 _PAGE = 100
 _MAX_BULK = 100

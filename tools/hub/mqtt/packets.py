@@ -6,7 +6,7 @@ Source: MQTT 3.1.1 (OASIS); section numbers in parentheses.
 import struct
 from dataclasses import dataclass
 
-from .errors import HubError
+from ..core.errors import HubError
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
 _FLAGS = {CONNECT: 0, PUBACK: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}

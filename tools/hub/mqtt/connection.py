@@ -11,9 +11,10 @@ import re
 import sqlite3
 import ssl
 
-from . import auth, mqtt_packets, mqtt_topics, twins
-from .errors import HubError
-from .mqtt_packets import (
+from ..core import auth, twins
+from ..core.errors import HubError
+from . import packets, topics
+from .packets import (
     DISCONNECT,
     PINGREQ,
     PUBACK,
@@ -93,7 +94,7 @@ class Connection:
             self._writer.close()
 
     async def _serve(self):
-        decoder = mqtt_packets.Decoder(MAX_PACKET)
+        decoder = packets.Decoder(MAX_PACKET)
         while self._closed is None:
             data = await asyncio.wait_for(self._reader.read(65536), self._keep_alive)
             if not data:
@@ -146,7 +147,7 @@ class Connection:
             except sqlite3.Error:
                 self.close("what it sent could not be stored")
             self.send(b"".join(answers))
-            if any(answer[0] == mqtt_packets.SUBACK for answer in answers):
+            if any(answer[0] == packets.SUBACK for answer in answers):
                 self.messages_waiting()
                 self._core.ready(self._identity)
 
@@ -159,7 +160,7 @@ class Connection:
             identity, expiry = self._authenticate(packet)
         except Refused as refusal:
             log.info("%s: refused (%d): %s", packet.client_id[:140], refusal.connack, refusal)
-            self._writer.write(mqtt_packets.connack(refusal.connack))
+            self._writer.write(packets.connack(refusal.connack))
             self._closed = str(refusal)
             return
         self._identity = identity
@@ -180,7 +181,7 @@ class Connection:
         if packet.will_topic is not None:
             self._will = packet.will_topic, packet.will_body, packet.will_retain
         self._save_session()
-        self.send(mqtt_packets.connack(0, present))
+        self.send(packets.connack(0, present))
 
     def _save_session(self):
         filters = dict(self._filters) if self._persistent else None
@@ -198,7 +199,7 @@ class Connection:
         hub, client_id, query = match.groups()
         if client_id != packet.client_id:
             raise Refused(2, "client id and user name name different devices")
-        fields = dict(mqtt_topics.parse_bag(query))
+        fields = dict(topics.parse_bag(query))
         if not fields.get("api-version"):
             raise Refused(4, "the user name has no api-version")
         device_id, _, module_id = client_id.partition("/")
@@ -228,7 +229,7 @@ class Connection:
             raise Refused(5, str(error)) from None
 
     def _check_will(self, packet, identity):
-        if packet.will_qos > 1 or mqtt_topics.parse_telemetry(packet.will_topic, identity) is None:
+        if packet.will_qos > 1 or topics.parse_telemetry(packet.will_topic, identity) is None:
             raise Refused(4, "the will's topic is not this device's, or its QoS is 2")
 
     # -- packets ----------------------------------------------------------------------------
@@ -248,15 +249,15 @@ class Connection:
             for name, _ in packet.filters:
                 self._filters.pop(name, None)
             self._save_session()
-            await self._answers.put(mqtt_packets.unsuback(packet.packet_id))
+            await self._answers.put(packets.unsuback(packet.packet_id))
         elif packet.kind == PINGREQ:
-            self.send(mqtt_packets.PINGRESP)
+            self.send(packets.PINGRESP)
         elif packet.kind == DISCONNECT:
             self._will = None
             self.close("the device disconnected")
 
     async def _subscribe(self, packet):
-        allowed = mqtt_topics.granted(self._identity)
+        allowed = topics.granted(self._identity)
         codes = []
         for name, qos in packet.filters:
             if name not in allowed:
@@ -264,23 +265,23 @@ class Connection:
             self._filters[name] = min(qos, 1)
             codes.append(min(qos, 1))
         self._save_session()
-        await self._answers.put(mqtt_packets.suback(packet.packet_id, codes))
+        await self._answers.put(packets.suback(packet.packet_id, codes))
 
     async def _publish(self, packet):
         if packet.qos == 2:
             raise HubError(400, "UnsupportedQoS", "IoT Hub has no QoS 2")
         if not self._telemetry(packet.topic, packet.body, packet.retain):
-            request = mqtt_topics.parse_request(packet.topic)
+            request = topics.parse_request(packet.topic)
             if request is None:
                 topic = packet.topic[:200]
                 raise HubError(400, "UnsupportedTopic", f"topic {topic} is not this device's")
             await self._request(*request, packet.body)
         if packet.qos:
-            await self._answers.put(mqtt_packets.puback(packet.packet_id))
+            await self._answers.put(packets.puback(packet.packet_id))
 
     def _telemetry(self, topic, body, retain, more=()):
         """Take in telemetry; False if the topic is not for that."""
-        parsed = mqtt_topics.parse_telemetry(topic, self._identity)
+        parsed = topics.parse_telemetry(topic, self._identity)
         if parsed is None:
             return False
         system, application, annotations = parsed
@@ -306,27 +307,27 @@ class Connection:
             status = error.status
             details = {"errorCode": error.code, "message": str(error), "trackingId": ""}
             answer = json.dumps(details).encode()
-        if mqtt_topics.TWIN_ANSWERS in self._filters:
-            topic = mqtt_topics.twin_answer(status, rid, version)
-            await self._answers.put(mqtt_packets.publish(topic, answer))
+        if topics.TWIN_ANSWERS in self._filters:
+            topic = topics.twin_answer(status, rid, version)
+            await self._answers.put(packets.publish(topic, answer))
 
     # -- what the core asks -----------------------------------------------------------------
 
     def messages_waiting(self):
         """Send what waits in the queue, if messages are subscribed to."""
-        qos = self._filters.get(mqtt_topics.messages_filter(self._identity))
+        qos = self._filters.get(topics.messages_filter(self._identity))
         if qos is None or self._closed is not None:
             return
         queue = self._identity.queue
         while (message := queue.take(self)) is not None:
-            topic = mqtt_topics.devicebound(self._identity, message)
+            topic = topics.devicebound(self._identity, message)
             if qos:
                 packet_id = self._next_packet_id()
                 self._unacked[packet_id] = message
                 dup = message.deliveries > 1
-                self.send(mqtt_packets.publish(topic, message.body, 1, packet_id, dup))
+                self.send(packets.publish(topic, message.body, 1, packet_id, dup))
             else:
-                self.send(mqtt_packets.publish(topic, message.body))
+                self.send(packets.publish(topic, message.body))
                 queue.complete(message)
 
     def _next_packet_id(self):
@@ -337,16 +338,16 @@ class Connection:
 
     def desired(self, patch):
         """Tell a change of desired properties, which holds its $version."""
-        if mqtt_topics.DESIRED in self._filters:
-            topic = mqtt_topics.desired_patch(patch["$version"])
+        if topics.DESIRED in self._filters:
+            topic = topics.desired_patch(patch["$version"])
             body = json.dumps(patch, ensure_ascii=False).encode()
-            self.send(mqtt_packets.publish(topic, body))
+            self.send(packets.publish(topic, body))
 
     def call_method(self, name, request_id, body):
         """Hand on a direct method; False where methods are not subscribed to."""
-        if mqtt_topics.METHODS not in self._filters or self._closed is not None:
+        if topics.METHODS not in self._filters or self._closed is not None:
             return False
-        self.send(mqtt_packets.publish(mqtt_topics.method_request(name, request_id), body))
+        self.send(packets.publish(topics.method_request(name, request_id), body))
         return True
 
 

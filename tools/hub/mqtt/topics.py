@@ -5,7 +5,7 @@ Source: spec iothub-mqtt.
 
 from urllib.parse import quote, unquote
 
-from .mqtt_packets import Malformed
+from .packets import Malformed
 
 METHODS = "$iothub/methods/POST/#"
 TWIN_ANSWERS = "$iothub/twin/res/#"

@@ -7,8 +7,8 @@ import asyncio
 
 from aiohttp import WSMsgType, web
 
-from .mqtt import Connection
-from .rest_request import CORE
+from ..mqtt import Connection
+from .request import CORE
 
 PATH = "/$iothub/websocket"
 MAX_MESSAGE = 1024 * 1024

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from . import auth, rest_devices, rest_registry, websocket
-from .errors import HubError
-from .rest_request import CORE
+from ..core import auth
+from ..core.errors import HubError
+from . import devices, registry, websocket
+from .request import CORE
 
 log = logging.getLogger("hub.rest")
 
@@ -51,7 +52,7 @@ def application(core):
     """The aiohttp application over `core`."""
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     app[CORE] = core
-    app.add_routes(rest_registry.routes() + rest_devices.routes() + websocket.routes())
+    app.add_routes(registry.routes() + devices.routes() + websocket.routes())
     return app
 
 

@@ -4,8 +4,8 @@ import json
 
 from aiohttp import web
 
-from .core import Core
-from .errors import HubError, bad_request
+from ..core import Core
+from ..core.errors import HubError, bad_request
 
 CORE = web.AppKey("core", Core)
 
