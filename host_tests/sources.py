@@ -18,8 +18,13 @@ def parsed(path):
     return ast.parse(path.read_text(), str(path))
 
 
+def module(path):
+    """A library file's name within iothub, such as client or amqp.codec."""
+    return ".".join(path.relative_to(ROOT / "firmware" / "iothub").with_suffix("").parts)
+
+
 def imports(path, package=""):
-    """The modules a file imports anywhere in it; relative ones as `package`.name."""
+    """The modules a file of `package` imports anywhere in it, relative ones in full."""
     found = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
@@ -27,7 +32,8 @@ def imports(path, package=""):
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 names = [node.module] if node.module else [alias.name for alias in node.names]
-                found |= {f"{package}.{name}" for name in names}
+                base = package.rsplit(".", node.level - 1)[0]
+                found |= {f"{base}.{name}" for name in names}
             else:
                 found.add(node.module)
     return found

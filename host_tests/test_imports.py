@@ -7,9 +7,9 @@ import sources
 
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
-    {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots"},
-    {"sas", "topics", "packets", "framing", "watch", "deadline"},
-    {"credentials", "session", "stream", "handlers"},
+    {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots", "amqp.codec"},
+    {"sas", "topics", "packets", "framing", "watch", "deadline", "amqp.composites"},
+    {"credentials", "session", "stream", "handlers", "amqp.frames", "amqp.sections"},
     {"stream_host"},
     {"link"},
     {"mqtt"},
@@ -17,7 +17,7 @@ FLOORS = [
 ]
 ON_A_BOARD = {
     "asyncio", "binascii", "errno", "gc", "hashlib", "json", "micropython", "os", "socket",
-    "sys", "time", "tls", "umqtt.simple",
+    "struct", "sys", "time", "tls", "umqtt.simple",
     "esp32", "machine", "network", "ntptime",
 }  # fmt: skip
 ON_CPYTHON_ONLY = {("stream_host.py", "ssl")}  # where MicroPython has tls
@@ -30,28 +30,34 @@ def floor_of(name):
     raise AssertionError(f"iothub.{name} has no floor yet: give it one in this test")
 
 
-@pytest.mark.parametrize("path", sources.IOTHUB, ids=lambda path: path.name)
+MODULES = [path for path in sources.IOTHUB if path.name != "__init__.py"]
+
+
+def imports(path):
+    package = "iothub.amqp" if path.parent.name == "amqp" else "iothub"
+    return sources.imports(path, package)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=sources.module)
 def test_library_imports_downwards(path):
-    if path.name == "__init__.py":
-        return
-    for name in sources.imports(path, "iothub"):
+    for name in imports(path):
         if name.startswith("iothub"):
             lower = name.partition(".")[2]
-            assert floor_of(lower) < floor_of(path.stem), f"{path.name} imports {name}"
+            assert floor_of(lower) < floor_of(sources.module(path)), f"{path} imports {name}"
 
 
 def test_every_module_is_listed_for_micropython():
     import iothub
 
-    files = {path.stem for path in sources.IOTHUB} - {"__init__"}
-    assert set(iothub._MODULES.split()) == files
+    files = {sources.module(path) for path in MODULES}
+    assert set(iothub._MODULES.split()) == {name for name in files if "." not in name}
     assert {name for floor in FLOORS for name in floor} == files
 
 
 @pytest.mark.parametrize("path", sources.FIRMWARE, ids=sources.label)
 def test_firmware_imports_only_what_a_board_has(path):
     inside = path in sources.IOTHUB
-    for name in sources.imports(path, "iothub"):
+    for name in imports(path):
         own = name.partition(".")[0]
         if own == "iothub" or (own == "board" and not inside):
             continue
@@ -60,7 +66,7 @@ def test_firmware_imports_only_what_a_board_has(path):
 
 def test_library_does_not_know_the_board_nor_the_tools():
     for path in sources.IOTHUB:
-        for name in sources.imports(path, "iothub"):
+        for name in imports(path):
             assert name.partition(".")[0] not in ("board", "tools", "machine", "network", "esp32")
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from . import certificates, mqtt, rest
+from . import certificates, mqtt, rest, tls
 from .core import Core
 
 log = logging.getLogger("hub")
@@ -37,11 +37,12 @@ class Hub:
     async def __aenter__(self):
         self._folder.mkdir(parents=True, exist_ok=True)
         ca, certificate, key = certificates.ensure(self._folder, self._host)
+        contexts = tls.Contexts(certificate, key)
         try:
             await self.core.open()
             self._stack.push_async_callback(self.core.close)
-            mqtt_port = await self._listen("mqtt", mqtt.serving, certificate, key)
-            https_port = await self._listen("https", rest.serving, certificate, key)
+            mqtt_port = await self._listen("mqtt", mqtt.serving, contexts)
+            https_port = await self._listen("https", rest.serving, contexts)
         except BaseException:
             await self._stack.aclose()
             raise

@@ -7,6 +7,7 @@ feedback where its sender asked for it (iothub-ack). Source: spec iothub-mqtt an
 import json
 
 from .errors import HubError, bad_request
+from .values import iso, text
 
 MAX_WAITING = 50
 MAX_DELIVERIES = 10
@@ -30,15 +31,17 @@ class Message:
         self.properties = properties
         self.body = body
         self.deliveries = deliveries
-        self.holder = None  # the connection it is locked by
+        self.holder = None  # the connection or link it is locked by
+        self.locked_until = None  # None: as long as its holder lives
 
 
 class Queue:
     """The messages that wait for one identity, oldest first."""
 
-    def __init__(self, device_id, module_id, generation, store, clock):
+    def __init__(self, device_id, module_id, generation, store, clock, feedback):
         self._name = device_id, module_id
         self._generation = generation
+        self._feedback = feedback
         self._store = store
         self._clock = clock
         self._messages = []
@@ -76,8 +79,11 @@ class Queue:
         )
         return message
 
-    def take(self, holder):
-        """Lock the oldest free message for `holder`, counting the delivery; None: none is free."""
+    def take(self, holder, lock=None):
+        """Lock the oldest free message for `holder`, counting the delivery; None: none is free.
+
+        lock: how many seconds `holder` has to settle it; None: as long as it lives.
+        """
         self.expire()
         for message in list(self._messages):
             if message.holder is not None:
@@ -86,6 +92,7 @@ class Queue:
                 self._settle(message, "DeliveryCountExceeded")
                 continue
             message.holder = holder
+            message.locked_until = lock and self._clock() + lock
             message.deliveries += 1
             self._store.put(
                 "UPDATE messages SET deliveries = ? WHERE number = ?",
@@ -94,15 +101,24 @@ class Queue:
             return message
         return None
 
-    def complete(self, message):
-        self._settle(message, "Success")
+    def complete(self, message, holder=None):
+        """It is done. False: `holder` has lost its lock by now."""
+        return self._settle(message, "Success", holder)
 
-    def reject(self, message):
-        self._settle(message, "Rejected")
+    def reject(self, message, holder=None):
+        """It is refused, and never comes again."""
+        return self._settle(message, "Rejected", holder)
 
     def abandon(self, message):
         """Unlock a message: it will be delivered again."""
         message.holder = None
+
+    def find(self, message_id):
+        """The message that its sender gave this id, or None."""
+        for message in self._messages:
+            if message.properties["system"].get("message-id") == message_id:
+                return message
+        return None
 
     def release(self, holder):
         """Abandon whatever `holder` had locked."""
@@ -111,9 +127,11 @@ class Queue:
                 message.holder = None
 
     def expire(self):
-        """Drop the messages whose time is over and that nobody has locked."""
+        """Free the messages locked for too long; drop those whose time is over, unless locked."""
         now = self._clock()
         for message in list(self._messages):
+            if message.holder is not None and now >= (message.locked_until or now + 1):
+                message.holder = None
             if message.holder is None and message.properties["expires"] <= now:
                 self._settle(message, "Expired")
 
@@ -124,18 +142,20 @@ class Queue:
             self._settle(message, "Purged")
         return len(messages)
 
-    def _settle(self, message, status):
-        if message not in self._messages:
-            return
+    def _settle(self, message, status, holder=None):
+        if message not in self._messages or (holder and message.holder is not holder):
+            return False
         self._messages.remove(message)
         self._store.put("DELETE FROM messages WHERE number = ?", message.number)
         if status in _FEEDBACK[message.properties["ack"]]:
-            record = {
-                "originalMessageId": message.properties["system"].get("message-id"),
-                "deviceId": self._name[0],
-                "deviceGenerationId": self._generation,
-                "statusCode": status,
-                "description": status,
-                "enqueuedTime": self._clock(),
-            }
-            self._store.put("INSERT INTO feedback (record) VALUES (?)", json.dumps(record))
+            self._feedback.add(
+                {
+                    "originalMessageId": text(message.properties["system"].get("message-id")),
+                    "deviceId": self._name[0],
+                    "deviceGenerationId": self._generation,
+                    "statusCode": status,
+                    "description": status,
+                    "enqueuedTimeUtc": iso(self._clock()),
+                }
+            )
+        return True

@@ -5,16 +5,18 @@ messages_waiting() and call_method(name, request_id, body) -> bool (False: it ta
 """
 
 import asyncio
-import datetime
 import json
 import secrets
 import time
 
-from . import twins
+from . import twins, x509
+from .access import POLICIES, Access
 from .errors import HubError, bad_request
-from .events import EventLog
+from .events import ENTITY, EventLog
+from .feedback import Feedback
 from .identities import Identities, etag, new_key
 from .store import Store
+from .values import iso
 
 MAX_TELEMETRY = 256 * 1024
 MAX_METHOD = 128 * 1024
@@ -26,9 +28,12 @@ class Core:
     def __init__(self, path, clock=time.time):
         self.clock = clock
         self.store = Store(path)
-        self.identities = Identities(self.store, clock, self.stamp)
+        self.feedback = Feedback(self.store, clock)
+        self.identities = Identities(self.store, clock, self.stamp, self.feedback)
         self.events = EventLog(self.store, clock)
         self.policy_keys = {}
+        self.authorities = {}
+        self.access = Access(self.identities, self.policy_keys, self.authorities, clock)
         self.configurations = {}
         self._next_message = 1
         self._calls = {}  # (identity name, request id): future of (status, body)
@@ -38,17 +43,17 @@ class Core:
         await self.store.open()
         await self.events.load()
         self._next_message = await self.identities.load() + 1
-        for name, value in await self.store.query("SELECT name, value FROM settings"):
-            self.policy_keys[name] = value
+        await self.feedback.load()
         for name, value in await self.store.query("SELECT name, value FROM configurations"):
             self.configurations[name] = json.loads(value)
-        if "iothubowner" not in self.policy_keys:
-            self.policy_keys["iothubowner"] = new_key()
-            self.store.put(
-                "INSERT INTO settings VALUES (?, ?)",
-                "iothubowner",
-                self.policy_keys["iothubowner"],
-            )
+        self.authorities.update(await self.store.query("SELECT name, pem FROM authorities"))
+        settings = dict(await self.store.query("SELECT name, value FROM settings"))
+        key = settings.get("iothubowner")
+        if key is None:
+            key = new_key()
+            self.store.put("INSERT INTO settings VALUES (?, ?)", "iothubowner", key)
+        # One key for all policies: whoever has the hub's data folder has them all anyway.
+        self.policy_keys.update(dict.fromkeys(POLICIES, key))
         await self.store.durable()
 
     async def close(self):
@@ -65,8 +70,7 @@ class Core:
 
     def stamp(self):
         """The time as IoT Hub writes it."""
-        now = datetime.datetime.fromtimestamp(self.clock(), datetime.timezone.utc)
-        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return iso(self.clock())
 
     # -- connections ------------------------------------------------------------------------
 
@@ -158,9 +162,12 @@ class Core:
             identity.connection.messages_waiting()
 
     def sweep(self):
-        """Drop the messages whose time is over."""
+        """Drop the messages whose time is over; free those, and feedback, locked for too long."""
         for identity in self.identities.every():
             identity.queue.expire()
+            if identity.connection is not None and len(identity.queue):
+                identity.connection.messages_waiting()
+        self.feedback.expire()
 
     # -- twins ------------------------------------------------------------------------------
 
@@ -272,11 +279,25 @@ class Core:
         if answer is not None and not answer.done():
             answer.set_result((status, body))
 
+    def add_authority(self, name, pem):
+        """Devices whose certificates this CA (PEM) signed may connect. HubError 400."""
+        x509.load(pem)
+        self.authorities[name] = pem
+        self.store.put("REPLACE INTO authorities VALUES (?, ?)", name, pem)
+
     def service_connection_string(self, port):
         """The connection string of the policy iothubowner, whose REST side is on `port`."""
         host = "localhost" if port == 443 else f"localhost:{port}"
         key = self.policy_keys["iothubowner"]
         return f"HostName={host};SharedAccessKeyName=iothubowner;SharedAccessKey={key}"
+
+    def eventhub_connection_string(self, port):
+        """A connection string for the events, which azure-eventhub reads without TLS."""
+        key = self.policy_keys["iothubowner"]
+        return (
+            f"Endpoint=sb://localhost:{port};SharedAccessKeyName=iothubowner;SharedAccessKey={key};"
+            f"UseDevelopmentEmulator=true;EntityPath={ENTITY}"
+        )
 
 
 def _with_version(patch, section):

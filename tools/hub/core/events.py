@@ -1,13 +1,21 @@
 """The event log: what devices sent and what befell them, in partitions, each with its numbers.
 
-A device's events always go to one partition. Source: spec iothub-amqp, "Service links".
+A device's events always go to one partition, where sequence numbers count and offsets grow.
+Source: spec iothub-amqp, "Service links".
 """
 
 import asyncio
 import json
 import zlib
 
+ENTITY = "iothub-ehub-local"  # the event hub's name
 PARTITIONS = 4
+_COLUMNS = "partition, sequence, position, enqueued, properties, body"
+_START = {
+    "sequence": "sequence",
+    "offset": "position",
+    "enqueued": "CAST(enqueued * 1000 AS INTEGER)",
+}
 
 
 def partition_of(device_id):
@@ -23,7 +31,7 @@ class EventLog:
         self._clock = clock
         self._sequence = [-1] * PARTITIONS
         self._position = -1
-        self._grown = asyncio.Event()
+        self._grown = [asyncio.Event() for _ in range(PARTITIONS)]
 
     async def load(self):
         rows = await self._store.query(
@@ -49,18 +57,25 @@ class EventLog:
             *(partition, sequence, self._position, device_id, enqueued),
             *(json.dumps(properties, ensure_ascii=False), bytes(body)),
         )
-        grown, self._grown = self._grown, asyncio.Event()
+        grown, self._grown[partition] = self._grown[partition], asyncio.Event()
         grown.set()
         return sequence
 
     async def of_device(self, device_id, after, limit=500):
         """The events of a device with a position over `after`, oldest first."""
-        await self._store.durable()
-        rows = await self._store.query(
-            "SELECT partition, sequence, position, enqueued, properties, body FROM events "
-            "WHERE device = ? AND position > ? ORDER BY position LIMIT ?",
-            *(device_id, after, limit),
+        return await self._read(
+            "device = ? AND position > ? ORDER BY position LIMIT ?", device_id, after, limit
         )
+
+    async def read(self, partition, after, limit):
+        """The events of a partition with a sequence number over `after`, oldest first."""
+        return await self._read(
+            "partition = ? AND sequence > ? ORDER BY sequence LIMIT ?", partition, after, limit
+        )
+
+    async def _read(self, where, *parameters):
+        await self._store.durable()
+        rows = await self._store.query(f"SELECT {_COLUMNS} FROM events WHERE {where}", *parameters)
         return [
             {
                 "partition": partition,
@@ -73,9 +88,29 @@ class EventLog:
             for partition, sequence, position, enqueued, properties, body in rows
         ]
 
-    async def wait_for_more(self, timeout):
-        """Return when an event is appended, or after `timeout` seconds."""
+    async def before(self, partition, field, value, inclusive):
+        """The sequence number after which a reader starts who wants what is over `value`.
+
+        field: sequence, offset or enqueued (ms); inclusive: what equals `value` too.
+        """
+        await self._store.durable()
+        passed = f"{_START[field]} {'<' if inclusive else '<='} ?"
+        rows = await self._store.query(
+            f"SELECT max(sequence) FROM events WHERE partition = ? AND {passed}",
+            *(partition, value),
+        )
+        return -1 if rows[0][0] is None else rows[0][0]
+
+    def last(self, partition):
+        """The sequence number of the newest event; -1 for none."""
+        return self._sequence[partition]
+
+    async def wait_for_more(self, partition, after, timeout):
+        """Return once there is an event over sequence number `after`, or `timeout` s are over."""
+        grown = self._grown[partition]
+        if self._sequence[partition] > after:
+            return
         try:
-            await asyncio.wait_for(self._grown.wait(), timeout)
+            await asyncio.wait_for(grown.wait(), timeout)
         except asyncio.TimeoutError:
             pass

@@ -27,13 +27,14 @@ def etag(version):
 class Identity:
     """One device or module, with its twin, its queue and, while connected, its connection."""
 
-    def __init__(self, record, twin, session, store, clock):
+    def __init__(self, record, twin, session, store, clock, feedback):
         self.record = record
         self.twin = twin
         self.filters = session  # {filter: QoS} of a persistent MQTT session, or None
         self.device_id = record["deviceId"]
         self.module_id = record.get("moduleId", "")
-        self.queue = Queue(self.device_id, self.module_id, record["generationId"], store, clock)
+        generation = record["generationId"]
+        self.queue = Queue(self.device_id, self.module_id, generation, store, clock, feedback)
         self.connection = None
         self._store = store
 
@@ -64,9 +65,10 @@ class Identity:
 class Identities:
     """All identities, in memory; the store has each change."""
 
-    def __init__(self, store, clock, stamp):
+    def __init__(self, store, clock, stamp, feedback):
         self._store = store
         self._clock = clock
+        self._feedback = feedback
         self._stamp = stamp
         self._all = {}
 
@@ -74,7 +76,7 @@ class Identities:
         rows = await self._store.query("SELECT record, twin, session FROM identities")
         for record, twin, session in rows:
             parts = json.loads(record), json.loads(twin), json.loads(session)
-            identity = Identity(*parts, self._store, self._clock)
+            identity = Identity(*parts, self._store, self._clock, self._feedback)
             self._all[identity.device_id, identity.module_id] = identity
         rows = await self._store.query(
             "SELECT number, device, module, properties, body, deliveries FROM messages "
@@ -133,7 +135,8 @@ class Identities:
             self.get(device_id)
             record["moduleId"] = module_id
         self._apply(record, wanted)
-        identity = Identity(record, twins.new_twin(now), None, self._store, self._clock)
+        twin = twins.new_twin(now)
+        identity = Identity(record, twin, None, self._store, self._clock, self._feedback)
         self._all[device_id, module_id or ""] = identity
         identity.save()
         return identity

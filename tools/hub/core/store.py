@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (partition, sequence)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_by_device ON events (device, position);
 CREATE TABLE IF NOT EXISTS configurations (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS authorities (name TEXT PRIMARY KEY, pem TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 

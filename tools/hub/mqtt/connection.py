@@ -7,13 +7,11 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 import sqlite3
-import ssl
 
-from ..core import auth, twins
+from ..core import twins
 from ..core.errors import HubError
-from . import packets, topics
+from . import login, packets, topics
 from .packets import (
     DISCONNECT,
     PINGREQ,
@@ -33,29 +31,15 @@ MAX_KEEP_ALIVE = 1767
 CONNECT_TIMEOUT = 10
 TOKEN_GRACE = 5
 STOP_TIMEOUT = 2
-_USER = re.compile(r"([^/]+)/(.+?)/?\?(.*)")
-_REFUSALS = {
-    1: "protocol",
-    2: "identifier",
-    3: "unavailable",
-    4: "credentials",
-    5: "authorisation",
-}
-
-
-class Refused(HubError):
-    """CONNECT is answered with `code` and the connection closed."""
-
-    def __init__(self, code, reason):
-        super().__init__(401, "ConnectionRefused", reason)
-        self.connack = code
+BACKLOG = 1024
 
 
 class Connection:
     """One TCP connection; after CONNECT, the core's connection of one identity."""
 
-    def __init__(self, core, reader, writer):
+    def __init__(self, core, reader, writer, chain=()):
         self._core = core
+        self._chain = chain  # the certificates its client showed, DER
         self._reader = reader
         self._writer = writer
         self._peer = str(writer.get_extra_info("peername"))
@@ -157,8 +141,8 @@ class Connection:
         if not isinstance(packet, Connect):
             raise Malformed("the first packet is not CONNECT")
         try:
-            identity, expiry = self._authenticate(packet)
-        except Refused as refusal:
+            identity, expiry = login.authenticate(self._core, packet, self._chain)
+        except login.Refused as refusal:
             log.info("%s: refused (%d): %s", packet.client_id[:140], refusal.connack, refusal)
             self._writer.write(packets.connack(refusal.connack))
             self._closed = str(refusal)
@@ -169,9 +153,10 @@ class Connection:
         self._core.connect(identity, self)
         log.info("%s: connected", self)
         self.messages_waiting()
-        until = max(0, expiry + TOKEN_GRACE - self._core.clock())
-        loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(until, self.close, "its token has expired")
+        if expiry is not None:
+            until = max(0, expiry + TOKEN_GRACE - self._core.clock())
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(until, self.close, "its token has expired")
 
     def _begin_session(self, packet):
         identity = self._identity
@@ -188,49 +173,6 @@ class Connection:
         if filters != self._identity.filters:
             self._identity.filters = filters
             self._identity.save()
-
-    def _authenticate(self, packet):
-        """(identity, when its token expires); Refused says why not."""
-        if packet.level != 4:
-            raise Refused(1, f"protocol level {packet.level}: IoT Hub speaks 3.1.1 (4)")
-        match = _USER.fullmatch(packet.user_name or "")
-        if match is None:
-            raise Refused(4, "the user name is not {hub}/{device}/?api-version=…")
-        hub, client_id, query = match.groups()
-        if client_id != packet.client_id:
-            raise Refused(2, "client id and user name name different devices")
-        fields = dict(topics.parse_bag(query))
-        if not fields.get("api-version"):
-            raise Refused(4, "the user name has no api-version")
-        device_id, _, module_id = client_id.partition("/")
-        identity = self._core.identities.find(device_id, module_id)
-        if identity is None:
-            raise Refused(5, "no such device or module")
-        if not identity.enabled:
-            raise Refused(5, "the device is disabled")
-        if packet.password is None:
-            raise Refused(5, "no password, and no client certificate")
-        expiry = self._verify(packet.password, identity, hub.lower())
-        if packet.will_topic is not None:
-            self._check_will(packet, identity)
-        if fields.get("model-id"):
-            identity.record["modelId"] = fields["model-id"]
-        return identity, expiry
-
-    def _verify(self, token, identity, hub):
-        resource = f"/devices/{identity.device_id}".lower()
-        if identity.module_id:
-            resource += f"/modules/{identity.module_id}".lower()
-        name = hub.rpartition(":")[0] if re.search(r":\d+$", hub) else hub
-        try:
-            audiences = {hub + resource, name + resource}
-            return auth.verify(token, identity.keys, self._core.clock(), audiences)
-        except auth.TokenError as error:
-            raise Refused(5, str(error)) from None
-
-    def _check_will(self, packet, identity):
-        if packet.will_qos > 1 or topics.parse_telemetry(packet.will_topic, identity) is None:
-            raise Refused(4, "the will's topic is not this device's, or its QoS is 2")
 
     # -- packets ----------------------------------------------------------------------------
 
@@ -288,7 +230,8 @@ class Connection:
         application.update(more)
         if retain:
             application["mqtt-retain"] = "true"
-        self._core.telemetry(self._identity, body, system, application, annotations)
+        kind = self._identity.record["authentication"]["type"] if self._chain else "sas"
+        self._core.telemetry(self._identity, body, system, application, annotations, kind)
         return True
 
     async def _request(self, verb, detail, rid, body):
@@ -360,21 +303,20 @@ def decode_json(body):
 
 
 @contextlib.asynccontextmanager
-async def serving(core, host, port, certificate, key):
+async def serving(core, host, port, contexts):
     """Listen for devices; yields the port. At the end every connection is closed and gone."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
     running = set()
 
     async def accept(reader, writer):
         running.add(asyncio.current_task())
         try:
-            await Connection(core, reader, writer).run()
+            await Connection(core, reader, writer, contexts.chain(writer)).run()
         finally:
             running.discard(asyncio.current_task())
 
-    server = await asyncio.start_server(accept, host, port, ssl=context, ssl_handshake_timeout=15)
+    server = await asyncio.start_server(
+        accept, host, port, ssl=contexts.first, ssl_handshake_timeout=15, backlog=BACKLOG
+    )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -5,6 +5,7 @@ Source: spec iothub-mqtt.
 
 from urllib.parse import quote, unquote
 
+from ..core.values import text
 from .packets import Malformed
 
 METHODS = "$iothub/methods/POST/#"
@@ -122,7 +123,7 @@ def devicebound(identity, message):
 
 def _pair(pair):
     name, value = pair
-    return quote(name, safe="") + ("" if value is None else "=" + quote(str(value), safe=""))
+    return quote(name, safe="") + ("" if value is None else "=" + quote(text(value), safe=""))
 
 
 def twin_answer(status, rid, version=None):

@@ -1,18 +1,13 @@
-"""What a service does with devices over REST: twins, methods, messages.
+"""What a service does with devices over REST: twins, methods, messages."""
 
-What IoT Hub has no REST call for, and the tests and the demo need, is under /local.
-"""
-
-import asyncio
 import base64
-import datetime
 
 from aiohttp import web
 
-from ..core.errors import HubError, bad_request
+from ..core.errors import bad_request
+from ..core.values import milliseconds
 from .request import CORE, check_etag, identity_of, object_of
 
-MAX_WAIT = 60
 LOCAL_C2D = "application/vnd.local-hub.c2d+json"
 _C2D_HEADERS = {
     "iothub-messageid": "message-id",
@@ -85,11 +80,10 @@ async def send_message(request):
 
 
 def _time(text):
-    try:
-        when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except (ValueError, AttributeError):
-        raise bad_request("the expiry is no ISO 8601 time") from None
-    return when.replace(tzinfo=when.tzinfo or datetime.timezone.utc).timestamp()
+    when = milliseconds(text)
+    if when is None:
+        raise bad_request("the expiry is no ISO 8601 time")
+    return when / 1000
 
 
 async def purge_messages(request):
@@ -100,36 +94,8 @@ async def purge_messages(request):
     return web.json_response(body)
 
 
-# -- what the real hub does not have ----------------------------------------------------------
-
-
-async def local_events(request):
-    """The events of ?device= after position ?after=; waits up to ?wait= seconds for the first."""
-    core, query = request.app[CORE], request.query
-    after = int(query.get("after", "-1"))
-    give_up = asyncio.get_running_loop().time() + min(float(query.get("wait", "0")), MAX_WAIT)
-    while True:
-        events = await core.events.of_device(query.get("device", ""), after)
-        left = give_up - asyncio.get_running_loop().time()
-        if events or left <= 0:
-            break
-        await core.events.wait_for_more(left)
-    return web.json_response(
-        [{**event, "body": base64.b64encode(event["body"]).decode()} for event in events]
-    )
-
-
-async def local_drop(request):
-    """Cut a device's connection as a broken network would."""
-    identity = identity_of(request)
-    if identity.connection is None:
-        raise HubError(404, "DeviceNotOnline", f"{identity.name} is not connected", 404103)
-    identity.connection.drop()
-    return web.Response(status=204)
-
-
 def routes():
-    """The paths for twins, methods, messages, and the local ones."""
+    """The paths for twins, methods and messages."""
     table = []
     for twin in ("/twins/{device}", "/twins/{device}/modules/{module}"):
         table += [
@@ -142,6 +108,4 @@ def routes():
         *table,
         web.post("/devices/{device}/messages/deviceBound", send_message),
         web.delete("/devices/{device}/commands", purge_messages),
-        web.get("/local/events", local_events),
-        web.post("/local/devices/{device}/drop", local_drop),
     ]

@@ -6,8 +6,10 @@ from aiohttp import web
 
 from ..core import Core
 from ..core.errors import HubError, bad_request
+from ..tls import Contexts
 
 CORE = web.AppKey("core", Core)
+CONTEXTS = web.AppKey("contexts", Contexts)
 
 
 def identity_of(request):

@@ -5,26 +5,27 @@ Source: spec sdk-expectations, "REST".
 
 import contextlib
 import logging
-import ssl
 from uuid import uuid4
 
 from aiohttp import web
 
 from ..core import auth
+from ..core.access import POLICIES, host_of
 from ..core.errors import HubError
-from . import devices, registry, websocket
-from .request import CORE
+from . import devices, local, registry, websocket
+from .request import CONTEXTS, CORE
 
 log = logging.getLogger("hub.rest")
 
 MAX_BODY = 4 * 1024 * 1024
+BACKLOG = 1024
 
 
 @web.middleware
 async def errors(request, handler):
     """Authenticate, serve, and say a refusal in IoT Hub's shape."""
     try:
-        if request.path != websocket.PATH:  # there MQTT's CONNECT does it
+        if request.path not in websocket.PATHS:  # there the protocol does it
             _authenticate(request)
         return await handler(request)
     except HubError as error:
@@ -40,32 +41,29 @@ async def errors(request, handler):
 def _authenticate(request):
     core = request.app[CORE]
     token = request.headers.get("Authorization", "")
-    policy = auth.policy_of(token)
-    key = core.policy_keys.get(policy)
-    if key is None:
-        raise auth.TokenError("the token names no policy of this hub")
-    host = request.host.lower()
-    auth.verify(token, [key], core.clock(), {host, host.rpartition(":")[0] or host})
+    claim = core.access.of_token(token, {host_of(request.host)[0]})
+    if claim.policy is None or not POLICIES[claim.policy] & {"registry", "service"}:
+        raise auth.TokenError("the token's policy is not for services")
 
 
-def application(core):
+def application(core, contexts):
     """The aiohttp application over `core`."""
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     app[CORE] = core
-    app.add_routes(registry.routes() + devices.routes() + websocket.routes())
+    app[CONTEXTS] = contexts
+    app.add_routes(registry.routes() + devices.routes() + local.routes() + websocket.routes())
     return app
 
 
 @contextlib.asynccontextmanager
-async def serving(core, host, port, certificate, key):
+async def serving(core, host, port, contexts):
     """Listen for services; yields the port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    runner = web.AppRunner(application(core), access_log=None, shutdown_timeout=1)
+    app = application(core, contexts)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=context).start()
+        site = web.TCPSite(runner, host, port, ssl_context=contexts.first, backlog=BACKLOG)
+        await site.start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

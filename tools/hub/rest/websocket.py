@@ -8,9 +8,9 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from ..mqtt import Connection
-from .request import CORE
+from .request import CONTEXTS, CORE
 
-PATH = "/$iothub/websocket"
+PATHS = "/$iothub/websocket", "/$servicebus/websocket"
 MAX_MESSAGE = 1024 * 1024
 
 
@@ -65,7 +65,8 @@ async def accept(request):
     sending = asyncio.create_task(wire.send())
     try:
         if socket.ws_protocol == "mqtt":
-            await Connection(request.app[CORE], wire, wire).run()
+            chain = request.app[CONTEXTS].chain(request.transport)
+            await Connection(request.app[CORE], wire, wire, chain).run()
         wire.close()
         await asyncio.wait([sending], timeout=5)
     finally:
@@ -74,4 +75,4 @@ async def accept(request):
 
 
 def routes():
-    return [web.get(PATH, accept)]
+    return [web.get(path, accept) for path in PATHS]
