@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tools.hub import USUAL
 from tools.hub.app import Hub
 from tools.hub.client import ServiceClient
 from tools.hub.core import auth
@@ -131,7 +132,7 @@ def on_hub(tmp_path):
 
     @contextlib.asynccontextmanager
     async def running(clock):
-        hub = Hub(tmp_path, mqtt_port=0, https_port=0, clock=clock)
+        hub = Hub(tmp_path, ports=dict.fromkeys(USUAL, 0), clock=clock)
         async with hub:
             ports = hub.ports
             async with ServiceClient(

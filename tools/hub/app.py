@@ -7,12 +7,11 @@ import json
 import logging
 from pathlib import Path
 
-from . import certificates, mqtt, rest, tls
+from . import USUAL, amqp, certificates, mqtt, rest, tls
 from .core import Core
 
 log = logging.getLogger("hub")
 
-MQTT_PORT, HTTPS_PORT = 8883, 443
 _SWEEP = 5  # seconds between looks for messages whose time is over
 
 
@@ -23,13 +22,14 @@ class PortTaken(OSError):
 class Hub:
     """async with Hub(folder) as hub: a running hub; hub.ports is its JSON line as a dict.
 
-    A port of None is the usual one where it may be had, else any free one; 0 is any free one.
+    ports: a dict with USUAL's names. None is the usual port where it may be had, else any free
+    one; 0 is any free one.
     """
 
-    def __init__(self, folder, host="127.0.0.1", mqtt_port=None, https_port=None, **core_options):
+    def __init__(self, folder, host="127.0.0.1", ports=None, **core_options):
         self._folder = Path(folder)
         self._host = host
-        self._wanted = {"mqtt": (mqtt_port, MQTT_PORT), "https": (https_port, HTTPS_PORT)}
+        self._wanted = dict.fromkeys(USUAL) if ports is None else ports
         self.core = Core(self._folder / "hub.sqlite", **core_options)
         self.ports = {}
         self._stack = contextlib.AsyncExitStack()
@@ -42,7 +42,9 @@ class Hub:
             await self.core.open()
             self._stack.push_async_callback(self.core.close)
             mqtt_port = await self._listen("mqtt", mqtt.serving, contexts)
-            https_port = await self._listen("https", rest.serving, contexts)
+            amqp_port = await self._listen("amqp", amqp.serving, contexts)
+            plain_port = await self._listen("amqp_plain", amqp.serving, None, amqp_port)
+            https_port = await self._listen("https", rest.serving, contexts, amqp_port)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -50,12 +52,12 @@ class Hub:
         self._stack.callback(sweeper.cancel)
         self.ports = {
             "mqtt_port": mqtt_port,
-            "amqp_port": None,
-            "amqp_plain_port": None,
+            "amqp_port": amqp_port,
+            "amqp_plain_port": plain_port,
             "https_port": https_port,
             "ca_file": str(ca),
             "service_connection_string": self.core.service_connection_string(https_port),
-            "eventhub_connection_string": None,
+            "eventhub_connection_string": self.core.eventhub_connection_string(plain_port),
         }
         self._announce()
         return self
@@ -63,12 +65,12 @@ class Hub:
     async def __aexit__(self, *_):
         await self._stack.aclose()
 
-    async def _listen(self, name, serving, *tls):
+    async def _listen(self, name, serving, *options):
         """Start a front on the port that was asked for, or on the usual one, or on a free one."""
-        wanted, usual = self._wanted[name]
-        for port in (usual, 0) if wanted is None else (wanted,):
+        wanted = self._wanted[name]
+        for port in (USUAL[name], 0) if wanted is None else (wanted,):
             try:
-                front = serving(self.core, self._host, port, *tls)
+                front = serving(self.core, self._host, port, *options)
                 return await self._stack.enter_async_context(front)
             except OSError as error:
                 if error.errno not in (errno.EACCES, errno.EADDRINUSE):

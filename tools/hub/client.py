@@ -160,6 +160,16 @@ class ServiceClient:
             for event in events:
                 yield event
 
+    async def send_input(self, device_id, module_id, name, body, properties=None):
+        """Hand a message to a module's input, as an edge hub would."""
+        path = f"/local/devices/{quote(device_id, safe='')}/modules/{quote(module_id, safe='')}"
+        message = {"body": base64.b64encode(body).decode(), "properties": properties or {}}
+        await self._call("POST", f"{path}/inputs/{quote(name, safe='')}", json=message)
+
+    async def add_authority(self, name, pem):
+        """Register a CA (PEM): devices whose certificates it signed may connect."""
+        await self._call("PUT", f"/local/authorities/{quote(name, safe='')}", data=pem.encode())
+
     async def drop(self, device_id):
         """Cut the device's connection as a broken network would."""
         await self._call("POST", f"/local/devices/{quote(device_id, safe='')}/drop")

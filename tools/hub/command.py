@@ -16,6 +16,8 @@ import signal
 import sys
 from pathlib import Path
 
+from . import USUAL
+
 COMMAND_HELP = "run the local hub"
 
 
@@ -28,10 +30,9 @@ def default_folder():
 def arguments(parser):
     parser.add_argument("--data", type=Path, default=None, help=f"({default_folder()})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    usual = {"mqtt": 8883, "amqp": 5671, "amqp-plain": 5672, "https": 443}
-    for name, port in usual.items():
+    for name, port in USUAL.items():
         parser.add_argument(
-            f"--{name}-port",
+            f"--{name.replace('_', '-')}-port",
             type=_port,
             default=None,
             metavar="N",
@@ -54,7 +55,8 @@ async def serve(args):
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     folder = args.data or default_folder()
-    async with Hub(folder, args.host, args.mqtt_port, args.https_port) as hub:
+    ports = {name: getattr(args, f"{name}_port") for name in USUAL}
+    async with Hub(folder, args.host, ports) as hub:
         print(json.dumps(hub.ports), flush=True)
         await stop.wait()
 

@@ -71,15 +71,15 @@ _parsed = {}  # code: list of (name, type, mandatory), parsed when first met
 class Composite:
     """One of the above; every field is an attribute, None where nothing was said."""
 
-    def __init__(self, code, **fields):
-        self.code = code
-        for name, _, _ in schema(code):
+    def __init__(self, descriptor, **fields):
+        self.descriptor = descriptor
+        for name, _, _ in schema(descriptor):
             setattr(self, name, fields.pop(name, None))
         if fields:
-            raise TypeError("%s has no %s" % (name_of(code), ", ".join(fields)))
+            raise TypeError("%s has no %s" % (name_of(descriptor), ", ".join(fields)))
 
     def __repr__(self):
-        return "<%s>" % name_of(self.code)  # not its fields: a token may be among them
+        return "<%s>" % name_of(self.descriptor)  # not its fields: a token may be among them
 
 
 def name_of(code):
@@ -108,10 +108,10 @@ def append_composite(out, composite):
     Every field is there, in a list8 or list32: azure-eventhub's decoder knows no shorter form.
     """
     body = bytearray()
-    fields = schema(composite.code)
+    fields = schema(composite.descriptor)
     for name, kind, _ in fields:
         _append_field(body, getattr(composite, name), kind)
-    out.extend(bytes((0, 0x53, composite.code)))
+    out.extend(bytes((0, 0x53, composite.descriptor)))
     if len(body) < 255:
         out.extend(bytes((0xC0, len(body) + 1, len(fields))))
     else:

@@ -1,6 +1,6 @@
 """An AMQP message: its sections, encoded and decoded. Source: AMQP 1.0, part 3.2."""
 
-from .codec import DecodeError, Decoder, Described, append
+from .codec import Decoder, Described, append
 from .composites import HEADER, PROPERTIES, Composite, append_composite, composite_of
 
 _DELIVERY, _MESSAGE, _APPLICATION = 0x71, 0x72, 0x74
@@ -24,6 +24,7 @@ class AmqpMessage:
     """header and properties are Composites or None, the four maps dicts.
 
     body: bytes for DATA, a list of lists for SEQUENCE, any value for VALUE; body_kind says which.
+    parts: the sections the body came in; format: the transfer's message-format.
     """
 
     def __init__(self, body=b"", body_kind=DATA, **properties):
@@ -35,6 +36,8 @@ class AmqpMessage:
         self.footer = {}
         self.body = body
         self.body_kind = body_kind
+        self.parts = None
+        self.format = 0
 
     def encode(self):
         """The message's bytes."""
@@ -92,7 +95,8 @@ def decode_message(data, exact=False):
                 _checked(value, bytes if code == DATA else list, decoder)
             parts.append(value)
     if parts is None:
-        raise DecodeError("a message without a body")
+        return message  # azure-eventhub's requests have no body at all
+    message.parts = parts
     if message.body_kind == DATA:
         message.body = parts[0] if len(parts) == 1 else b"".join(parts)
     else:

@@ -79,7 +79,7 @@ class Access:
             key = self._policy_keys.get(policy)
             if key is None:
                 raise TokenError("the token names no policy of this hub")
-            expiry = auth.verify(fields, [key], self._clock())
+            expiry = auth.verify(fields, [key], self._clock(), as_text=True)
             return Claim(expiry, path.lower(), policy=policy)
         match = _DEVICE.fullmatch(path)
         identity = match and self._identities.find(match[1], match[2])

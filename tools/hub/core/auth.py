@@ -39,13 +39,17 @@ def parse(token):
 
 def sign(resource, expiry, key):
     """The signature of an encoded `resource` (bytes out: raw digest)."""
-    return hmac.digest(base64.b64decode(key), f"{resource}\n{expiry}".encode(), "sha256")
+    return _digest(resource, expiry, base64.b64decode(key))
 
 
-def verify(fields, keys, now):
+def _digest(resource, expiry, secret):
+    return hmac.digest(secret, f"{resource}\n{expiry}".encode(), "sha256")
+
+
+def verify(fields, keys, now, as_text=False):
     """The expiry (seconds since 1970) of a parsed token, once one of the base64 `keys` signed it.
 
-    TokenError says why not.
+    as_text: the key's text may have signed it, as an event hub's clients do. TokenError: why not.
     """
     expiry = int(fields["se"])
     if expiry <= now:
@@ -56,6 +60,10 @@ def verify(fields, keys, now):
         raise TokenError("the token's signature is not base64") from None
     for key in keys:
         # What was sent is what was signed: sr goes in as it came, encoded their way.
-        if key and hmac.compare_digest(sign(fields["sr"], fields["se"], key), signature):
-            return expiry
+        secrets = [base64.b64decode(key)] if key else []
+        if key and as_text:
+            secrets.append(key.encode())
+        for secret in secrets:
+            if hmac.compare_digest(_digest(fields["sr"], fields["se"], secret), signature):
+                return expiry
     raise TokenError("the token is not signed with this identity's key")

@@ -13,6 +13,7 @@ MAX_WAITING = 50
 MAX_DELIVERIES = 10
 MAX_BODY = 64 * 1024
 TIME_TO_LIVE = 3600
+INPUT_NAME = "input-name"  # a system property: the message is for that input of a module
 _FEEDBACK = {
     "none": (),
     "positive": ("Success",),

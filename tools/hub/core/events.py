@@ -31,6 +31,7 @@ class EventLog:
         self._clock = clock
         self._sequence = [-1] * PARTITIONS
         self._position = -1
+        self.owners = {}  # (consumer group, partition): the reader that has it for its own
         self._grown = [asyncio.Event() for _ in range(PARTITIONS)]
 
     async def load(self):
@@ -104,6 +105,11 @@ class EventLog:
     def last(self, partition):
         """The sequence number of the newest event; -1 for none."""
         return self._sequence[partition]
+
+    async def newest(self, partition):
+        """The newest event of a partition, or None."""
+        found = await self.read(partition, self._sequence[partition] - 1, 1)
+        return found[0] if found else None
 
     async def wait_for_more(self, partition, after, timeout):
         """Return once there is an event over sequence number `after`, or `timeout` s are over."""

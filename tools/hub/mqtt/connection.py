@@ -258,7 +258,8 @@ class Connection:
 
     def messages_waiting(self):
         """Send what waits in the queue, if messages are subscribed to."""
-        qos = self._filters.get(topics.messages_filter(self._identity))
+        filters = topics.messages_filter(self._identity), topics.inputs_filter(self._identity)
+        qos = max((self._filters[name] for name in filters if name in self._filters), default=None)
         if qos is None or self._closed is not None:
             return
         queue = self._identity.queue

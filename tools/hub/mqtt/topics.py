@@ -5,6 +5,7 @@ Source: spec iothub-mqtt.
 
 from urllib.parse import quote, unquote
 
+from ..core.c2d import INPUT_NAME
 from ..core.values import text
 from .packets import Malformed
 
@@ -45,14 +46,19 @@ def own(identity):
 
 
 def messages_filter(identity):
-    """The filter that C2D messages, or a module's inputs, are subscribed with."""
+    """The filter that C2D messages are subscribed with; a module's takes its inputs too."""
     return own(identity) + ("#" if identity.module_id else "messages/devicebound/#")
 
 
 def granted(identity):
     """The filters this identity may subscribe to."""
     filters = {messages_filter(identity), METHODS, TWIN_ANSWERS, DESIRED}
-    return filters | {own(identity) + "inputs/#"} if identity.module_id else filters
+    return filters | {inputs_filter(identity)} if identity.module_id else filters
+
+
+def inputs_filter(identity):
+    """The filter that a module's inputs alone are subscribed with."""
+    return own(identity) + "inputs/#"
 
 
 def parse_bag(bag):
@@ -114,11 +120,15 @@ def devicebound(identity, message):
     """The topic a C2D message travels on, its properties in the bag."""
     system = {"to": f"/devices/{identity.device_id}/messages/devicebound"}
     system.update(message.properties["system"])
+    place = "messages/devicebound/"
+    if INPUT_NAME in system:
+        del system["to"]
+        place = f"inputs/{quote(system[INPUT_NAME], safe='')}/"
     pairs = [(_BAG_NAMES[name], value) for name, value in system.items() if name in _BAG_NAMES]
     if message.properties["ack"] != "none":
         pairs.append(("iothub-ack", message.properties["ack"]))
     pairs += message.properties["application"].items()
-    return own(identity) + "messages/devicebound/" + "&".join(map(_pair, pairs))
+    return own(identity) + place + "&".join(map(_pair, pairs))
 
 
 def _pair(pair):

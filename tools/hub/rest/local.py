@@ -5,9 +5,10 @@ import base64
 
 from aiohttp import web
 
+from ..core.c2d import INPUT_NAME
 from ..core.errors import HubError, bad_request
 from ..core.events import partition_of
-from .request import CORE, identity_of
+from .request import CORE, identity_of, object_of
 
 MAX_WAIT = 60
 
@@ -39,6 +40,19 @@ async def drop(request):
     return web.Response(status=204)
 
 
+async def send_input(request):
+    """Hand {"body": base64, "properties": …} to an input of a module, as an edge hub would."""
+    core, identity, fields = request.app[CORE], identity_of(request), await object_of(request)
+    try:
+        body = base64.b64decode(fields.get("body", ""), validate=True)
+    except ValueError:
+        raise bad_request("body is not base64") from None
+    system = {INPUT_NAME: request.match_info["input"]}
+    core.send_message(identity, body, system, fields.get("properties") or {})
+    await core.durable()
+    return web.Response(status=204)
+
+
 async def put_authority(request):
     """Register the CA (PEM) in the body: the devices whose certificates it signed may connect."""
     core = request.app[CORE]
@@ -55,5 +69,6 @@ def routes():
     return [
         web.get("/local/events", events),
         web.post("/local/devices/{device}/drop", drop),
+        web.post("/local/devices/{device}/modules/{module}/inputs/{input}", send_input),
         web.put("/local/authorities/{name}", put_authority),
     ]

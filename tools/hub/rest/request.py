@@ -9,6 +9,7 @@ from ..core.errors import HubError, bad_request
 from ..tls import Contexts
 
 CORE = web.AppKey("core", Core)
+AMQP_PORT = web.AppKey("amqp_port", int)
 CONTEXTS = web.AppKey("contexts", Contexts)
 
 

@@ -13,7 +13,7 @@ from ..core import auth
 from ..core.access import POLICIES, host_of
 from ..core.errors import HubError
 from . import devices, local, registry, websocket
-from .request import CONTEXTS, CORE
+from .request import AMQP_PORT, CONTEXTS, CORE
 
 log = logging.getLogger("hub.rest")
 
@@ -46,19 +46,20 @@ def _authenticate(request):
         raise auth.TokenError("the token's policy is not for services")
 
 
-def application(core, contexts):
+def application(core, contexts, amqp_port):
     """The aiohttp application over `core`."""
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     app[CORE] = core
     app[CONTEXTS] = contexts
+    app[AMQP_PORT] = amqp_port
     app.add_routes(registry.routes() + devices.routes() + local.routes() + websocket.routes())
     return app
 
 
 @contextlib.asynccontextmanager
-async def serving(core, host, port, contexts):
+async def serving(core, host, port, contexts, amqp_port):
     """Listen for services; yields the port."""
-    app = application(core, contexts)
+    app = application(core, contexts, amqp_port)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:

@@ -1,27 +1,30 @@
-"""MQTT over WebSocket on the HTTPS port: binary messages, taken as one stream of bytes.
+"""MQTT and AMQP over WebSocket on the HTTPS port: binary messages, taken as one stream of bytes.
 
-A packet may span messages, and a message may hold several packets. Source: spec iothub-mqtt.
+A packet may span messages, and a message may hold several packets. Source: spec iothub-mqtt and
+iothub-amqp.
 """
 
 import asyncio
 
 from aiohttp import WSMsgType, web
 
-from ..mqtt import Connection
-from .request import CONTEXTS, CORE
+from .. import amqp, mqtt
+from .request import AMQP_PORT, CONTEXTS, CORE
 
 PATHS = "/$iothub/websocket", "/$servicebus/websocket"
 MAX_MESSAGE = 1024 * 1024
+_LOW = 64 * 1024  # what may be on its way while drain() returns
 
 
 class Wire:
-    """A WebSocket as an asyncio reader, writer and transport, as far as Connection uses them."""
+    """A WebSocket as an asyncio reader, writer and transport, as far as connections use them."""
 
     def __init__(self, socket, peer):
         self._socket = socket
         self._peer = peer
         self._queue = asyncio.Queue()
         self._queued = 0
+        self._sent = asyncio.Event()
         self.transport = self
 
     def get_extra_info(self, name):
@@ -40,6 +43,12 @@ class Wire:
             self._queued += len(data)
             self._queue.put_nowait(bytes(data))
 
+    async def drain(self):
+        """Return when little is left to send; the caller bounds it."""
+        while self._queued > _LOW:
+            self._sent.clear()
+            await self._sent.wait()
+
     def close(self):
         self._queue.put_nowait(None)
 
@@ -54,19 +63,33 @@ class Wire:
         while (data := await self._queue.get()) is not None:
             await self._socket.send_bytes(data)
             self._queued -= len(data)
+            self._sent.set()
         await self._socket.close()
 
 
+def _mqtt(app, wire, chain):
+    return mqtt.Connection(app[CORE], wire, wire, chain)
+
+
+def _amqp(app, wire, chain):
+    return amqp.Connection(app[CORE], wire, wire, chain, app[AMQP_PORT])
+
+
+_CONNECTIONS = {"mqtt": _mqtt, "AMQPWSB10": _amqp}
+
+
 async def accept(request):
-    """Serve one device; the subprotocol must be mqtt."""
-    socket = web.WebSocketResponse(protocols=("mqtt",), max_msg_size=MAX_MESSAGE, timeout=2)
+    """Serve one connection, of the protocol that the subprotocol names."""
+    socket = web.WebSocketResponse(
+        protocols=tuple(_CONNECTIONS), max_msg_size=MAX_MESSAGE, timeout=2
+    )
     await socket.prepare(request)
     wire = Wire(socket, request.transport.get_extra_info("peername"))
+    chain = request.app[CONTEXTS].chain(request.transport)
     sending = asyncio.create_task(wire.send())
     try:
-        if socket.ws_protocol == "mqtt":
-            chain = request.app[CONTEXTS].chain(request.transport)
-            await Connection(request.app[CORE], wire, wire, chain).run()
+        if socket.ws_protocol in _CONNECTIONS:
+            await _CONNECTIONS[socket.ws_protocol](request.app, wire, chain).run()
         wire.close()
         await asyncio.wait([sending], timeout=5)
     finally:

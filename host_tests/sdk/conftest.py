@@ -1,0 +1,169 @@
+"""A hub in a process of its own for each module, and Microsoft's SDKs made to find it.
+
+The SDKs dial fixed ports and trust fixed authorities: only that is changed, never what they do.
+"""
+
+import datetime
+import json
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import certifi
+import paho.mqtt.client
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+PATIENCE = 20
+
+
+class Ports(dict):
+    """The hub's JSON line, and what follows from it."""
+
+    @property
+    def service_key(self):
+        return self["service_connection_string"].partition("SharedAccessKey=")[2]
+
+    @property
+    def authority(self):
+        """The hub's CA, as PEM text."""
+        return Path(self["ca_file"]).read_text()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """A running hub: what its JSON line says."""
+    folder = tmp_path_factory.mktemp("hub")
+    ports = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
+    command = [sys.executable, "-m", "tools", "hub", "--data", str(folder)]
+    with (folder / "hub.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, *(word for port in ports for word in (port, "0"))],
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    line = process.stdout.readline()
+    watchdog.cancel()
+    try:
+        yield Ports(json.loads(line))
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.stdout.close()
+
+
+@pytest.fixture
+def found(hub, monkeypatch):
+    """The SDKs find this hub's ports, and trust its CA."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", hub["ca_file"])
+    monkeypatch.setattr(certifi, "where", lambda: hub["ca_file"])
+    connect = paho.mqtt.client.Client.connect
+
+    def redirected(self, host, port=1883, *arguments, **options):
+        usual = {8883: hub["mqtt_port"], 443: hub["https_port"]}
+        return connect(self, host, usual[port], *arguments, **options)
+
+    monkeypatch.setattr(paho.mqtt.client.Client, "connect", redirected)
+    try:
+        from uamqp import constants
+    except ImportError:
+        return hub  # there is no uamqp for the newest Python
+    monkeypatch.setattr(constants, "DEFAULT_AMQPS_PORT", hub["amqp_port"])
+    return hub
+
+
+@pytest.fixture
+def registry(found):
+    """azure-iot-hub's registry manager."""
+    hub_sdk = pytest.importorskip("azure.iot.hub", reason="uamqp has no wheel for this Python")
+    return hub_sdk.IoTHubRegistryManager.from_connection_string(found["service_connection_string"])
+
+
+class Certificate:
+    """A device's certificate and key, as PEM files; signed by `issuer` (another), or by itself."""
+
+    def __init__(self, folder, name, issuer=None, is_ca=False):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, name)])
+        issuer = issuer or self
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.built = (
+            x509.CertificateBuilder()
+            .subject_name(self._name)
+            .issuer_name(issuer._name)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+            .sign(issuer._key, hashes.SHA256())
+        )
+        self.pem = self.built.public_bytes(serialization.Encoding.PEM).decode()
+        self.file, self.key_file = folder / f"{name}.pem", folder / f"{name}.key"
+        self.file.write_text(self.pem)
+        self.key_file.write_bytes(
+            self._key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+    @property
+    def thumbprint(self):
+        return self.built.fingerprint(hashes.SHA1()).hex().upper()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Make a Certificate: certificate(name, issuer=None, is_ca=False)."""
+    return lambda name, *options: Certificate(tmp_path, name, *options)
+
+
+class Inbox:
+    """What an SDK's handlers get, in a thread of theirs, for the test to take."""
+
+    def __init__(self):
+        self._queue = queue.Queue()
+        self.put = self._queue.put
+
+    def take(self):
+        return self._queue.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def inbox():
+    return Inbox
+
+
+@pytest.fixture
+def device(found, registry):
+    """Connect azure-iot-device as a new device: device(name) -> client."""
+    from azure.iot.device import IoTHubDeviceClient
+
+    clients = []
+
+    def connect(name, **options):
+        made = registry.create_device_with_sas(name, "", "", "enabled")
+        key = made.authentication.symmetric_key.primary_key
+        client = IoTHubDeviceClient.create_from_connection_string(
+            f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
+            server_verification_cert=found.authority,
+            **options,
+        )
+        clients.append(client)
+        client.connect()
+        return client
+
+    yield connect
+    for client in clients:
+        client.shutdown()

@@ -1,0 +1,247 @@
+"""One session: its links, its window, and the deliveries that are not settled yet.
+
+A link or a channel has the same number on both sides: only peers open them here.
+Source: AMQP 1.0, parts 2.5 and 2.6.
+"""
+
+import collections
+import logging
+
+from iothub.amqp.composites import (
+    ATTACH,
+    BEGIN,
+    DETACH,
+    DISPOSITION,
+    FLOW,
+    REJECTED,
+    TRANSFER,
+    Composite,
+)
+from iothub.amqp.frames import frame
+
+from ..core.errors import HubError
+from . import addresses, faults
+from .faults import LinkFault, SessionFault
+from .links import Incoming, Outgoing
+
+log = logging.getLogger("hub.amqp")
+
+WINDOW = 2**31 - 1  # links' credit bounds what comes, so the session's window need not
+HANDLE_MAX = 255
+MAX_BACKLOG = 8 * 1024 * 1024
+
+
+class Session:
+    """What happens on one channel."""
+
+    def __init__(self, connection, channel, begin):
+        self.connection = connection
+        self.channel = channel
+        self._next_incoming_id = begin.next_outgoing_id
+        self._next_outgoing_id = 0
+        self._window = begin.incoming_window  # transfers the peer takes
+        self._backlog = collections.deque()  # (transfer, payload) that wait for the window
+        self._backlog_size = 0
+        self._links = {}  # handle: Incoming or Outgoing
+        self._unsettled = {}  # delivery id: (Outgoing, what it is)
+        self._next_delivery = 0
+        self.send(
+            Composite(
+                BEGIN,
+                remote_channel=channel,
+                next_outgoing_id=0,
+                incoming_window=WINDOW,
+                outgoing_window=WINDOW,
+                handle_max=HANDLE_MAX,
+            )
+        )
+
+    def send(self, composite, payload=b""):
+        self.connection.send(self.channel, composite, payload)
+
+    def gone(self):
+        """The session is over, and all its links with it."""
+        for link in list(self._links.values()):
+            link.gone()
+        self._links = {}
+
+    async def handle(self, performative, payload):
+        """Take in what arrived on the channel. SessionFault, or Fault for the connection."""
+        code = performative.descriptor
+        if code == TRANSFER:
+            await self._transfer(performative, payload)
+        elif code == FLOW:
+            self._flow(performative)
+        elif code == DISPOSITION:
+            self._disposition(performative)
+        elif code == ATTACH:
+            self._attach(performative)
+        elif code == DETACH:
+            self._detach(performative)
+        else:
+            raise SessionFault(faults.NOT_ALLOWED, f"{performative} is out of place")
+
+    # -- links ------------------------------------------------------------------------------
+
+    def _attach(self, attach):
+        if attach.handle > HANDLE_MAX or attach.handle in self._links:
+            raise SessionFault(
+                faults.HANDLE_IN_USE, f"handle {attach.handle} is taken, or too big"
+            )
+        link = (Outgoing if attach.role else Incoming)(self, attach)
+        self._links[attach.handle] = link
+        try:
+            link.node = addresses.node_of(link, attach)
+        except LinkFault as fault:
+            self._refuse(link, fault)
+        except HubError as error:
+            self._refuse(link, faults.of_refusal(error))
+        else:
+            log.info("%s: attached %s", self.connection, link)
+            link.opened(attach)
+
+    def _refuse(self, link, fault):
+        """An attach without source and target, and a detach that says why."""
+        log.info("%s: %s refused: %s: %s", self.connection, link, fault.condition, fault)
+        link.answer(None, None)
+        del self._links[link.handle]
+        self.send(Composite(DETACH, handle=link.handle, closed=True, error=fault.error()))
+
+    def detach(self, link, fault=None):
+        """Detach a link from this side."""
+        if self._links.pop(link.handle, None) is link:
+            self._forget(link)
+            link.gone()
+            if fault is not None:
+                log.info("%s: %s: %s: %s", self.connection, link, fault.condition, fault)
+            error = fault and fault.error()
+            self.send(Composite(DETACH, handle=link.handle, closed=True, error=error))
+
+    def _detach(self, detach):
+        link = self._links.pop(detach.handle, None)
+        if link is not None:  # else it answers a detach of ours
+            self._forget(link)
+            link.gone()
+            self.send(Composite(DETACH, handle=detach.handle, closed=detach.closed))
+
+    def _forget(self, link):
+        self._unsettled = {
+            number: held for number, held in self._unsettled.items() if held[0] is not link
+        }
+
+    def detach_unauthorized(self, fault):
+        """Detach the links that the connection's claims no longer cover."""
+        for link in list(self._links.values()):
+            if not link.node.allowed(self.connection.claims):
+                self.detach(link, fault)
+
+    def _link(self, handle):
+        link = self._links.get(handle)
+        if link is None:
+            raise SessionFault(faults.UNATTACHED, f"handle {handle} has no link")
+        return link
+
+    # -- what comes in ----------------------------------------------------------------------
+
+    async def _transfer(self, transfer, payload):
+        self._next_incoming_id = (self._next_incoming_id + 1) & 0xFFFFFFFF
+        link = self._link(transfer.handle)
+        try:
+            if not isinstance(link, Incoming):
+                raise LinkFault(faults.NOT_ALLOWED, "a transfer to a link that receives")
+            await link.transfer(transfer, payload)
+        except LinkFault as fault:
+            self.detach(link, fault)
+
+    def _flow(self, flow):
+        self._window = flow.incoming_window
+        if flow.next_incoming_id is not None:
+            self._window += flow.next_incoming_id - self._next_outgoing_id
+        self._drain_backlog()
+        if flow.handle is not None:
+            link = self._link(flow.handle)
+            if isinstance(link, Outgoing):
+                link.flow(flow)
+        if flow.echo:
+            self.send_flow()
+
+    def _disposition(self, disposition):
+        """The peer, as a receiver, says what became of deliveries."""
+        if not disposition.role:
+            return  # it settles what this side has settled already
+        first = disposition.first
+        last = first if disposition.last is None else disposition.last
+        for number in sorted(n for n in self._unsettled if first <= n <= last):
+            link, what = self._unsettled.pop(number)
+            fault = link.node.settled(what, disposition.state)
+            if fault:
+                log.info("%s: %s: %s: %s", self.connection, link, fault.condition, fault)
+            if not disposition.settled:
+                state = Composite(REJECTED, error=fault.error()) if fault else disposition.state
+                self.send(
+                    Composite(DISPOSITION, role=False, first=number, settled=True, state=state)
+                )
+            link.node.pull()
+
+    # -- what goes out ----------------------------------------------------------------------
+
+    def send_flow(self, **of_link):
+        """Send the session's state, with a link's where one is given."""
+        self.send(
+            Composite(
+                FLOW,
+                next_incoming_id=self._next_incoming_id,
+                incoming_window=WINDOW,
+                next_outgoing_id=self._next_outgoing_id,
+                outgoing_window=WINDOW,
+                **of_link,
+            )
+        )
+
+    def replenish(self):
+        """Give the links new credit where it runs out."""
+        for link in self._links.values():
+            if isinstance(link, Incoming):
+                link.replenish()
+
+    def deliver(self, link, payload, what, settled):
+        """Send a message on a link, in as many frames as it needs."""
+        number, self._next_delivery = self._next_delivery, (self._next_delivery + 1) & 0xFFFFFFFF
+        if not settled:
+            self._unsettled[number] = link, what
+        first = {
+            "delivery_id": number,
+            "delivery_tag": number.to_bytes(4, "big"),
+            "message_format": 0,
+            "settled": settled,
+        }
+        at = 0
+        while True:
+            transfer = Composite(TRANSFER, handle=link.handle, more=False, **first)
+            room = self.connection.max_frame - len(frame(0, transfer))
+            transfer.more = at + room < len(payload)
+            self._queue(transfer, payload[at : at + room])
+            at += room
+            first = {}
+            if not transfer.more:
+                return
+
+    def _queue(self, transfer, payload):
+        self._backlog.append((transfer, payload))
+        self._backlog_size += len(payload)
+        if self._backlog_size > MAX_BACKLOG:
+            raise SessionFault("amqp:session:window-violation", "the window does not open")
+        self._drain_backlog()
+
+    def _drain_backlog(self):
+        while self._backlog and self._window > 0:
+            transfer, payload = self._backlog.popleft()
+            self._backlog_size -= len(payload)
+            self._window -= 1
+            self._next_outgoing_id = (self._next_outgoing_id + 1) & 0xFFFFFFFF
+            self.send(transfer, payload)
+
+    @property
+    def blocked(self):
+        """Whether something waits for the peer's window."""
+        return bool(self._backlog)
