@@ -5,13 +5,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint format clean setup
+.PHONY: demo test interop lint format clean setup
 
 demo: setup
 	@$(BIN)/python -m tools demo $(ARGS)
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)
+
+interop: setup
+	@$(BIN)/python -m pytest -m interop $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

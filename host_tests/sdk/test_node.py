@@ -1,0 +1,84 @@
+"""Microsoft's SDKs for Node.js take the local hub for IoT Hub: sdk.js says what it tries."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.hub.client import ServiceClient
+
+NODE = Path(__file__).parent / "node"
+TRANSPORTS = ("node-mqtt", "node-mqtt-ws", "node-amqp", "node-amqp-ws")
+BY_AMQP = [f"{name} {what}" for name in TRANSPORTS[2:] for what in ("reject", "abandon")]
+EXPECTED = {
+    *(
+        f"{name} {what}"
+        for name in TRANSPORTS
+        for what in ("telemetry", "complete", "twin", "method")
+    ),
+    *BY_AMQP,
+    "x509-mqtt telemetry",
+    "x509-amqp telemetry",
+    "mqtt refusal",
+    "amqp refusal",
+}
+
+
+@pytest.fixture(scope="module")
+def packages():
+    """The folder where the SDKs are installed: once, beside the other things that are built."""
+    folder = Path(__file__).parents[2] / "build" / "node"
+    wanted = (NODE / "package.json").read_text()
+    installed = folder / "package.json"
+    if not installed.exists() or installed.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "new").mkdir()
+        (folder / "new" / "package.json").write_text(wanted)
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=folder / "new", check=True, timeout=300)
+        (folder / "new" / "node_modules").rename(folder / "node_modules")
+        installed.write_text(wanted)
+    return folder
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(600)
+def test_node_sdks(found, packages, certificate):
+    shown = certificate("node")
+    given = {
+        "hub": found,
+        "cert": shown.pem,
+        "key": shown.key_file.read_text(),
+        "thumbprint": shown.thumbprint,
+    }
+    shutil.copy(NODE / "sdk.js", packages)
+    done = subprocess.run(
+        ["node", str(packages / "sdk.js")],
+        input=json.dumps(given),
+        env={**os.environ, "NODE_EXTRA_CA_CERTS": found["ca_file"]},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [line[3:] for line in done.stdout.splitlines() if line.startswith("ok ")]
+    assert set(said) == EXPECTED
+    events = asyncio.run(telemetry(found, [*TRANSPORTS, "x509-mqtt", "x509-amqp"]))
+    for name, event in events.items():
+        assert json.loads(event["body"]) == {"from": name}
+        assert event["application"] == {"a b": "c&d"}
+        assert event["system"]["message-id"] == f"id of {name}"
+        assert event["system"]["content-type"] == "application/json"
+
+
+async def telemetry(ports, names):
+    """The first telemetry of each device."""
+    text, authority = ports["service_connection_string"], ports["ca_file"]
+    async with ServiceClient(text, authority) as service:
+        return {name: await anext(service.telemetry(name)) for name in names}
