@@ -8,6 +8,7 @@ import time
 from urllib.parse import quote
 
 import pytest
+from amqp_peer import open_peer
 
 from tools.hub import USUAL
 from tools.hub.app import Hub
@@ -86,10 +87,36 @@ class Bench:
         self.service = service
 
     def token(self, device_id, key, life=3600, hub="localhost"):
-        resource = quote(f"{hub}/devices/{device_id}", safe="")
+        return self._token(f"{hub}/devices/{device_id}", key, life)
+
+    def service_token(self, policy="iothubowner", life=3600, resource="localhost"):
+        key = self.hub.core.policy_keys[policy]
+        return self._token(resource, key, life) + f"&skn={policy}"
+
+    def _token(self, resource, key, life):
+        resource = quote(resource, safe="")
         expiry = int(self.clock() + life)
         signature = quote(base64.b64encode(auth.sign(resource, expiry, key)), safe="")
         return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}"
+
+    async def peer(self):
+        """An AMQP Peer on the TLS port, which has said nothing yet."""
+        return await open_peer(self.hub.ports["amqp_port"], self.hub.ports["ca_file"])
+
+    async def amqp(self, token=None, **fields):
+        """An AMQP Peer that is open, in a session, and has put `token`."""
+        peer = await open_peer(self.hub.ports["amqp_plain_port"])
+        await peer.open(**fields)
+        await peer.begin()
+        if token is not None:
+            assert await peer.put_token(token) == 200
+        return peer
+
+    async def amqp_service(self):
+        return await self.amqp(self.service_token())
+
+    async def amqp_device(self, device_id, key):
+        return await self.amqp(self.token(device_id, key))
 
     async def open(self):
         """A TLS connection to the MQTT port."""

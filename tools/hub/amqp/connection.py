@@ -210,7 +210,7 @@ class Connection:
                 hostname=performative.hostname,
                 max_frame_size=MAX_FRAME,
                 channel_max=CHANNEL_MAX,
-                idle_time_out=IDLE_TIMEOUT * 1000,
+                idle_time_out=int(IDLE_TIMEOUT * 1000),
             ),
         )
         if performative.idle_time_out:

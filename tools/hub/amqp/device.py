@@ -39,10 +39,10 @@ class Presence:
             presence._nodes.append(node)
             core.connect(identity, presence)
             return presence
-        for other in presence._nodes:
-            if isinstance(other, node.alone):
-                other.link.detach(LinkFault(faults.STOLEN, "another link took its place"))
+        others = [other for other in presence._nodes if isinstance(other, node.alone)]
         presence._nodes.append(node)
+        for other in others:
+            other.link.detach(LinkFault(faults.STOLEN, "another link took its place"))
         core.ready(identity)
         return presence
 

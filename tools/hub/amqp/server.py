@@ -20,7 +20,8 @@ async def serving(core, host, port, contexts=None, redirect_port=None):
         connection = Connection(core, reader, writer, chain, where)
         running[connection] = asyncio.current_task()
         try:
-            await connection.run()
+            with contextlib.suppress(asyncio.CancelledError):  # the hub stops
+                await connection.run()
         finally:
             del running[connection]
 

@@ -311,7 +311,8 @@ async def serving(core, host, port, contexts):
     async def accept(reader, writer):
         running.add(asyncio.current_task())
         try:
-            await Connection(core, reader, writer, contexts.chain(writer)).run()
+            with contextlib.suppress(asyncio.CancelledError):  # the hub stops
+                await Connection(core, reader, writer, contexts.chain(writer)).run()
         finally:
             running.discard(asyncio.current_task())
 
