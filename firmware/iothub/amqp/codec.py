@@ -239,18 +239,15 @@ class Decoder:
             return self._of(code, depth)
         return Described(self._descriptor(), self.value(self._deeper(depth)))
 
-    def fail(self, what):
-        raise DecodeError("%s at byte %d" % (what, self.at))
+    def fail(self, what, before=0):
+        raise DecodeError("%s at byte %d" % (what, self.at - before))
 
     def _descriptor(self):
-        exact, self.exact = self.exact, False
-        try:
-            descriptor = self.value(MAX_DEPTH)
-        finally:
-            self.exact = exact
-        if not isinstance(descriptor, (int, str)):
-            self.fail("a descriptor that is no number and no symbol")
-        return descriptor
+        code = self._int(1)
+        if _KINDS.get(code) not in ("ulong", "symbol"):
+            self.fail("a descriptor that is neither ulong nor symbol", 1)
+        descriptor = self._of(code, MAX_DEPTH)
+        return descriptor.value if isinstance(descriptor, Typed) else descriptor
 
     def _deeper(self, depth):
         if depth >= MAX_DEPTH:
@@ -273,7 +270,7 @@ class Decoder:
         """The value after its constructor."""
         kind = _KINDS.get(code)
         if kind is None:
-            self.fail("no type has the constructor 0x%02x" % code)
+            self.fail("no type has the constructor 0x%02x" % code, 1)
         group = code >> 4
         if group < 0xA:
             value = self._fixed(code, kind, _WIDTHS[group - 4])
@@ -346,11 +343,11 @@ class Decoder:
         for _ in range(count // 2):
             key = self.value(depth)
             try:
-                known = key in result
+                hash(key)
             except TypeError:
-                known = None
-            if known is not False:
-                self.fail("a map has a key twice" if known else "a list or map as a key")
+                self.fail("a list or map as a key")
+            if key in result:
+                self.fail("a map with a key twice")
             result[key] = self.value(depth)
         return result
 
