@@ -233,3 +233,21 @@ def test_configurations_outlive_a_restart(on_hub):
 
     on_hub(before)
     on_hub(after)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"a": [1]},
+        {"a": {}},
+        {"a": {"type": "odd", "value": 1}},
+        {"a": {"type": "uuid", "value": 1}},
+    ],
+)
+def test_a_message_with_a_property_no_protocol_could_carry(on_hub, properties):
+    async def scenario(bench):
+        await bench.new()
+        with pytest.raises(ServiceError, match="400"):
+            await bench.service.send_c2d("dev", b"", properties)
+
+    on_hub(scenario)

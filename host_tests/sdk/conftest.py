@@ -4,12 +4,7 @@ The SDKs dial fixed ports and trust fixed authorities: only that is changed, nev
 """
 
 import datetime
-import json
 import queue
-import subprocess
-import sys
-import threading
-from pathlib import Path
 
 import certifi
 import paho.mqtt.client
@@ -17,48 +12,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hub_process import hub_process
 
 PATIENCE = 20
-
-
-class Ports(dict):
-    """The hub's JSON line, and what follows from it."""
-
-    @property
-    def service_key(self):
-        return self["service_connection_string"].partition("SharedAccessKey=")[2]
-
-    @property
-    def authority(self):
-        """The hub's CA, as PEM text."""
-        return Path(self["ca_file"]).read_text()
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     """A running hub: what its JSON line says."""
-    folder = tmp_path_factory.mktemp("hub")
-    ports = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
-    command = [sys.executable, "-m", "tools", "hub", "--data", str(folder)]
-    with (folder / "hub.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *(word for port in ports for word in (port, "0"))],
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
-    line = process.stdout.readline()
-    watchdog.cancel()
-    try:
-        yield Ports(json.loads(line))
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        finally:
-            process.kill()
-            process.stdout.close()
+    with hub_process(tmp_path_factory.mktemp("hub")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from .events import ENTITY, EventLog
 from .feedback import Feedback
 from .identities import Identities, etag, new_key
 from .store import Store
-from .values import iso
+from .values import check, iso
 
 MAX_TELEMETRY = 256 * 1024
 MAX_METHOD = 128 * 1024
@@ -155,6 +155,8 @@ class Core:
 
     def send_message(self, identity, body, system, application, ack="none", expires=None):
         """Queue a cloud-to-device message; a connected device gets it at once."""
+        check(system, "system properties")
+        check(application, "properties")
         number = self._next_message
         identity.queue.enqueue(number, body, system, application, ack, expires)
         self._next_message += 1

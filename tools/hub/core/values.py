@@ -8,11 +8,38 @@ import base64
 import datetime
 import uuid
 
+from .errors import bad_request
+
+# What has a type beside it, and what its value is in JSON.
+_TYPES = {
+    "timestamp": int,
+    "char": str,
+    "binary": str,
+    "uuid": str,
+    "decimal32": str,
+    "decimal64": str,
+    "decimal128": str,
+}
+
 
 def iso(seconds):
     """The time as IoT Hub writes it, from seconds since 1970."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check(properties, what):
+    """HubError 400 unless `properties` is a dict of such values, by name."""
+    if not isinstance(properties, dict):
+        raise bad_request(f"{what} is no object")
+    for name, value in properties.items():
+        if isinstance(value, dict):
+            good = set(value) == {"type", "value"} and value["type"] in _TYPES
+            good = good and isinstance(value["value"], _TYPES[value["type"]])
+        else:
+            good = value is None or isinstance(value, (str, int, float))
+        if not good or not isinstance(name, str):
+            raise bad_request(f"{what}: {str(name)[:50]} is no property value")
 
 
 def text(value):

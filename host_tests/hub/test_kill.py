@@ -1,0 +1,54 @@
+"""kill -9: whatever the hub had acknowledged is there when it runs again."""
+
+import asyncio
+
+from amqp_peer import open_peer
+from hub_process import hub_process
+
+from iothub.amqp.composites import DISPOSITION
+from iothub.amqp.sections import AmqpMessage
+from iothub.sas import sas_token
+from tools.hub.client import ServiceClient
+
+
+def test_nothing_that_was_settled_is_lost(tmp_path):
+    acknowledged = asyncio.run(fill(tmp_path))
+    assert acknowledged
+    asyncio.run(look(tmp_path, acknowledged))
+
+
+async def device_peer(hub, service):
+    made = await service.create_device("dev")
+    key = made["authentication"]["symmetricKey"]["primaryKey"]
+    peer = await open_peer(hub["amqp_plain_port"])
+    token = sas_token("localhost/devices/dev", key, 2**32)
+    assert await peer.sasl("PLAIN", f"\0dev@sas.localhost\0{token}".encode()) == 0
+    await peer.open()
+    await peer.begin()
+    return peer
+
+
+async def fill(folder):
+    """Send telemetry, and kill the hub in the midst; how many were acknowledged, in order."""
+    with hub_process(folder) as hub:
+        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
+            peer = await device_peer(hub, service)
+            await service.send_c2d("dev", b"waits", ack="full", message_id="w")
+            handle = await peer.sender("/devices/dev/messages/events")
+            acknowledged = -1
+            for number in range(150):
+                peer.transfer(handle, AmqpMessage(str(number).encode()).encode())
+            while acknowledged < 40:
+                acknowledged = (await peer.expect(DISPOSITION)).last
+            hub.kill()
+            return acknowledged + 1
+
+
+async def look(folder, acknowledged):
+    with hub_process(folder) as hub:
+        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
+            events = await service.events("dev")
+            bodies = [event["body"] for event in events if event["body"].isdigit()]
+            assert bodies[:acknowledged] == [str(n).encode() for n in range(acknowledged)]
+            record = await service.get_device("dev")
+            assert record["cloudToDeviceMessageCount"] == 1
