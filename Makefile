@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test interop lint format clean setup
+.PHONY: demo test interop bench lint format clean setup
 
 demo: setup
 	@$(BIN)/python -m tools demo $(ARGS)
@@ -15,6 +15,9 @@ test: setup
 
 interop: setup
 	@$(BIN)/python -m pytest -m interop $(ARGS)
+
+bench: setup
+	@$(BIN)/python -m tools bench $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": "tools.demo",
     "sas": "tools.sas",
     "umqtt": "tools.umqtt",
+    "bench": "tools.bench.command",
 }
 
 

@@ -47,6 +47,16 @@ def _port(text):
     return int(text)
 
 
+def raise_file_limit():
+    """Let this process have as many connections as the machine allows."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def serve(args):
     from .app import Hub
 
@@ -67,6 +77,7 @@ def run(args):
         level=logging.WARNING if args.quiet else logging.INFO,
         format="%(asctime)s %(name)s %(message)s",
     )
+    raise_file_limit()
     try:
         asyncio.run(serve(args))
     except OSError as error:

@@ -20,6 +20,10 @@ from .values import check, iso
 
 MAX_TELEMETRY = 256 * 1024
 MAX_METHOD = 128 * 1024
+_AUTH_METHODS = {
+    kind: json.dumps({"scope": "device", "type": kind, "issuer": "iothub"})
+    for kind in ("sas", "selfSigned", "certificateAuthority")
+}
 
 
 class Core:
@@ -121,10 +125,9 @@ class Core:
         """
         if len(body) > MAX_TELEMETRY:
             raise HubError(413, "MessageTooLarge", "the message is larger than 256 KB", 413001)
-        scope = {"scope": "device", "type": auth_method, "issuer": "iothub"}
         annotations = {
             **more,
-            "iothub-connection-auth-method": json.dumps(scope),
+            "iothub-connection-auth-method": _AUTH_METHODS[auth_method],
             "iothub-connection-auth-generation-id": identity.record["generationId"],
             "iothub-enqueuedtime": int(self.clock() * 1000),
             "iothub-message-source": "Telemetry",

@@ -10,6 +10,7 @@ import zlib
 
 ENTITY = "iothub-ehub-local"  # the event hub's name
 PARTITIONS = 4
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _COLUMNS = "partition, sequence, position, enqueued, properties, body"
 _START = {
     "sequence": "sequence",
@@ -56,7 +57,7 @@ class EventLog:
         self._store.put(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
             *(partition, sequence, self._position, device_id, enqueued),
-            *(json.dumps(properties, ensure_ascii=False), bytes(body)),
+            *(_encode(properties), bytes(body)),
         )
         grown, self._grown[partition] = self._grown[partition], asyncio.Event()
         grown.set()

@@ -5,6 +5,7 @@ commit runs, the next batch gathers, so the rate does not depend on how slow a c
 """
 
 import asyncio
+import itertools
 import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -101,8 +102,9 @@ class Store:
     def _commit(self, batch):
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            for statement, parameters in batch:
-                self._db.execute(statement, parameters)
+            # The same statement many times over is what a load of telemetry is.
+            for statement, run in itertools.groupby(batch, key=lambda write: write[0]):
+                self._db.executemany(statement, [parameters for _, parameters in run])
         except sqlite3.Error:
             self._db.execute("ROLLBACK")
             raise

@@ -52,6 +52,8 @@ class Connection:
         self._packet_id = 0
         self._answers = asyncio.Queue(1000)  # bytes that may leave once the store is durable
         self._expiry = None
+        self._watching = None
+        self._heard = asyncio.get_running_loop().time()
         self._closed = None  # why
 
     def __str__(self):
@@ -66,21 +68,22 @@ class Connection:
             await self._serve()
         except HubError as error:
             self.close(str(error))
-        except asyncio.TimeoutError:
-            self.close("404104 DeviceConnectionClosedRemotely: nothing came in time")
         except (OSError, EOFError) as error:
             self.close(str(error) or "the connection broke")
         finally:
-            if self._expiry is not None:
-                self._expiry.cancel()
+            for timer in (self._expiry, self._watching):
+                if timer is not None:
+                    timer.cancel()
             answering.cancel()
             self._leave()
             self._writer.close()
 
     async def _serve(self):
+        self._watch()
         decoder = packets.Decoder(MAX_PACKET)
         while self._closed is None:
-            data = await asyncio.wait_for(self._reader.read(65536), self._keep_alive)
+            data = await self._reader.read(65536)  # bounded by _watch
+            self._heard = asyncio.get_running_loop().time()
             if not data:
                 self.close("the device closed the connection")
             for packet in decoder.feed(data):
@@ -91,6 +94,15 @@ class Connection:
                 else:
                     await self._handle(packet)
 
+    def _watch(self):
+        """Close once nothing has come for the keep-alive's time: one timer, however much comes."""
+        loop = asyncio.get_running_loop()
+        left = self._heard + self._keep_alive - loop.time()
+        if left <= 0:
+            self.drop("404104 DeviceConnectionClosedRemotely: nothing came in time")
+        else:
+            self._watching = loop.call_later(left, self._watch)
+
     def close(self, reason):
         """End the connection; the reason goes to the log."""
         if self._closed is None:
@@ -98,10 +110,10 @@ class Connection:
             log.info("%s: closed: %s", self, reason)
             self._writer.close()
 
-    def drop(self):
+    def drop(self, reason="dropped on request"):
         """Cut the connection as a broken network does: nothing more is sent."""
-        self._closed = "dropped on request"
-        log.info("%s: %s", self, self._closed)
+        self._closed = reason
+        log.info("%s: %s", self, reason)
         self._writer.transport.abort()
 
     def _leave(self):
@@ -149,6 +161,8 @@ class Connection:
             return
         self._identity = identity
         self._keep_alive = min(1.5 * (packet.keep_alive or MAX_KEEP_ALIVE), MAX_KEEP_ALIVE)
+        self._watching.cancel()
+        self._watch()  # by the keep-alive, from now on
         self._begin_session(packet)
         self._core.connect(identity, self)
         log.info("%s: connected", self)
