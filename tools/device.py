@@ -3,6 +3,11 @@
 The hub must be running (python -m tools hub), with the same --data.
 
     python -m tools device create my-board     prints the connection string, and nothing else
+    python -m tools device create my-board --certificate board.pem
+                                               known by the thumbprint of its certificate
+    python -m tools device trust ca.pem        an authority, for the devices made with --signed
+    python -m tools device create my-board --signed
+    python -m tools device create my-board --module camera
     python -m tools device list
 """
 
@@ -15,17 +20,45 @@ COMMAND_HELP = "create, list, show or delete devices of the local hub"
 
 
 def arguments(parser):
-    parser.add_argument("action", choices=("create", "list", "show", "delete"))
-    parser.add_argument("device", nargs="?", metavar="ID")
+    parser.add_argument("action", choices=("create", "list", "show", "delete", "trust"))
+    parser.add_argument("device", nargs="?", metavar="ID or FILE")
+    parser.add_argument("--module", metavar="ID", help="create or show this module of the device")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, in PEM")
+    kind.add_argument("--signed", action="store_true", help="by an authority that is trusted")
     parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
 
 
 def connection_string(device, ports):
-    """The connection string of a device's REST record."""
+    """The connection string of a device's or module's REST record."""
     port = ports["mqtt_port"]
     host = "localhost" if port == 8883 else f"localhost:{port}"
-    key = device["authentication"]["symmetricKey"]["primaryKey"]
-    return f"HostName={host};DeviceId={device['deviceId']};SharedAccessKey={key}"
+    parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
+    if device.get("moduleId"):
+        parts.append(f"ModuleId={device['moduleId']}")
+    authentication = device["authentication"]
+    if authentication["type"] == "sas":
+        parts.append(f"SharedAccessKey={authentication['symmetricKey']['primaryKey']}")
+    else:
+        parts.append("x509=true")
+    return ";".join(parts)
+
+
+def authentication(args):
+    """How the new device authenticates, as the REST API says it. ValueError: a bad certificate."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    if args.signed:
+        return {"type": "certificateAuthority"}
+    if args.certificate is None:
+        return {"type": "sas"}
+    try:
+        certificate = x509.load_pem_x509_certificate(args.certificate.read_bytes())
+    except ValueError:
+        raise ValueError(f"{args.certificate} is no certificate in PEM") from None
+    thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
+    return {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": thumbprint}}
 
 
 def running_hub(folder):
@@ -36,17 +69,40 @@ def running_hub(folder):
         raise FileNotFoundError(f"no hub runs on {folder}: start one with python -m tools hub")
 
 
+async def create(service, args):
+    """The new identity's record; a module's device is made first, if there is none."""
+    from tools.hub.client import ServiceError
+
+    if not args.module:
+        return await service.create_device(args.device, authentication=authentication(args))
+    try:
+        await service.get_device(args.device)
+    except ServiceError:
+        await service.create_device(args.device)
+    return await service.create_module(args.device, args.module)
+
+
+def _named(path):
+    """(name, PEM) of an authority's file."""
+    return path.stem, path.read_text()
+
+
 async def act(args):
     from tools.hub.client import ServiceClient
     from tools.hub.command import default_folder
 
     ports = running_hub(args.data or default_folder())
+    trusted = _named(Path(args.device)) if args.action == "trust" else None
     async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
         if args.action == "list":
             for device in await service.list_devices():
                 print(device["deviceId"], device["status"], device["connectionState"])
         elif args.action == "create":
-            print(connection_string(await service.create_device(args.device), ports))
+            print(connection_string(await create(service, args), ports))
+        elif args.action == "trust":
+            await service.add_authority(*trusted)
+        elif args.action == "show" and args.module:
+            print(connection_string(await service.get_module(args.device, args.module), ports))
         elif args.action == "show":
             print(connection_string(await service.get_device(args.device), ports))
         else:
@@ -59,11 +115,11 @@ def run(args):
     from tools.hub.client import ServiceError
 
     if args.action != "list" and not args.device:
-        print(f"device: {args.action} needs an ID", file=sys.stderr)
+        print(f"device: {args.action} needs an ID, or a FILE", file=sys.stderr)
         return 2
     try:
         asyncio.run(act(args))
-    except (OSError, ClientError, ServiceError) as error:
+    except (OSError, ValueError, ClientError, ServiceError) as error:
         print(f"device: {error}", file=sys.stderr)
         return 1
     return 0

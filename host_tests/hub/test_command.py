@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tools.demo import running_hub
+from tools.hub import certificates
 from tools.hub.client import ServiceClient
 
 PATIENCE = 20
@@ -131,5 +132,44 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
             assert device["cloudToDeviceMessageCount"] == 1
             twin = await service.get_twin("dev")
             assert twin["properties"]["desired"]["kept"] is True
+
+    scenario_of(scenario)
+
+
+def test_certificates_and_modules_by_command(tmp_path):
+    authority, key = tmp_path / "mine.pem", tmp_path / "mine.key"
+    certificates.make_ca(authority, key)
+
+    async def scenario():
+        async with (
+            running_hub(tmp_path) as ports,
+            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ):
+
+            async def device(*arguments):
+                data = ("--data", str(tmp_path))
+                return await asyncio.to_thread(tools, "device", *arguments, *data)
+
+            made = await device("create", "own", "--certificate", str(authority))
+            assert made.stdout.endswith(";DeviceId=own;x509=true\n")
+            kept = (await service.get_device("own"))["authentication"]
+            assert kept["type"] == "selfSigned"
+            assert len(kept["x509Thumbprint"]["primaryThumbprint"]) == 40
+            assert (await device("trust", str(authority))).returncode == 0
+            assert (await device("create", "signed", "--signed")).returncode == 0
+            kept = (await service.get_device("signed"))["authentication"]
+            assert kept["type"] == "certificateAuthority"
+            made = await device("create", "host", "--module", "part")
+            assert ";DeviceId=host;ModuleId=part;SharedAccessKey=" in made.stdout
+            assert (await device("show", "host", "--module", "part")).stdout == made.stdout
+            for arguments in (
+                ("create", "x", "--certificate", str(key)),
+                ("trust", str(key)),
+                ("trust", str(tmp_path / "nothing")),
+            ):
+                refused = await device(*arguments)
+                assert refused.returncode == 1
+                assert refused.stderr.startswith("device: ")
+                assert "Traceback" not in refused.stderr
 
     scenario_of(scenario)

@@ -83,8 +83,16 @@ class ServiceClient:
         body = {"deviceId": device_id, "status": "enabled", **fields}
         return await self._call("PUT", f"/devices/{quote(device_id, safe='')}", json=body)
 
+    async def create_module(self, device_id, module_id):
+        """Register a module of a device; its identity, with its keys."""
+        body = {"deviceId": device_id, "moduleId": module_id}
+        return await self._call("PUT", _module_path(device_id, module_id), json=body)
+
     async def get_device(self, device_id):
         return await self._call("GET", f"/devices/{quote(device_id, safe='')}")
+
+    async def get_module(self, device_id, module_id):
+        return await self._call("GET", _module_path(device_id, module_id))
 
     async def update_device(self, device_id, **fields):
         """Change a device's status or keys."""
@@ -162,7 +170,7 @@ class ServiceClient:
 
     async def send_input(self, device_id, module_id, name, body, properties=None):
         """Hand a message to a module's input, as an edge hub would."""
-        path = f"/local/devices/{quote(device_id, safe='')}/modules/{quote(module_id, safe='')}"
+        path = f"/local{_module_path(device_id, module_id)}"
         message = {"body": base64.b64encode(body).decode(), "properties": properties or {}}
         await self._call("POST", f"{path}/inputs/{quote(name, safe='')}", json=message)
 
@@ -173,6 +181,10 @@ class ServiceClient:
     async def drop(self, device_id):
         """Cut the device's connection as a broken network would."""
         await self._call("POST", f"/local/devices/{quote(device_id, safe='')}/drop")
+
+
+def _module_path(device_id, module_id):
+    return f"/devices/{quote(device_id, safe='')}/modules/{quote(module_id, safe='')}"
 
 
 def _source(event):
