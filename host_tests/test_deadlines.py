@@ -20,13 +20,14 @@ WATCHED = {
     ("stream.py", "Stream._readinto", "readinto"): "the keeper: pings, Watch.overdue",
     ("stream_host.py", "HostStream._readinto", "read"): "the keeper: pings, Watch.overdue",
     ("stream.py", "Stream.close", "wait_closed"): "MicroPython's closes the socket, and returns",
-    ("link.py", "Link._read", "readinto"): "the keeper: pings, Watch.overdue",
-    ("link.py", "Link._write", "wait"): "nothing is owed while nothing is written",
-    ("link.py", "Link._write", "write"): "the keeper: Watch.writing",
+    ("carrier.py", "Carrier._read", "readinto"): "the keeper: Watch.overdue",
+    ("carrier.py", "Carrier._write", "wait"): "nothing is owed while nothing is written",
+    ("carrier.py", "Carrier._write", "write"): "the keeper: Watch.writing",
     ("link.py", "Link.deliver", "wait"): "the keeper: Session.expire",
+    ("transport.py", "AMQPTransport._deliver", "wait"): "the keeper: due()",
     ("mqtt.py", "MQTTTransport.enable", "subscribe"): "Link.subscribe has within()",
     ("handlers.py", "Handlers._work", "wait"): "the worker has nothing to do",
-    ("handlers.py", "Handlers._resync", "request_twin"): "MQTTTransport.request_twin has within()",
+    ("handlers.py", "Handlers._resync", "request_twin"): "the transport has within()",
     ("client.py", "IoTHubClient._request_twin", "request_twin"): "the same",
 }
 BLOCKING = {("wifi.py", "sleep_ms"), ("clock.py", "sleep_ms")}  # at boot, in loops that count

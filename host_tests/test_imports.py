@@ -10,9 +10,10 @@ FLOORS = [
     {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots", "amqp.codec"},
     {"sas", "topics", "packets", "framing", "watch", "deadline", "amqp.composites"},
     {"credentials", "session", "stream", "handlers", "amqp.frames", "amqp.sections"},
-    {"stream_host"},
-    {"link"},
-    {"mqtt"},
+    {"stream_host", "amqp.links", "amqp.convert"},
+    {"carrier", "amqp.session"},
+    {"link", "amqp.wire"},
+    {"mqtt", "amqp.transport"},
     {"client"},
 ]
 ON_A_BOARD = {

@@ -38,9 +38,11 @@ class IoTHubClient(Handlers):
         super().__init__()
         self._options = checked(options)
         self._credentials = credentials
-        from .mqtt import MQTTTransport
-
-        self._transport = MQTTTransport(credentials, self, self._options)
+        if self._options["transport"] == "amqp":
+            from .amqp.transport import AMQPTransport as Transport
+        else:
+            from .mqtt import MQTTTransport as Transport
+        self._transport = Transport(credentials, self, self._options)
         self._backoff = Backoff()
         self._state = DISCONNECTED
         self._outcome = None  # of the attempt to connect that is under way

@@ -4,10 +4,7 @@ Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed 
 """
 
 from . import sas
-from .compat import const
 from .text import quote, unquote
-
-_PORT = const(8883)
 
 _KEYS = (
     "HostName",
@@ -74,8 +71,8 @@ class Credentials:
         x509=False,
         gateway_hostname=None,
     ):
-        self.hostname, _ = split_host(hostname, _PORT)
-        self.host, self.port = split_host(gateway_hostname or hostname, _PORT)
+        self.hostname, _ = split_host(hostname, None)
+        self.host, self._port = split_host(gateway_hostname or hostname, None)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -121,6 +118,10 @@ class Credentials:
             raise ValueError("the SAS token is not for a device or a module")
         return cls(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)
 
+    def port_of(self, usual):
+        """The port to dial: what HostName says, or the protocol's usual one."""
+        return self._port or usual
+
     @property
     def client_id(self):
         """The MQTT client identifier: device, or device/module."""
@@ -135,10 +136,16 @@ class Credentials:
         """The ready token, or a new one until `expiry` (seconds since 1970); None for X.509."""
         if self._key is None:
             return self._sastoken
+        return sas.sas_token(self._resource(), self._key, expiry)
+
+    def _resource(self):
         resource = self.hostname + "/devices/" + self.device_id
-        if self.module_id:
-            resource += "/modules/" + self.module_id
-        return sas.sas_token(resource, self._key, expiry)
+        return resource + "/modules/" + self.module_id if self.module_id else resource
+
+    def signer(self, expiry):
+        """For AMQP: (token, audience, user name for SASL PLAIN)."""
+        user = self.client_id + "@sas." + self.hostname.split(".")[0]
+        return self.password(expiry), self._resource(), user
 
     def __repr__(self):
         return "<Credentials of %s at %s>" % (self.client_id, self.hostname)

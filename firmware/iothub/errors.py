@@ -5,7 +5,8 @@ RefusedError                  the hub said no, with a code: mend the token or th
 ValueError                    the caller's mistake: nothing was sent
 
 Stages: dns, tcp, tls, connack, subscribe, puback, ping, read, write, twin, method, handler,
-disconnect. Names are those of azure.iot.device.exceptions where it has one.
+disconnect; with AMQP also sasl, open, token, attach, link, disposition, close. Names are those of
+azure.iot.device.exceptions where it has one.
 """
 
 

@@ -126,8 +126,12 @@ class Handlers:
             self._post(receipt, self._message, message, receipt)
 
     async def _message(self, message, receipt):
-        await self._call(self.on_message_received, message)
-        self._transport.acknowledge(receipt)
+        outcome = "abandon"
+        try:
+            await self._call(self.on_message_received, message)
+            outcome = message.outcome
+        finally:
+            self._transport.settle(receipt, outcome)
 
     def oversized(self, topic, size):
         """A packet over max_inbound, which was not kept."""

@@ -1,18 +1,13 @@
-"""One MQTT session kept over successive TLS streams, with a deadline on every wait.
-
-Three tasks: a reader and a writer for each connection, and a keeper from the first connect() to
-disconnect(). The keeper is the deadline of the other two, so that the hot path needs no timer
-of its own: it pings, notices silence, a stuck write or a missing PUBACK, takes the connection
-down and tells the owner. It knows no topic of IoT Hub's.
+"""One MQTT session kept over successive TLS streams (see carrier). It knows no topic of IoT Hub's.
 
 The owner is told, as methods: message(topic, payload, receipt), oversized(topic, size),
 problem(error), lost(error).
 """
 
 import asyncio
-import sys
 
-from .compat import ticks_ms
+from .carrier import Carrier
+from .compat import const, ticks_ms
 from .deadline import Answer, within
 from .errors import (
     ConnectionDroppedError,
@@ -22,25 +17,18 @@ from .errors import (
     refusal,
 )
 from .session import Session
-from .watch import Watch
 
-if sys.implementation.name == "micropython":
-    from .stream import client_context, open_stream
-else:
-    from .stream_host import client_context, open_stream
+_PORT = const(8883)
 
 
-class Link:
+class Link(Carrier):
     """See the module. Times are in seconds, as in iothub.options."""
 
     def __init__(self, owner, credentials, options):
-        self._owner = owner
+        super().__init__(owner, options)
         self._credentials = credentials
-        self._options = options
-        self._timeout = options["timeout"]
         self.message = owner.message
         self.oversized = owner.oversized
-        self._watch = Watch(self._timeout, options["keep_alive"])
         self.session = Session(
             self,
             credentials.client_id,
@@ -50,22 +38,7 @@ class Link:
             options["max_inbound"],
         )
         self.granted = {}  # filter: QoS, as the hub has them in its session
-        self.answers = {}  # who waits for an answer on this connection: key: Answer
-        self.up = False  # from CONNACK and the SUBACKs to the end of the connection
-        self._context = None
-        self._stream = None
-        self._tasks = []
-        self._keeper = None
         self._connack = None
-        self._broken = asyncio.Event()
-        self._error = None
-        self._wake = asyncio.Event()
-        self._drained = asyncio.Event()
-
-    @property
-    def open(self):
-        """Whether what is published now has a connection to leave by."""
-        return self._stream is not None and self._error is None
 
     # -- connection -------------------------------------------------------------------------
 
@@ -75,11 +48,7 @@ class Link:
         CONNECT, what is to be subscribed, what prologue() publishes and what waits to be sent
         leave in one flight. ConnectionFailedError, OperationTimeout, CredentialError.
         """
-        if self._context is None:
-            self._context = client_context(self._options["server_verification_cert"])
-        host, port = self._credentials.host, self._credentials.port
-        self._stream = await open_stream(host, port, self._context, self._timeout)
-        self._error = None
+        await self._open(self._credentials.host, self._credentials.port_of(_PORT))
         self._connack = Answer()
         try:
             await self._greet(password, filters, prologue)
@@ -88,11 +57,8 @@ class Link:
         except BaseException:
             await self._hang_up(ConnectionDroppedError("the connection was given up", "connack"))
             raise
-        self.up = True
-        self._tasks.append(asyncio.create_task(self._write(self._stream)))
-        self.wake()
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
+        self._start_writing()
+        self._welcome()
 
     async def _greet(self, password, filters, prologue):
         """On a connection after the first the hub is taken to remember what it granted; where
@@ -105,8 +71,7 @@ class Link:
         prologue()
         session.pump()
         await within(self._timeout, stream.stage, stream.write(session.take()))
-        self._watch.begin(ticks_ms())
-        self._tasks.append(asyncio.create_task(self._read(stream)))
+        self._start_reading()
         session_present = await within(self._timeout, "connack", self._connack.wait())
         if not session_present and self.granted:
             forgotten, self.granted = self.granted, {}
@@ -145,9 +110,7 @@ class Link:
                 await within(self._timeout, "disconnect", stream.write(self.session.take()))
             except OSError as error:
                 self._owner.problem(error)
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
+        self._dismiss()
         await self._hang_up(OperationCancelled("the client disconnected", "disconnect"))
         self.session.fail_all(OperationCancelled("the client disconnected", "puback"))
 
@@ -155,82 +118,9 @@ class Link:
         """Nobody will connect again: what is unacknowledged fails with `error`."""
         self.session.fail_all(error)
 
-    async def _hang_up(self, error):
-        """End the connection: no task of it runs on, and nobody waits for its answers."""
-        self.up = False
-        self._cancel_tasks()
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
-            await stream.close()
-        self._fail_answers(error)
-
-    def _cancel_tasks(self):
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
-
-    def _fail_answers(self, error):
-        answers, self.answers = self.answers, {}
-        for answer in answers.values():
-            answer.fail(error)
-
-    def _break(self, error):
-        """The connection is useless: the keeper takes it down, or connect() where it is young."""
-        if self._error is not None:
-            return
-        self._error = error
+    def _fail(self, error):
         if not self._connack.given:
             self._connack.fail(error)
-        self._fail_answers(error)
-        self._drained.set()
-        if self.up:
-            self._broken.set()
-
-    # -- the three tasks --------------------------------------------------------------------
-
-    async def _read(self, stream):
-        """Feed the session with what comes; how long that may take is the keeper's business."""
-        buffer = bytearray(1024)
-        view = memoryview(buffer)
-        try:
-            while True:
-                size = await stream.readinto(buffer)
-                if not size:
-                    raise ConnectionDroppedError("the hub closed the connection", "read")
-                self._watch.alive(ticks_ms())
-                self.session.feed(view[:size])
-                if self.session.pump():
-                    self._wake.set()
-        except Exception as error:  # whatever it was: nobody reads on, so the connection ends
-            self._break(error)
-
-    async def _write(self, stream):
-        """Send what the session has ready; the keeper watches over how long that takes."""
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self.session.pump():
-                    self._watch.writing = ticks_ms()
-                    await stream.write(self.session.take())
-                    self._watch.writing = None
-                    self._watch.sent = ticks_ms()
-        except Exception as error:
-            self._break(error)
-
-    async def _keep(self):
-        tick = min(1, self._timeout / 4, self._options["keep_alive"] / 8)
-        while True:
-            try:
-                await asyncio.wait_for(self._broken.wait(), tick)
-                self._broken.clear()
-                await self._hang_up(self._error)
-                self._owner.lost(self._error)
-            except asyncio.TimeoutError:
-                pass
-            except Exception as error:  # without a keeper there would be no deadlines
-                self._owner.problem(error)
-            self._look(ticks_ms())
 
     def _look(self, now):
         """What is due by now: messages given up, a ping, or the end of a connection."""
@@ -277,10 +167,6 @@ class Link:
         pass  # any byte proves the hub alive, and the reader has noted it
 
     # -- what the owner asks ----------------------------------------------------------------
-
-    def wake(self):
-        """Let the writer send what the session has ready."""
-        self._wake.set()
 
     async def deliver(self, topic, payload):
         """Publish at QoS 1; returns once acknowledged, over however many connections it takes.

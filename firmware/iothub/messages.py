@@ -11,6 +11,10 @@ class Message:
     custom_properties: {name: value}; a received value is str, "" or None (the name stood alone).
     """
 
+    # What AMQP has besides; times are ms since 1970. Of the class, so that they cost once.
+    to = subject = reply_to = group_id = group_sequence = reply_to_group_id = None
+    absolute_expiry_time = creation_time = annotations = delivery_count = None
+
     def __init__(
         self, data, message_id=None, content_encoding=None, content_type=None, output_name=None
     ):
@@ -27,6 +31,15 @@ class Message:
         self.creation_time_utc = None
         self.iothub_interface_id = None
         self.ack = None
+        self.outcome = "complete"
+
+    def reject(self):
+        """In a handler: refuse a C2D message for good (AMQP; over MQTT it is completed)."""
+        self.outcome = "reject"
+
+    def abandon(self):
+        """In a handler: give a C2D message back. It comes again (over MQTT, when reconnected)."""
+        self.outcome = "abandon"
 
     def payload(self):
         """The body as bytes; TypeError for what is neither str nor bytes."""

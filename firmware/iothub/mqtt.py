@@ -61,8 +61,15 @@ class MQTTTransport:
         """Subscribe to what `feature` needs, on the connection that stands."""
         await self._link.subscribe(*self._filters[feature])
 
+    def settle(self, receipt, outcome):
+        """Say what became of a C2D message. MQTT can only complete: "reject" does that too, and
+        what is "abandon"ed stays unacknowledged, and comes again with the next connection.
+        """
+        if outcome != "abandon":
+            self.acknowledge(receipt)
+
     def acknowledge(self, receipt):
-        """Complete a C2D message, once its handler has succeeded."""
+        """Send the PUBACK that a message waits for."""
         self._link.session.acknowledge(receipt)
         self._link.wake()
 

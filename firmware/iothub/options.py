@@ -16,10 +16,14 @@ DEFAULTS = {
     "operation_timeout": 120,  # for an operation with all its attempts
     "handler_timeout": 60,  # for a handler of the program's
     "qos": 1,
+    "transport": "mqtt",  # or "amqp", which can reject and abandon messages
+    "sasl": "cbs",  # with AMQP: the token by put-token, or "plain": with SASL PLAIN
     "will": None,  # a Message, sent by the hub when the device is lost
     "window": 16,  # QoS 1 messages on their way at once
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }
+
+_TRANSPORTS = ("mqtt", "amqp")
 
 
 def checked(options):
@@ -29,12 +33,14 @@ def checked(options):
             raise TypeError("unknown option: " + name)
     result = dict(DEFAULTS)
     result.update(options)
-    if not 1 <= result["keep_alive"] <= 1177:
-        raise ValueError("keep_alive is not from 1 to 1177 seconds")
-    if not 1 <= result["window"] <= 256:
-        raise ValueError("window is not from 1 to 256 messages")
-    if result["qos"] not in (0, 1):
-        raise ValueError("qos is 0 or 1: IoT Hub has no other")
+    for name, low, high in (("keep_alive", 1, 1177), ("window", 1, 256)):
+        if not low <= result[name] <= high:
+            raise ValueError("%s is not from %d to %d" % (name, low, high))
+    for name, choices in (("qos", (0, 1)), ("transport", _TRANSPORTS), ("sasl", ("cbs", "plain"))):
+        if result[name] not in choices:
+            raise ValueError("%s is %s or %s" % (name, choices[0], choices[1]))
+    if result["will"] is not None and result["transport"] == "amqp":
+        raise ValueError("AMQP has no will")
     for name in ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound"):
         if not result[name] > 0:
             raise ValueError(name + " is not more than 0")

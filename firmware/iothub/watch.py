@@ -28,14 +28,14 @@ class Watch:
         self.received = now
         self._pinged = None
 
-    def overdue(self, now, oldest):
+    def overdue(self, now, oldest, stage="puback"):
         """The error that ends the connection, or None. `oldest`: what waits longest, or None."""
         if oldest is not self._oldest:
             self._oldest, self._oldest_since = oldest, now
         if self.writing is not None and ticks_diff(now, self.writing) > self._limit:
             return OperationTimeout("the network takes no more bytes", "write")
         if oldest is not None and ticks_diff(now, self._oldest_since) > self._limit:
-            return OperationTimeout("no PUBACK within %g s" % (self._limit / 1000), "puback")
+            return OperationTimeout("no answer within %g s" % (self._limit / 1000), stage)
         if self._pinged is not None and ticks_diff(now, self._pinged) > self._ping_limit:
             return OperationTimeout("no answer to a ping", "ping")
         return None

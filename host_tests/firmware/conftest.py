@@ -18,6 +18,7 @@ from tools.hub.client import ServiceClient
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 40
+HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
 
 
 class Program:
@@ -53,15 +54,16 @@ class Program:
 
 
 class Bench:
-    """One interpreter, one hub: what a test asks for."""
+    """One interpreter, one transport, one hub: what a test asks for."""
 
-    def __init__(self, name, hub):
+    def __init__(self, name, transport, hub):
         self.name = name
+        self.transport = transport
         self.hub = hub
         self._serial = 0
 
     def connection_string(self, device_id, key, host="localhost", port=None):
-        port = port or self.hub["mqtt_port"]
+        port = port or self.hub[f"{self.transport}_port"]
         return f"HostName={host}:{port};DeviceId={device_id};SharedAccessKey={key}"
 
     @contextlib.asynccontextmanager
@@ -75,9 +77,10 @@ class Bench:
     async def program(self, name, **settings):
         """Run programs/name.py with `settings`; "ca" is the hub's unless it is among them."""
         settings = {"ca": self.hub["ca_file"], **settings}
+        settings["options"] = {"transport": self.transport, **settings.get("options", {})}
         firmware = str(ROOT / "firmware")
         if self.name == "micropython":
-            command = [interpreter(), "-X", "heapsize=128wK"]
+            command = [interpreter(), "-X", "heapsize=" + HEAPS[self.transport]]
             paths = [firmware, str(PROGRAMS), str(umqtt.folder()), ".frozen"]
             environment = {**os.environ, "MICROPYPATH": ":".join(paths)}
         else:
@@ -102,7 +105,7 @@ class Bench:
     async def new_device(self, service, **fields):
         """(device id, key) of a device that no other test has."""
         self._serial += 1
-        device_id = f"{self.name}-{self._serial}"
+        device_id = f"{self.name}-{self.transport}-{self._serial}"
         device = await service.create_device(device_id, **fields)
         return device_id, device["authentication"]["symmetricKey"]["primaryKey"]
 
@@ -143,6 +146,15 @@ def localhost_tls(tmp_path_factory):
     return context, str(ca)
 
 
-@pytest.fixture(scope="session", params=["micropython", "cpython"])
+def pytest_generate_tests(metafunc):
+    """Each test runs in both interpreters, and over the module's TRANSPORTS."""
+    if "bench" in metafunc.fixturenames:
+        transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
+        pairs = [(name, one) for name in ("micropython", "cpython") for one in transports]
+        ids = ["-".join(pair) if len(transports) > 1 else pair[0] for pair in pairs]
+        metafunc.parametrize("bench", pairs, indirect=True, ids=ids, scope="session")
+
+
+@pytest.fixture(scope="session")
 def bench(request, hub):
-    return Bench(request.param, hub)
+    return Bench(*request.param, hub)

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tools.hub import certificates
 from tools.sas import token
 
+TRANSPORTS = ("mqtt",)
+
 
 async def outcome(bench, **settings):
     """[error's name, stage, code] of programs/connect.py, or ["connected"]."""

@@ -27,7 +27,7 @@ def test_message_properties_are_null_empty_or_a_value(bench):
     bench.run(scenario)
 
 
-def test_message_whose_handler_fails_comes_again_after_a_reconnect(bench):
+def test_message_whose_handler_fails_comes_again(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await program.tell("fail", "first")
@@ -35,10 +35,11 @@ def test_message_whose_handler_fails_comes_again_after_a_reconnect(bench):
             await service.send_c2d(device_id, b"first")
             await program.expect("message", "first")
             assert (await program.expect("background"))[0] == "RuntimeError"
-            await service.send_c2d(device_id, b"second")
-            await program.expect("message", "second")
-            await waiting(service, device_id, 1)
-            await service.drop(device_id)
+            if bench.transport == "mqtt":  # which can give nothing back before it reconnects
+                await service.send_c2d(device_id, b"second")
+                await program.expect("message", "second")
+                await waiting(service, device_id, 1)
+                await service.drop(device_id)
             await program.expect("message", "first")
             await waiting(service, device_id, 0)
             await service.drop(device_id)

@@ -4,16 +4,17 @@
 def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
-            await program.tell("send many", 100)
+            count = 100 if bench.transport == "mqtt" else 60  # what the heap has room for
+            await program.tell("send many", count)
             telemetry = service.telemetry(device_id)
             bodies = [(await anext(telemetry))["body"]]
             await service.drop(device_id)
-            await program.expect("sent", 100)
-            while len(bodies) < 100:
+            await program.expect("sent", count)
+            while len(bodies) < count:
                 body = (await anext(telemetry))["body"]
                 if body not in bodies:
                     bodies.append(body)
-            assert bodies == [b"m%d" % i for i in range(100)]
+            assert bodies == [b"m%d" % i for i in range(count)]
             assert ["state", False] in program.said
             assert program.said.count(["state", True]) == 2
 

@@ -9,6 +9,8 @@ from tools.hub.mqtt import packets as mqtt_packets
 
 SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4}
 
+TRANSPORTS = ("mqtt",)
+
 
 class Scripted:
     """A TLS server that answers as a hub does, but for what is in `silent`."""

@@ -233,5 +233,6 @@ def test_every_composite_is_encoded_whole():
         stream = BytesIO(encoded[3:])
         assert stream.read(1) == b"\xc0"
         size, count = stream.read(2)
-        assert (size, count) == (len(schema(code)) + 1, len(schema(code)))
+        fields = len(schema(code)[0])
+        assert (size, count) == (fields + 1, fields)
     assert composite_of(Described(0x24, [])).descriptor == 0x24

@@ -65,7 +65,8 @@ _NAMES = {
     "sasl-outcome": OUTCOME, "header": HEADER, "properties": PROPERTIES,
 }  # fmt: skip
 _BITS = {"ubyte": 8, "ushort": 16, "uint": 32, "ulong": 64}
-_parsed = {}  # code: list of (name, type, mandatory), parsed when first met
+_parsed = {}  # code: (names, types), parsed when first met
+_words = {}  # each name and type once, however many composites have it
 
 
 class Composite:
@@ -73,7 +74,7 @@ class Composite:
 
     def __init__(self, descriptor, **fields):
         self.descriptor = descriptor
-        for name, _, _ in schema(descriptor):
+        for name in schema(descriptor)[0]:
             setattr(self, name, fields.pop(name, None))
         if fields:
             raise TypeError("%s has no %s" % (name_of(descriptor), ", ".join(fields)))
@@ -91,15 +92,18 @@ def name_of(code):
 
 
 def schema(code):
-    """[(field name, type, must it be there)]"""
+    """(names, types) of the fields; a type ends with ! where the field must be there."""
     fields = _parsed.get(code)
     if fields is None:
-        fields = []
-        for word in _SCHEMAS[code].split():
-            name, kind = word.split(":")
-            fields.append((name, kind.rstrip("!"), kind.endswith("!")))
-        _parsed[code] = fields
+        pairs = [word.split(":") for word in _SCHEMAS[code].split()]
+        names, kinds = ([_words.setdefault(pair[i], pair[i]) for pair in pairs] for i in (0, 1))
+        fields = _parsed[code] = (tuple(names), tuple(kinds))
     return fields
+
+
+def error_of(condition, description):
+    """An error, as it is sent."""
+    return Composite(ERROR, condition=condition, description=description)
 
 
 def append_composite(out, composite):
@@ -108,9 +112,9 @@ def append_composite(out, composite):
     Every field is there, in a list8 or list32: azure-eventhub's decoder knows no shorter form.
     """
     body = bytearray()
-    fields = schema(composite.descriptor)
-    for name, kind, _ in fields:
-        _append_field(body, getattr(composite, name), kind)
+    fields, kinds = schema(composite.descriptor)
+    for i, name in enumerate(fields):
+        _append_field(body, getattr(composite, name), kinds[i])
     out.extend(bytes((0, 0x53, composite.descriptor)))
     if len(body) < 255:
         out.extend(bytes((0xC0, len(body) + 1, len(fields))))
@@ -122,6 +126,7 @@ def append_composite(out, composite):
 
 
 def _append_field(body, value, kind):
+    kind = kind.rstrip("!")
     if isinstance(value, Composite):
         append_composite(body, value)
     elif kind == "symbols" and isinstance(value, (list, tuple)):
@@ -150,14 +155,15 @@ def composite_of(value, wanted=None):
 
 
 def _filled(code, values):
-    fields = schema(code)
+    fields, kinds = schema(code)
     if not isinstance(values, list) or len(values) > len(fields):
         _refuse(code, "is no list, or has too many fields")
     composite = Composite(code)
-    for i, (name, kind, mandatory) in enumerate(fields):
+    for i, name in enumerate(fields):
         value = values[i] if i < len(values) else None
+        kind = kinds[i].rstrip("!")
         if value is None:
-            if mandatory:
+            if kind != kinds[i]:
                 _refuse(code, "has no " + name)
         elif not _fits(value, kind):
             _refuse(code, "%s is no %s" % (name, kind))

@@ -1,0 +1,281 @@
+"""AMQP without I/O: a connection with one session and its links. Bytes in, bytes out.
+
+feed() takes what has come, take() gives what is to leave. The owner is told, as methods:
+opened(), link_attached(link), detached(link, error), received(receiver, number, payload),
+oversized(receiver, number, size), settled(delivery, state), closed(error), refused(reason).
+
+A peer's error is the Composite that it sent, or None. Source: AMQP 1.0, parts 2 and 5.
+"""
+
+from ..errors import ProtocolError
+from .codec import DecodeError
+from .composites import (
+    ATTACH,
+    BEGIN,
+    CLOSE,
+    DETACH,
+    DISPOSITION,
+    END,
+    FLOW,
+    INIT,
+    MECHANISMS,
+    OPEN,
+    OUTCOME,
+    TRANSFER,
+    Composite,
+)
+from .frames import AMQP_HEADER, HEARTBEAT, SASL, SASL_HEADER, FrameDecoder, frame
+from .links import Receiver, Sender, flow
+
+_WINDOW = 0x7FFFFFFF  # links' credit bounds what comes, so the session's window need not
+_ENOUGH = 4096  # bytes gathered before they are written: what is in memory twice
+_START, _SASL, _HEADER, _OPEN = range(4)
+
+
+class Session:
+    """See the module. idle: the milliseconds of silence after which this side gives up."""
+
+    def __init__(self, owner, container_id, hostname, idle, max_frame, max_inbound):
+        self.owner = owner
+        self.max_inbound = max_inbound
+        self._identity = container_id, hostname, idle
+        self._max_frame = max_frame
+        self.reset()
+
+    def reset(self):
+        """Forget the connection that was; the links with it."""
+        self.window = 0  # transfers that the peer takes
+        self.max_frame = 512
+        self.remote_idle = None  # milliseconds of silence after which the peer gives up
+        self.links = {}  # handle: Sender or Receiver
+        self._remote = {}  # the peer's handle: Link
+        self._handle = 0
+        self._state = _START
+        self._sasl = None
+        self._decoder = FrameDecoder(self._max_frame)
+        self._incoming = 0  # the next transfer's number, of each side
+        self._outgoing = 0
+        self._number = 0  # the next delivery's
+        self._out = bytearray()
+
+    # -- bytes ------------------------------------------------------------------------------
+
+    def send(self, performative):
+        self._out.extend(frame(0, performative))
+
+    def take(self):
+        """What is to be sent; the caller has to send it."""
+        out, self._out = self._out, bytearray()
+        return out
+
+    def pump(self):
+        """Gather what may leave; whether there is something to take()."""
+        if self._state == _OPEN:
+            for link in list(self.links.values()):
+                while link.role is False and len(self._out) < _ENOUGH and link.write():
+                    pass
+        return bool(self._out)
+
+    def feed(self, data):
+        """Take in bytes from the peer. ProtocolError."""
+        self._decoder.feed(data)
+        try:
+            while self._step():
+                pass
+        except DecodeError as error:
+            raise ProtocolError(str(error), "read")
+
+    def _step(self):
+        if self._state in (_START, _HEADER):
+            header = self._decoder.take_header()
+            if header is not None:
+                self._header(header)
+            return header is not None
+        taken = self._decoder.take()
+        if taken is None:
+            return False
+        kind, _, performative, payload = taken
+        if performative is not None:
+            if (kind == SASL) != (self._state == _SASL):
+                raise ProtocolError("a frame of the wrong kind", "read")
+            self._HANDLERS.get(performative.descriptor, _unexpected)(self, performative, payload)
+        return True
+
+    def heartbeat(self):
+        self._out.extend(HEARTBEAT)
+
+    # -- opening ----------------------------------------------------------------------------
+
+    def start(self, mechanism=None, response=None):
+        """Begin a connection: with SASL, by this mechanism, or without."""
+        self.reset()
+        self._sasl = mechanism and (mechanism, response)
+        if mechanism:
+            self._out.extend(SASL_HEADER)
+        else:
+            self._begin()
+
+    def _begin(self):
+        self._state = _HEADER
+        self._sasl = None
+        container_id, hostname, idle = self._identity
+        self._out.extend(AMQP_HEADER)
+        self.send(
+            Composite(
+                OPEN,
+                container_id=container_id,
+                hostname=hostname,
+                max_frame_size=self._max_frame,
+                channel_max=0,
+                idle_time_out=idle,
+            )
+        )
+        self.send(
+            Composite(
+                BEGIN,
+                next_outgoing_id=0,
+                incoming_window=_WINDOW,
+                outgoing_window=_WINDOW,
+                handle_max=255,
+            )
+        )
+
+    def _header(self, header):
+        if header != (SASL_HEADER if self._sasl else AMQP_HEADER):
+            raise ProtocolError("the peer speaks another protocol", "read")
+        self._state = _SASL if self._sasl else _OPEN
+
+    def _on_mechanisms(self, offered, _):
+        mechanism, response = self._sasl
+        names = offered.sasl_server_mechanisms
+        if mechanism != names and mechanism not in names:
+            self.owner.refused("the hub does not offer SASL " + mechanism)
+            return
+        hostname = self._identity[1]
+        init = Composite(INIT, mechanism=mechanism, initial_response=response, hostname=hostname)
+        self._out.extend(frame(0, init, kind=SASL))
+
+    def _on_outcome(self, outcome, _):
+        if outcome.code:
+            self.owner.refused("the hub does not accept this token (SASL %d)" % outcome.code)
+        else:
+            self._begin()
+
+    def _on_open(self, opened, _):
+        self.max_frame = min(opened.max_frame_size or 65536, 65536)
+        self.remote_idle = opened.idle_time_out
+
+    def _on_begin(self, begin, _):
+        self.window = begin.incoming_window
+        self._incoming = begin.next_outgoing_id
+        self.owner.opened()
+
+    # -- links ------------------------------------------------------------------------------
+
+    def sender(self, address, properties=None):
+        """Attach a Sender."""
+        return self._attach(Sender(self, self._handle, address, properties))
+
+    def receiver(self, address, properties=None, filter=None, credit=10):
+        """Attach a Receiver."""
+        return self._attach(Receiver(self, self._handle, address, properties, filter, credit))
+
+    def _attach(self, link):
+        self._handle += 1
+        self.links[link.handle] = link
+        link.attach()
+        return link
+
+    def _on_attach(self, attach, _):
+        for link in self.links.values():
+            # The name begins with the handle, so that it is this link's alone.
+            if attach.name == "%d%s" % (link.handle, link.address):
+                break
+        else:
+            raise ProtocolError("an attach that nobody asked for", "attach")
+        self._remote[attach.handle] = link
+        if (attach.source if link.role else attach.target) is None:
+            return  # refused: a detach follows, and says why
+        link.attached = True
+        if link.role:
+            link.opened(attach)
+        self.owner.link_attached(link)
+
+    def _on_detach(self, detach, _):
+        link = self._remote.pop(detach.handle, None)
+        if link is not None and self.links.pop(link.handle, None) is not None:
+            if link.attached or detach.error is not None:
+                link.detach()
+            link.attached = False
+            self.owner.detached(link, detach.error)
+
+    # -- what flows -------------------------------------------------------------------------
+
+    def number(self):
+        """The next delivery's number."""
+        number, self._number = self._number, (self._number + 1) & 0xFFFFFFFF
+        return number
+
+    def transfer(self, transfer, payload):
+        """Write a transfer, which uses up a place in the window."""
+        self._out.extend(frame(0, transfer, payload))
+        self.window -= 1
+        self._outgoing = (self._outgoing + 1) & 0xFFFFFFFF
+
+    def flow(self, **of_link):
+        """Write a flow."""
+        self.send(flow(self._incoming, self._outgoing, _WINDOW, **of_link))
+
+    def _on_flow(self, flow, _):
+        if flow.next_incoming_id is None:
+            self.window = flow.incoming_window
+        else:
+            self.window = max(0, flow.next_incoming_id + flow.incoming_window - self._outgoing)
+        link = self._remote.get(flow.handle) if flow.handle is not None else None
+        if link is not None and not link.role:
+            link.flow(flow)
+        if flow.echo:
+            self.flow()
+
+    def _on_transfer(self, transfer, payload):
+        self._incoming = (self._incoming + 1) & 0xFFFFFFFF
+        link = self._remote.get(transfer.handle)
+        if link is None or not link.role:
+            raise ProtocolError("a transfer on no link", "read")
+        link.transfer(transfer, payload)
+
+    def _on_disposition(self, disposition, _):
+        if not disposition.role:
+            return  # the peer settles what it sent, which is settled here already
+        first = disposition.first
+        last = first if disposition.last is None else disposition.last
+        for link in list(self.links.values()):
+            if not link.role:
+                link.settle(first, last, disposition.state)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def close(self):
+        """Write a close."""
+        self.send(Composite(CLOSE))
+
+    def _on_end(self, end, _):
+        self.owner.closed(end.error)
+
+    _HANDLERS = {
+        MECHANISMS: _on_mechanisms,
+        OUTCOME: _on_outcome,
+        OPEN: _on_open,
+        BEGIN: _on_begin,
+        ATTACH: _on_attach,
+        DETACH: _on_detach,
+        FLOW: _on_flow,
+        TRANSFER: _on_transfer,
+        DISPOSITION: _on_disposition,
+        END: _on_end,
+        CLOSE: _on_end,
+    }
+
+
+def _unexpected(session, performative, _):
+    raise ProtocolError("%s is out of place" % performative, "read")

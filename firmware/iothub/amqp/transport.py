@@ -1,0 +1,302 @@
+"""The AMQP transport: IoT Hub's features as links over a Wire.
+
+It offers the client the few operations that mqtt's does, and tells it the same. Source: spec
+iothub-amqp, "Device links".
+"""
+
+import asyncio
+import os
+
+from ..compat import ticks_diff, ticks_ms
+from ..deadline import Answer, within
+from ..errors import ConnectionDroppedError, OperationCancelled, OperationTimeout, ServiceError
+from ..text import quote
+from .codec import Typed
+from .composites import ACCEPTED, REJECTED, RELEASED, error_of
+from .convert import message_from, message_to
+from .links import Delivery
+from .sections import AmqpMessage, decode_message
+from .wire import PORT, Wire, refusal
+
+_DESIRED = "/notifications/twin/properties/desired"
+_OUTCOMES = {"complete": ACCEPTED, "reject": REJECTED, "abandon": RELEASED}
+_API = "2021-04-12"
+
+
+class AMQPTransport:
+    """See the module. The features are "messages", "methods", "twin" and "desired"."""
+
+    def __init__(self, credentials, client, options):
+        self._client = client
+        self.problem = client.problem
+        self._timeout = options["timeout"]
+        self._limit = options["operation_timeout"] * 1000
+        self._qos = options["qos"]
+        self._window = options["window"]
+        own = "/devices/" + quote(credentials.device_id)
+        if credentials.module_id:
+            own += "/modules/" + quote(credentials.module_id)
+        self._own = own
+        self._rid = int.from_bytes(os.urandom(3), "big")
+        self._pending = []  # Deliveries of telemetry, until they are settled, oldest first
+        self._links = {}  # feature: (Sender or None, Receiver)
+        self._events = None
+        self._drained = asyncio.Event()
+        host, port = credentials.host, credentials.port_of(PORT)
+        signer = None if credentials.password(0) is None else credentials.signer
+        self._wire = Wire(
+            self, options, host, port, credentials.hostname, credentials.client_id, signer
+        )
+
+    # -- connection -------------------------------------------------------------------------
+
+    async def connect(self, password, features, read_twin=False):
+        """Connect with `features` on; what waits is sent again. The wire makes its own tokens.
+
+        With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
+        """
+        self._links = {}
+        await self._wire.connect()
+        try:
+            self._events, answer = self._wire.begin_sender(self._own + "/messages/events")
+            self._events.limit = self._window
+            answers = [answer]
+            for feature in features:
+                answers += self._begin(feature)
+            await self._wire.attached(*answers)
+            for delivery in self._pending:
+                self._events.send(delivery)
+            if "desired" in features:
+                await self._want_desired()
+            asked = self._ask_twin(None)[1] if read_twin else None
+            self._wire.welcome()
+        except BaseException:
+            await self._wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
+            raise
+        self._wire.wake()
+        return asked
+
+    def _begin(self, feature):
+        """Attach what `feature` needs, where it is not attached; the Answers to come."""
+        name = "twin" if feature == "desired" else feature
+        if name in self._links:
+            return []
+        path, handler = {
+            "messages": ("/messages/devicebound", self._on_message),
+            "twin": ("/twin", self._on_twin),
+            "methods": ("/methods/devicebound", self._on_method),
+        }[name]
+        sender, answers, properties = None, [], None
+        if name != "messages":
+            correlation = "%s:%s" % (name, "".join(["%02x" % b for b in os.urandom(16)]))
+            properties = {
+                "com.microsoft:channel-correlation-id": correlation,
+                "com.microsoft:api-version": _API,
+            }
+            sender, answer = self._wire.begin_sender(self._own + path, properties)
+            answers.append(answer)
+        receiver, answer = self._wire.begin_receiver(self._own + path, properties)
+        receiver.about = handler
+        self._links[name] = sender, receiver
+        return answers + [answer]
+
+    async def enable(self, feature):
+        """Attach what `feature` needs, on the connection that stands."""
+        await self._wire.attached(*self._begin(feature))
+        if feature == "desired":
+            await self._want_desired()
+
+    async def disconnect(self):
+        """Wait, within the timeout, for what is unsettled; close."""
+        if self._wire.open and self._pending:
+            self._drained.clear()
+            try:
+                await within(self._timeout, "disconnect", self._drained.wait())
+            except OSError as error:
+                self.problem(error)
+        await self._wire.disconnect()
+        self.give_up(OperationCancelled("the client disconnected", "disposition"))
+
+    def give_up(self, error):
+        """Nobody will connect again: what is unsettled fails with `error`."""
+        pending, self._pending = self._pending, []
+        for delivery in pending:
+            self._finish(delivery, error)
+
+    def lost(self, error):
+        """The wire's word: the connection is gone."""
+        self._drained.set()
+        self._client.lost(error)
+
+    def due(self, now):
+        """What is oldest of what waits; what has waited too long fails."""
+        while self._pending and ticks_diff(now, self._pending[0].accepted) > self._limit:
+            seconds = self._limit / 1000
+            error = OperationTimeout("not settled within %g s" % seconds, "disposition")
+            self._finish(self._pending.pop(0), error)
+        return self._pending[0] if self._pending and self._wire.open else None
+
+    def detached(self, link, error):
+        """The hub has ended a link: all begin anew on another connection."""
+        self._wire.break_off(error)
+
+    # -- telemetry --------------------------------------------------------------------------
+
+    def send_message(self, message):
+        """Send telemetry. An awaitable, done once the hub has settled it.
+
+        At QoS 0 it is None: the message is sent settled, on the connection that stands.
+        """
+        payload = message_to(message).encode()
+        if self._qos:
+            return self._deliver(payload)
+        self._send(self._events, payload, "write")
+        return None
+
+    async def _deliver(self, payload):
+        delivery = Delivery(payload)
+        delivery.accepted = ticks_ms()
+        delivery.settled = asyncio.Event()
+        self._pending.append(delivery)
+        if self._wire.up:
+            self._wire.send(self._events, delivery)
+        try:
+            await delivery.settled.wait()  # the wire's keeper holds the deadline: due()
+        except asyncio.CancelledError:
+            self._forget(delivery)
+            raise
+        if delivery.error is not None:
+            raise delivery.error
+
+    def settled(self, delivery, state):
+        """The hub has settled a Delivery, or it was sent settled."""
+        if delivery not in self._pending:
+            return
+        if getattr(state, "descriptor", None) == REJECTED:
+            error = refusal(state.error, "disposition")
+        elif getattr(state, "descriptor", None) == ACCEPTED:
+            error = None
+        else:
+            self._wire.send(self._events, delivery)  # released, or modified: not taken yet
+            return
+        self._pending.remove(delivery)
+        self._finish(delivery, error)
+
+    def _forget(self, delivery):
+        if delivery in self._pending:
+            self._pending.remove(delivery)
+
+    def _finish(self, delivery, error):
+        delivery.error = error
+        delivery.settled.set()
+        if not self._pending:
+            self._drained.set()
+
+    def _send(self, sender, payload, stage):
+        if not self._wire.open or sender is None:
+            raise ConnectionDroppedError("there is no connection", stage)
+        self._wire.send(sender, Delivery(payload, presettled=True))
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def received(self, receiver, number, payload):
+        """Hand a message to whom it is for. One that nobody can read is reported, and refused."""
+        try:
+            receiver.about(receiver, number, decode_message(payload))
+        except Exception as error:
+            # One bad message must not end the connection: it would come again, and again.
+            self._refuse(receiver, number, "amqp:decode-error", str(error))
+            self.problem(error)
+
+    def oversized(self, receiver, number, size):
+        """A message over max_inbound, which was not kept."""
+        self._refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
+        self._client.oversized(receiver.address, size)
+
+    def _refuse(self, receiver, number, condition, description):
+        receiver.settle(number, REJECTED, error=error_of(condition, description))
+        receiver.grant()
+        self._wire.wake()
+
+    def _on_message(self, receiver, number, amqp):
+        self._client.received(message_from(amqp), (receiver, number))
+
+    def settle(self, receipt, outcome):
+        """Say what became of a C2D message: "complete", "reject" or "abandon"."""
+        receiver, number = receipt
+        if receiver.attached and self._wire.session.links.get(receiver.handle) is receiver:
+            receiver.settle(number, _OUTCOMES[outcome])
+            receiver.grant()
+            self._wire.wake()
+
+    # -- twin -------------------------------------------------------------------------------
+
+    async def request_twin(self, patch=None):
+        """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.
+
+        ServiceError with the hub's status; ConnectionDroppedError; OperationTimeout at twin.
+        """
+        if not self._wire.open:
+            raise ConnectionDroppedError("there is no connection", "twin")
+        await self._wire.attached(*self._begin("twin"))
+        return await self._answer(*self._ask_twin(patch))
+
+    async def _answer(self, rid, answer):
+        try:
+            return await within(self._timeout, "twin", answer.wait())
+        finally:
+            self._wire.answers.pop(rid, None)
+
+    def _ask_twin(self, patch):
+        if patch is None:
+            return self._ask("GET", None, b" ")
+        return self._ask("PATCH", "/properties/reported", patch)
+
+    async def _want_desired(self):
+        await self._answer(*self._ask("PUT", _DESIRED, b" "))
+
+    def _ask(self, operation, resource, body):
+        self._rid = (self._rid + 1) & 0xFFFFFF
+        rid = "twin-%x" % self._rid
+        message = AmqpMessage(body, correlation_id=rid)
+        message.annotations = {"operation": operation}
+        if resource is not None:
+            message.annotations["resource"] = resource
+        answer = self._wire.answers[rid] = Answer()
+        self._send(self._links["twin"][0], message.encode(), "twin")
+        return rid, answer
+
+    def _on_twin(self, receiver, number, amqp):
+        receiver.settle(number)
+        receiver.grant()
+        self._wire.wake()
+        rid = amqp.properties and amqp.properties.correlation_id
+        if rid is None:
+            self._client.desired(amqp.body)
+            return
+        answer = self._wire.answers.pop(rid, None)
+        if answer is None:
+            return  # of a request given up
+        status = amqp.annotations.get("status", 200)
+        if status >= 300:
+            answer.fail(ServiceError("the hub refused a twin request", "twin", status))
+        else:
+            answer.give((amqp.body, amqp.annotations.get("version")))
+
+    # -- methods ----------------------------------------------------------------------------
+
+    def _on_method(self, receiver, number, amqp):
+        receiver.settle(number)
+        receiver.grant()
+        self._wire.wake()
+        name = amqp.application["IoThub-methodname"]
+        self._client.method(name, amqp.properties.correlation_id, amqp.body)
+
+    def send_method_response(self, rid, status, body):
+        """Answer a method; an answer that misses its connection is worth nothing."""
+        if not isinstance(status, int):
+            raise ValueError("a method's status is an integer")
+        message = AmqpMessage(body, correlation_id=rid)
+        message.application = {"IoThub-status": Typed("int", status)}
+        sender = self._links["methods"][0] if "methods" in self._links else None
+        self._send(sender, message.encode(), "method")
