@@ -13,8 +13,9 @@ FLOORS = [
     {"stream_host", "amqp.links", "amqp.convert"},
     {"carrier", "amqp.session"},
     {"link", "amqp.wire"},
-    {"mqtt", "amqp.transport"},
-    {"client"},
+    {"mqtt", "amqp.transport", "amqp.channel"},
+    {"client", "amqp.events"},
+    {"amqp.service"},
 ]
 ON_A_BOARD = {
     "asyncio", "binascii", "errno", "gc", "hashlib", "json", "micropython", "os", "socket",
