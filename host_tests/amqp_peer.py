@@ -43,7 +43,7 @@ class Peer:
         self._writer.write(bytes(data))
 
     def send(self, composite, payload=b"", channel=0, kind=0):
-        self.write(frame(channel, composite, payload, kind))
+        self.write(frame(channel, composite, payload, kind=kind))
 
     async def header(self):
         while (header := self._decoder.take_header()) is None:

@@ -187,7 +187,10 @@ class IoTHubClient(Handlers):
         """
         if not isinstance(message, Message):
             message = Message(message)
-        if len(message.payload()) > _MAX_MESSAGE:
+        # A str of that many characters may be too long as bytes: only then it is worth encoding.
+        data = message.data
+        short = isinstance(data, (str, bytes)) and len(data) <= _MAX_MESSAGE // 4
+        if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
         if self._state == DISCONNECTED and self._retry is None:
             await self._ready()

@@ -119,6 +119,15 @@ class Bench:
                 await program.expect("ready")
                 yield service, device_id, program
 
+    async def waiting(self, service, device_id, count):
+        """Return once `count` messages wait at the hub: the others have been settled."""
+
+        async def left():
+            return (await service.get_device(device_id))["cloudToDeviceMessageCount"]
+
+        while await left() != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
     def run(self, scenario):
         """Run a coroutine function within the time a test may take."""
         asyncio.run(asyncio.wait_for(scenario(), 100))

@@ -3,12 +3,6 @@
 import asyncio
 
 
-async def waiting(service, device_id, count):
-    """Return once `count` messages wait at the hub: the others have been acknowledged."""
-    while (await service.get_device(device_id))["cloudToDeviceMessageCount"] != count:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
-
-
 def test_message_properties_are_null_empty_or_a_value(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
@@ -38,10 +32,10 @@ def test_message_whose_handler_fails_comes_again(bench):
             if bench.transport == "mqtt":  # which can give nothing back before it reconnects
                 await service.send_c2d(device_id, b"second")
                 await program.expect("message", "second")
-                await waiting(service, device_id, 1)
+                await bench.waiting(service, device_id, 1)
                 await service.drop(device_id)
             await program.expect("message", "first")
-            await waiting(service, device_id, 0)
+            await bench.waiting(service, device_id, 0)
             await service.drop(device_id)
             await program.expect("state", False)
             await program.expect("state", True)

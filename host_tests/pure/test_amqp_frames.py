@@ -46,7 +46,11 @@ def taken(data, piece=1):
 
 def test_frames_in_pieces():
     transfer = Composite(TRANSFER, handle=1, delivery_id=2, more=True)
-    data = bytes(frame(5, begin())) + HEARTBEAT + bytes(frame(1, transfer, b"payload", SASL))
+    data = (
+        bytes(frame(5, begin()))
+        + HEARTBEAT
+        + bytes(frame(1, transfer, b"pay", b"load", kind=SASL))
+    )
     for piece in (1, 3, 7, 1000):
         first, second, third = taken(data, piece)
         assert first[:2] == (0, 5)

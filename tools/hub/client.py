@@ -182,6 +182,10 @@ class ServiceClient:
         """Cut the device's connection as a broken network would."""
         await self._call("POST", f"/local/devices/{quote(device_id, safe='')}/drop")
 
+    async def cut_readers(self):
+        """Cut the connections that read events, as a broken network would."""
+        await self._call("POST", "/local/readers/cut")
+
 
 def _module_path(device_id, module_id):
     return f"/devices/{quote(device_id, safe='')}/modules/{quote(module_id, safe='')}"

@@ -224,7 +224,7 @@ class Decoder:
     """Values taken from data[at:end], one after the other."""
 
     def __init__(self, data, at=0, end=None, exact=False):
-        self.data = data
+        self.data = memoryview(data)  # so that a long binary is copied once
         self.at = at
         self.end = len(data) if end is None else end
         self.exact = exact

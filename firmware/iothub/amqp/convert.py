@@ -49,7 +49,7 @@ def message_to(message):
 def message_from(amqp):
     """The Message of an AmqpMessage; its annotations are `annotations`, a uuid is its text."""
     body = amqp.body
-    message = Message(bytes(body) if isinstance(body, (bytes, bytearray)) else body)
+    message = Message(body)
     if amqp.properties is not None:
         for name in _SAME:
             value = getattr(amqp.properties, name)

@@ -74,7 +74,7 @@ class _Management(Part):
         message = AmqpMessage(None, VALUE, message_id="read", reply_to="management")
         message.application = dict(fields, operation="READ", name=self._entity)
         answer = self._wire.answers["read"] = Answer()
-        self._wire.send(self._sender, Delivery(message.encode(), presettled=True))
+        self._wire.send(self._sender, Delivery(message.encode(), b"", True))
         status, body = await within(timeout, "management", answer.wait())
         if status != 200:
             raise ServiceError("the event hub refuses to tell", "management", status)

@@ -11,13 +11,14 @@ HEARTBEAT = b"\x00\x00\x00\x08\x02\x00\x00\x00"
 _HEADER = 8
 
 
-def frame(channel, composite, payload=b"", kind=AMQP):
+def frame(channel, composite, *payload, kind=AMQP):
     """The bytes of a frame."""
     out = bytearray(b"\0\0\0\0\x02\0\0\0")
     out[5] = kind
     out[6:8] = channel.to_bytes(2, "big")
     append_composite(out, composite)
-    out.extend(payload)
+    for piece in payload:
+        out.extend(piece)
     out[0:4] = len(out).to_bytes(4, "big")
     return out
 

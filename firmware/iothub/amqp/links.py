@@ -19,10 +19,11 @@ _OVERHEAD = 64  # bytes that a transfer frame has besides its payload, at most
 
 
 class Delivery:
-    """A message that is to be sent, until it is settled. payload: the encoded message."""
+    """A message that is to be sent, until it is settled: the encoded message, in two parts."""
 
-    def __init__(self, payload, presettled=False):
-        self.payload = payload
+    def __init__(self, head, body=b"", presettled=False):
+        self.head = head
+        self.body = body
         self.presettled = presettled
         self.error = None
 
@@ -106,11 +107,13 @@ class Sender(Link):
             transfer.settled = delivery.presettled
             if not delivery.presettled:
                 self.unsettled[number] = delivery
-        room = self.session.max_frame - _OVERHEAD
-        piece = memoryview(delivery.payload)[self._at : self._at + room]
-        self._at += len(piece)
-        transfer.more = self._at < len(delivery.payload)
-        self.session.transfer(transfer, piece)
+        head = len(delivery.head)
+        end = min(head + len(delivery.body), self._at + self.session.max_frame - _OVERHEAD)
+        transfer.more = end < head + len(delivery.body)
+        first = memoryview(delivery.head)[self._at : end]
+        rest = memoryview(delivery.body)[max(0, self._at - head) : max(0, end - head)]
+        self.session.transfer(transfer, first, rest)
+        self._at = end
         if not transfer.more:
             self.queue.pop(0)
             self._at = 0

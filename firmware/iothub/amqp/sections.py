@@ -41,6 +41,11 @@ class AmqpMessage:
 
     def encode(self):
         """The message's bytes."""
+        head, body = self.parts_to_send()
+        return bytes(head) + bytes(body)
+
+    def parts_to_send(self):
+        """The message's bytes in two parts, of which the second is a data body as it is."""
         out = bytearray()
         if self.header is not None:
             append_composite(out, self.header)
@@ -52,11 +57,16 @@ class AmqpMessage:
         if self.body_kind == SEQUENCE:
             for items in self.body:
                 append(out, Described(SEQUENCE, items))
+        elif self.body_kind == DATA and not self.footer:
+            size = len(self.body)
+            out.extend(bytes((0, 0x53, DATA, 0xA0 if size < 256 else 0xB0)))
+            out.extend(size.to_bytes(1 if size < 256 else 4, "big"))
+            return out, self.body
         else:
             out.extend(bytes((0, 0x53, self.body_kind)))
             append(out, self.body)
         _append_map(out, _FOOTER, self.footer, "fields")
-        return bytes(out)
+        return out, b""
 
 
 def _append_map(out, code, values, kind):

@@ -100,7 +100,7 @@ class IoTHubServiceClient:
         to = "/devices/" + quote(device_id)
         if module_id:
             to += "/modules/" + quote(module_id)
-        payload = _addressed(message, to + "/messages/devicebound", ack)
+        amqp = _addressed(message, to + "/messages/devicebound", ack)
         if self._sender is None:
             self._sender = _Sender(self._options)
             try:
@@ -110,7 +110,7 @@ class IoTHubServiceClient:
                 raise
         else:
             await self._hub.ready()
-        await self._sender.send(self._hub.wire, payload)
+        await self._sender.send(self._hub.wire, amqp)
 
     async def feedback(self):
         """An asynchronous iterator of what became of messages: dicts with originalMessageId,
@@ -143,7 +143,7 @@ def _addressed(message, to, ack):
     if ack is not None:
         amqp.application = dict(amqp.application)
         amqp.application["iothub-ack"] = ack
-    return amqp.encode()
+    return amqp
 
 
 class _Sender(Part):
@@ -171,8 +171,8 @@ class _Sender(Part):
             self._finish(self._pending.pop(0), error)
         return self._pending[0] if self._pending else None
 
-    async def send(self, wire, payload):
-        delivery = Delivery(payload)
+    async def send(self, wire, amqp):
+        delivery = Delivery(*amqp.parts_to_send())
         delivery.accepted = ticks_ms()
         delivery.event = asyncio.Event()
         delivery.done = self._settled

@@ -162,7 +162,8 @@ class Session:
             self._begin()
 
     def _on_open(self, opened, _):
-        self.max_frame = min(opened.max_frame_size or 65536, 65536)
+        # What the peer takes may be more than this side wants to have in memory at once.
+        self.max_frame = min(opened.max_frame_size or 65536, max(512, self._max_frame))
         self.remote_idle = opened.idle_time_out
 
     def _on_begin(self, begin, _):
@@ -216,9 +217,9 @@ class Session:
         number, self._number = self._number, (self._number + 1) & 0xFFFFFFFF
         return number
 
-    def transfer(self, transfer, payload):
+    def transfer(self, transfer, *payload):
         """Write a transfer, which uses up a place in the window."""
-        self._out.extend(frame(0, transfer, payload))
+        self._out.extend(frame(0, transfer, *payload))
         self.window -= 1
         self._outgoing = (self._outgoing + 1) & 0xFFFFFFFF
 

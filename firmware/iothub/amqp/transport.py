@@ -147,14 +147,14 @@ class AMQPTransport:
 
         At QoS 0 it is None: the message is sent settled, on the connection that stands.
         """
-        payload = message_to(message).encode()
+        delivery = Delivery(*message_to(message).parts_to_send())
         if self._qos:
-            return self._deliver(payload)
-        self._send(self._events, payload, "write")
+            return self._deliver(delivery)
+        delivery.presettled = True
+        self._send(self._events, delivery, "write")
         return None
 
-    async def _deliver(self, payload):
-        delivery = Delivery(payload)
+    async def _deliver(self, delivery):
         delivery.accepted = ticks_ms()
         delivery.settled = asyncio.Event()
         self._pending.append(delivery)
@@ -192,10 +192,10 @@ class AMQPTransport:
         if not self._pending:
             self._drained.set()
 
-    def _send(self, sender, payload, stage):
+    def _send(self, sender, delivery, stage):
         if not self._wire.open or sender is None:
             raise ConnectionDroppedError("there is no connection", stage)
-        self._wire.send(sender, Delivery(payload, presettled=True))
+        self._wire.send(sender, delivery)
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class AMQPTransport:
         if resource is not None:
             message.annotations["resource"] = resource
         answer = self._wire.answers[rid] = Answer()
-        self._send(self._links["twin"][0], message.encode(), "twin")
+        self._send(self._links["twin"][0], Delivery(message.encode(), b"", True), "twin")
         return rid, answer
 
     def _on_twin(self, receiver, number, amqp):
@@ -299,4 +299,4 @@ class AMQPTransport:
         message = AmqpMessage(body, correlation_id=rid)
         message.application = {"IoThub-status": Typed("int", status)}
         sender = self._links["methods"][0] if "methods" in self._links else None
-        self._send(sender, message.encode(), "method")
+        self._send(sender, Delivery(message.encode(), b"", True), "method")

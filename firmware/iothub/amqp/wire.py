@@ -185,7 +185,7 @@ class Wire(Carrier):
             "name": token[1],
         }
         answer = self.answers[request] = Answer()
-        self.send(self._cbs[0], Delivery(message.encode(), presettled=True))
+        self.send(self._cbs[0], Delivery(message.encode(), b"", True))
         status, description = await within(self._timeout, "token", answer.wait())
         if status not in (200, 202):
             raise CredentialError(description or "the token is refused", "token", status)

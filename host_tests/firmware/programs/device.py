@@ -8,6 +8,8 @@ from harness import describe, make, run, say, word
 from iothub import Message, MethodResponse
 
 FAILING = []
+REJECTING = []
+ABANDONING = []
 
 
 async def on_message(message):
@@ -17,6 +19,11 @@ async def on_message(message):
     if text in FAILING:
         FAILING.remove(text)
         raise RuntimeError("the handler fails")
+    if text in REJECTING:
+        message.reject()
+    if text in ABANDONING:
+        ABANDONING.remove(text)
+        message.abandon()
 
 
 def on_method(client):
@@ -57,6 +64,15 @@ async def do(client, verb, argument):
     if verb == "fail":
         FAILING.append(argument)
         return ["failing"]
+    if verb == "reject":
+        REJECTING.append(argument)
+        return ["rejecting"]
+    if verb == "abandon":
+        ABANDONING.append(argument)
+        return ["abandoning"]
+    if verb == "send large":
+        await client.send_message("x" * argument)
+        return ["sent", argument]
     if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]

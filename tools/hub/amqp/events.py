@@ -91,7 +91,12 @@ class Reader(Node):
     def opened(self):
         if self._epoch is not None:
             self._own()
+        self.link.connection.core.events.readers.add(self)
         self._pump = asyncio.create_task(self._run())
+
+    def cut(self):
+        """End the connection as a broken network does."""
+        self.link.connection.drop()
 
     def _own(self):
         """A reader with an epoch has the partition for its own: one with a lower epoch must go."""
@@ -108,6 +113,7 @@ class Reader(Node):
     def closed(self):
         if self._pump is not None:
             self._pump.cancel()
+        self.link.connection.core.events.readers.discard(self)
         owners = self.link.connection.core.events.owners
         if owners.get(self._place) is self:
             del owners[self._place]

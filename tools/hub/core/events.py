@@ -32,6 +32,7 @@ class EventLog:
         self._clock = clock
         self._sequence = [-1] * PARTITIONS
         self._position = -1
+        self.readers = set()  # who reads: an object with cut()
         self.owners = {}  # (consumer group, partition): the reader that has it for its own
         self._grown = [asyncio.Event() for _ in range(PARTITIONS)]
 

@@ -40,6 +40,13 @@ async def drop(request):
     return web.Response(status=204)
 
 
+async def cut_readers(request):
+    """Cut the connections that read events, as a broken network would."""
+    for reader in list(request.app[CORE].events.readers):
+        reader.cut()
+    return web.Response(status=204)
+
+
 async def send_input(request):
     """Hand {"body": base64, "properties": …} to an input of a module, as an edge hub would."""
     core, identity, fields = request.app[CORE], identity_of(request), await object_of(request)
@@ -69,6 +76,7 @@ def routes():
     return [
         web.get("/local/events", events),
         web.post("/local/devices/{device}/drop", drop),
+        web.post("/local/readers/cut", cut_readers),
         web.post("/local/devices/{device}/modules/{module}/inputs/{input}", send_input),
         web.put("/local/authorities/{name}", put_authority),
     ]

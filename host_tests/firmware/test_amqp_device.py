@@ -1,0 +1,104 @@
+"""What a device can do over AMQP alone: outcomes, tokens renewed on a live connection, sizes."""
+
+import asyncio
+
+import pytest
+
+TRANSPORTS = ("amqp",)
+
+
+def test_reject_and_abandon(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await program.tell("reject", "unwanted")
+            await program.expect("rejecting")
+            await service.send_c2d(device_id, b"unwanted", ack="full", message_id="r")
+            await program.expect("message", "unwanted")
+            await program.tell("abandon", "later")
+            await program.expect("abandoning")
+            await service.send_c2d(device_id, b"later", ack="full", message_id="a")
+            await program.expect("message", "later")
+            await program.expect("message", "later")  # once more, and now it is taken
+            await bench.waiting(service, device_id, 0)
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("sasl", ["cbs", "plain"])
+def test_token_is_renewed_on_the_live_connection(bench, sasl):
+    async def scenario():
+        options = {"sasl": sasl, "sastoken_ttl": 2}
+        async with bench.device(options=options) as (service, device_id, program):
+            # The hub ends a connection five seconds after its token has expired.
+            loop = asyncio.get_running_loop()
+            until = loop.time() + 9
+            count = 0
+            while loop.time() < until:
+                await program.tell("send", f"n{count}")
+                await program.expect("sent", f"n{count}")
+                count += 1
+                await asyncio.sleep(0.5)
+            assert ["state", False] not in program.said
+            assert not [words for words in program.said if words[0] == "background"]
+
+    bench.run(scenario)
+
+
+def test_large_messages_both_ways(bench):
+    async def scenario():
+        async with bench.device(options={"max_inbound": 70000}) as (service, device_id, program):
+            # As large as IoT Hub allows, or as the board's heap holds three times over.
+            out, back = (30000, 30000) if bench.name == "micropython" else (262144, 65536)
+            await program.tell("send large", out)
+            await program.expect("sent", out)
+            events = service.telemetry(device_id)
+            assert (await anext(events))["body"] == b"x" * out
+            await service.send_c2d(device_id, b"y" * back)
+            (text, *_) = await program.expect("message")
+            assert text == "y" * back
+
+    bench.run(scenario)
+
+
+def test_a_message_over_max_inbound_is_refused_and_reported(bench):
+    async def scenario():
+        async with bench.device(options={"max_inbound": 2000}) as (service, device_id, program):
+            await service.send_c2d(device_id, b"y" * 60000, ack="full", message_id="big")
+            assert (await program.expect("background"))[0] == "ValueError"
+            await service.send_c2d(device_id, b"small")
+            assert (await program.expect("message"))[0] == "small"
+            await bench.waiting(service, device_id, 0)
+
+    bench.run(scenario)
+
+
+def test_wrong_key_and_unknown_device(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            for name, secret, sasl, error in (
+                (device_id, "A" * 43 + "=", "cbs", ["CredentialError", "token", 401]),
+                (device_id, "A" * 43 + "=", "plain", ["CredentialError", "sasl", 401]),
+                ("nobody", key, "cbs", ["CredentialError", "token", 401]),
+            ):
+                text = bench.connection_string(name, secret)
+                options = {"sasl": sasl, "connection_retry": False}
+                async with bench.program(
+                    "connect", connection_string=text, options=options
+                ) as program:
+                    assert await program.expect("raised") == error
+
+    bench.run(scenario)
+
+
+def test_a_disabled_device(bench):
+    async def scenario():
+        async with bench.device() as (service, device_id, program):
+            await service.update_device(device_id, status="disabled")
+            await program.expect("state", False)
+            error = (await program.expect("background"))[:2]
+            assert error[0] in ("CredentialError", "ConnectionDroppedError")
+            await service.update_device(device_id, status="enabled")
+            await program.expect("state", True)
+
+    bench.run(scenario)

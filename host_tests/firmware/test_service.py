@@ -1,0 +1,155 @@
+"""IoTHubServiceClient, in both interpreters: messages, feedback and events."""
+
+import asyncio
+import contextlib
+
+TRANSPORTS = ("amqp",)
+
+
+@contextlib.asynccontextmanager
+async def started(bench, **settings):
+    """(ServiceClient, program): programs/service.py with the hub's own policy."""
+    key = bench.hub["service_connection_string"].partition("SharedAccessKey=")[2]
+    host = f"localhost:{bench.hub['amqp_port']}"
+    text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={key}"
+    settings = {"connection_string": text, **settings}
+    async with bench.service() as service, bench.program("service", **settings) as program:
+        await program.expect("ready")
+        yield service, program
+
+
+@contextlib.asynccontextmanager
+async def a_device(bench, service, transport):
+    device_id, key = await bench.new_device(service)
+    port = bench.hub[f"{transport}_port"]
+    text = bench.connection_string(device_id, key, port=port)
+    options = {"transport": transport}
+    async with bench.program("device", connection_string=text, options=options) as device:
+        await device.expect("ready")
+        yield device_id, device
+
+
+def test_message_and_its_feedback(bench):
+    async def scenario():
+        async with (
+            started(bench) as (service, program),
+            a_device(bench, service, "mqtt") as (device_id, device),
+        ):
+            await program.tell("feedback")
+            await program.expect("reading feedback")
+            properties = {"näme": "grün", "none": None, "n": 5, "yes": True}
+            await program.tell("send", [device_id, "hällo", "full", "m-1", properties])
+            text, got, system = await device.expect("message")
+            assert text == "hällo"
+            expected = {"näme": "grün", "none": None, "n": "5", "yes": "true"}
+            assert {name: got.get(name) for name in expected} == expected
+            assert system[0] == "m-1"
+            wanted = [["feedback", "m-1", "Success", device_id], ["sent", "m-1"]]
+            while not all(words in program.said for words in wanted):
+                await program.expect_any("feedback", "sent")
+
+    bench.run(scenario)
+
+
+def test_message_that_is_refused(bench):
+    async def scenario():
+        async with started(bench) as (service, program):
+            await program.tell("send", ["nobody", "x", None, "m", {}])
+            error = await program.expect("error")
+            assert error == ["ServiceError", "disposition", "amqp:not-found"]
+            device_id, _ = await bench.new_device(service)
+            for number in range(50):
+                await program.tell("send", [device_id, "x", None, str(number), {}])
+                await program.expect("sent", str(number))
+            await program.tell("send", [device_id, "x", None, "one too many", {}])
+            error = await program.expect("error")
+            assert error == ["ServiceError", "disposition", "amqp:resource-limit-exceeded"]
+            await program.tell("send", [device_id, "x", "sometimes", "m", {}])
+            assert (await program.expect("error"))[0] == "ValueError"
+
+    bench.run(scenario)
+
+
+def test_wrong_key(bench):
+    async def scenario():
+        host = f"localhost:{bench.hub['amqp_port']}"
+        text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
+        for sasl, stage in (("cbs", "token"), ("plain", "sasl")):
+            async with started(bench, connection_string=text, options={"sasl": sasl}) as (_, bad):
+                await bad.tell("send", ["nobody", "x", None, "m", {}])
+                assert await bad.expect("error") == ["CredentialError", stage, 401]
+
+    bench.run(scenario)
+
+
+def test_events_of_all_partitions_as_they_come(bench):
+    async def scenario():
+        async with (
+            started(bench) as (service, program),
+            a_device(bench, service, "mqtt") as (one, first),
+            a_device(bench, service, "amqp") as (other, second),
+        ):
+            await first.tell("send", "before")
+            await first.expect("sent", "before")
+            await program.tell("events", {})
+            await program.expect("reading events")
+            await first.tell("send", "by MQTT")
+            assert (await program.expect("event"))[:2] == ["by MQTT", one]
+            await second.tell("send", "by AMQP")
+            assert (await program.expect("event"))[:2] == ["by AMQP", other]
+
+    bench.run(scenario)
+
+
+def test_events_survive_a_lost_connection(bench):
+    async def scenario():
+        async with (
+            started(bench) as (service, program),
+            a_device(bench, service, "mqtt") as (device_id, device),
+        ):
+            await program.tell("events", {})
+            await program.expect("reading events")
+            seen = []
+            for number in range(4):
+                await service.cut_readers()
+                await device.tell("send many", 10)
+                await device.expect("sent", 10)
+                seen += [(await program.expect("event"))[0] for _ in range(10)]
+                assert len(seen) == 10 * (number + 1)
+            assert seen == [f"m{i}" for i in range(10)] * 4
+            await device.tell("send", "the last")
+            assert (await program.expect("event"))[0] == "the last"
+
+    bench.run(scenario)
+
+
+def test_where_events_begin(bench):
+    async def scenario():
+        async with (
+            started(bench) as (service, program),
+            a_device(bench, service, "mqtt") as (device_id, device),
+        ):
+            for text in ("0", "1", "2"):
+                await device.tell("send", text)
+                await device.expect("sent", text)
+                await asyncio.sleep(0.002)  # so that each has a millisecond of its own
+            events = (await service.events(device_id))[-3:]
+            middle = events[1]
+            partition = middle["partition"]
+            moment = int(middle["enqueued"] * 1000)
+            number = middle["sequenceNumber"]
+            for options, expected in (
+                ({"sequence_number": number}, ["2"]),
+                ({"sequence_number": number, "inclusive": True}, ["1", "2"]),
+                ({"offset": str(middle["position"])}, ["2"]),
+                ({"enqueued_time": moment}, ["2"]),
+                ({"enqueued_time": moment, "inclusive": True}, ["1", "2"]),
+            ):
+                await program.tell("events", {"partition": partition, **options})
+                for text in expected:
+                    event = await program.expect("event")
+                    assert event[:3] == [text, device_id, str(partition)], options
+            await program.tell("events", {"partition": 99})
+            assert await program.expect("ended") == ["ServiceError", "management", 404]
+
+    bench.run(scenario)
