@@ -92,6 +92,7 @@ class Bench:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            limit=1 << 20,
             env=environment,
         )
         process.stdin.write((json.dumps(settings) + "\n").encode())

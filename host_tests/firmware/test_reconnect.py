@@ -4,7 +4,7 @@
 def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
-            count = 100 if bench.transport == "mqtt" else 60  # what the heap has room for
+            count = 100
             await program.tell("send many", count)
             telemetry = service.telemetry(device_id)
             bodies = [(await anext(telemetry))["body"]]

@@ -13,6 +13,11 @@ _input = sys.stdin
 if sys.implementation.name == "cpython":
     _input = open(0, "rb", buffering=0)  # noqa: SIM115
 
+if sys.implementation.name == "micropython":
+    import gc
+
+    gc.threshold(4096)  # as boot.py does: garbage must not fragment a small heap
+
 settings = json.loads(_input.readline())
 
 
