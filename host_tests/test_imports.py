@@ -13,7 +13,7 @@ FLOORS = [
     {"stream_host", "amqp.links", "amqp.convert"},
     {"carrier", "amqp.session"},
     {"link", "amqp.wire"},
-    {"mqtt", "amqp.transport", "amqp.channel"},
+    {"mqtt", "amqp.transport", "amqp.channel", "amqp.feedback"},
     {"client", "amqp.events"},
     {"amqp.service"},
 ]

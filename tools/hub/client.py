@@ -115,6 +115,20 @@ class ServiceClient:
         """Merge {"tags": …, "properties": {"desired": …}}; the whole twin."""
         return await self._call("PATCH", f"/twins/{quote(device_id, safe='')}", json=patch)
 
+    async def query(self, text):
+        """Yield the rows of a query, page by page."""
+        headers = {}
+        while True:
+            rows, answered = await self._call(
+                "POST", "/devices/query", json={"query": text}, headers=headers, with_headers=True
+            )
+            for row in rows:
+                yield row
+            token = answered.get("x-ms-continuation")
+            if not token:
+                return
+            headers = {"x-ms-continuation": token}
+
     async def invoke_method(
         self, device_id, name, payload, response_timeout=30, connect_timeout=10
     ):

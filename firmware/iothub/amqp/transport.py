@@ -94,6 +94,7 @@ class AMQPTransport:
                 "com.microsoft:api-version": _API,
             }
             sender, answer = self._wire.begin_sender(self._own + path, properties)
+            sender.about = name
             answers.append(answer)
         receiver, answer = self._wire.begin_receiver(self._own + path, properties)
         receiver.about = handler
@@ -137,8 +138,9 @@ class AMQPTransport:
         return self._pending[0] if self._pending and self._wire.open else None
 
     def detached(self, link, error):
-        """The hub has ended a link: all begin anew on another connection."""
-        self._wire.break_off(error)
+        """The hub has ended a link that is needed: all begin anew on another connection."""
+        if link is self._events or link.about is not None:
+            self._wire.break_off(error)
 
     # -- telemetry --------------------------------------------------------------------------
 
@@ -168,8 +170,29 @@ class AMQPTransport:
         if delivery.error is not None:
             raise delivery.error
 
+    async def send_to(self, address, delivery):
+        """Send a Delivery on a link of its own; returns once the hub has taken it."""
+        if not self._wire.up:
+            raise ConnectionDroppedError("there is no connection", "write")
+        link, answer = self._wire.begin_sender(address)
+        await self._wire.attached(answer)
+        answer = self._wire.answers[delivery] = Answer()
+        try:
+            self._wire.send(link, delivery)
+            await within(self._timeout, "disposition", answer.wait())
+        finally:
+            self._wire.answers.pop(delivery, None)
+            link.detach()
+            self._wire.wake()
+
     def settled(self, delivery, state):
         """The hub has settled a Delivery, or it was sent settled."""
+        answer = self._wire.answers.pop(delivery, None)
+        if answer is not None:
+            if getattr(state, "descriptor", None) == ACCEPTED:
+                answer.give()
+            else:
+                answer.fail(refusal(getattr(state, "error", None), "disposition"))
         if delivery not in self._pending:
             return
         if getattr(state, "descriptor", None) == REJECTED:
