@@ -144,6 +144,9 @@ class Part:
     def lost(self):
         pass
 
+    def detached(self, error):
+        """The hub has ended the link."""
+
     def oldest(self, now):
         return None
 

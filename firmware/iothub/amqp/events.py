@@ -48,9 +48,6 @@ class _Probe(Part):
         self.link.about = self
         return [answer]
 
-    def detached(self, error):
-        pass
-
 
 class _Management(Part):
     """$management: one request after the other."""
@@ -65,9 +62,6 @@ class _Management(Part):
         self.link, receiving = wire.begin_receiver("$management")
         self._sender.about = self.link.about = self
         return [sending, receiving]
-
-    def detached(self, error):
-        pass
 
     async def read(self, timeout, **fields):
         """The answer's map to a READ. ServiceError: the status is not 200."""

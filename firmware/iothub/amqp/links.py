@@ -38,6 +38,7 @@ class Link:
         self.handle = handle
         self.address = address
         self.attached = False
+        self._detached = False  # this side has said so
         self.about = None
         self._properties = properties
         self._filter = filter
@@ -63,8 +64,11 @@ class Link:
         )
 
     def detach(self):
-        """Write the detach; the link is forgotten once the peer has answered."""
-        self.session.send(Composite(DETACH, handle=self.handle, closed=True))
+        """Write the detach, once; the link is forgotten when the peer has said it too."""
+        if not self._detached:
+            self._detached = True
+            self.attached = False
+            self.session.send(Composite(DETACH, handle=self.handle, closed=True))
 
 
 class Sender(Link):

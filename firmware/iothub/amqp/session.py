@@ -205,9 +205,7 @@ class Session:
     def _on_detach(self, detach, _):
         link = self._remote.pop(detach.handle, None)
         if link is not None and self.links.pop(link.handle, None) is not None:
-            if link.attached or detach.error is not None:
-                link.detach()
-            link.attached = False
+            link.detach()
             self.owner.detached(link, detach.error)
 
     # -- what flows -------------------------------------------------------------------------

@@ -1,0 +1,144 @@
+"""AMQP against RabbitMQ: send, receive, settle, messages of many frames, a lost connection."""
+
+import asyncio
+
+import pytest
+
+from iothub.amqp.channel import Channel, Inbox, Part
+from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED
+from iothub.amqp.links import Delivery
+from iothub.amqp.sections import AmqpMessage, decode_message
+from iothub.errors import CredentialError
+from iothub.options import checked
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+PATIENCE = 30
+
+
+class Sending(Part):
+    def __init__(self, address):
+        self._address = address
+
+    def attach(self, wire):
+        self._wire = wire
+        self.link, answer = wire.begin_sender(self._address)
+        self.link.about = self
+        return [answer]
+
+    async def send(self, message):
+        """Send; the descriptor of the outcome."""
+        delivery = Delivery(*message.parts_to_send())
+        settled = asyncio.get_running_loop().create_future()
+        delivery.done = lambda _, state: settled.set_result(state.descriptor)
+        self._wire.send(self.link, delivery)
+        return await asyncio.wait_for(settled, PATIENCE)
+
+
+class Receiving(Inbox):
+    def __init__(self, address):
+        super().__init__()
+        self._address = address
+
+    def attach(self, wire):
+        self._wire = wire
+        self.link, answer = wire.begin_receiver(self._address, None, None, 4)
+        self.link.about = self
+        return [answer]
+
+    def received(self, receiver, number, payload):
+        self.put((number, decode_message(payload)))
+
+    async def next(self, outcome=ACCEPTED):
+        """The next message, settled with `outcome`."""
+        number, message = await asyncio.wait_for(anext(self), PATIENCE)
+        self.link.settle(number, outcome)
+        self.link.grant()
+        self._wire.wake()
+        return message
+
+
+def run(rabbitmq, scenario, user="guest", max_inbound=1 << 22):
+    port, ca = rabbitmq
+    options = {"server_verification_cert": ca, "sasl": "plain", "max_inbound": max_inbound}
+    problems = []
+
+    async def main():
+        channel = Channel(
+            checked(options), "localhost", port, "localhost", "interop",
+            lambda expiry: (user, "", "guest"), problems.append,
+        )  # fmt: skip
+        try:
+            await scenario(channel)
+        finally:
+            await channel.close()
+        assert not problems
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+async def both(channel, queue):
+    sending, receiving = Sending(f"/queue/{queue}"), Receiving(f"/queue/{queue}")
+    await channel.add(sending)
+    await channel.add(receiving)
+    return sending, receiving
+
+
+def test_send_receive_and_settle(rabbitmq):
+    async def scenario(channel):
+        sending, receiving = await both(channel, "simple")
+        for number in range(20):
+            message = AmqpMessage(b"body %d" % number, message_id=f"m{number}", subject="é")
+            message.application = {"number": number, "yes": True, "text": "grün", "none": None}
+            assert await sending.send(message) == ACCEPTED
+            got = await receiving.next()
+            assert got.body == message.body
+            assert got.properties.message_id == f"m{number}"
+            assert got.properties.subject == "é"
+            assert got.application["text"] == "grün"
+            assert got.application["number"] == number
+
+    run(rabbitmq, scenario)
+
+
+def test_outcomes(rabbitmq):
+    async def scenario(channel):
+        sending, receiving = await both(channel, "outcomes")
+        await sending.send(AmqpMessage(b"first"))
+        assert (await receiving.next(RELEASED)).body == b"first"
+        assert (await receiving.next(REJECTED)).body == b"first"
+        await sending.send(AmqpMessage(b"second"))
+        assert (await receiving.next()).body == b"second"
+
+    run(rabbitmq, scenario)
+
+
+@pytest.mark.parametrize("size", [15000, 17000, 300000, 2000000])
+def test_messages_of_many_frames(rabbitmq, size):
+    async def scenario(channel):
+        sending, receiving = await both(channel, f"large-{size}")
+        body = bytes(range(251)) * (size // 251)
+        assert await sending.send(AmqpMessage(body)) == ACCEPTED
+        assert (await receiving.next()).body == body
+
+    run(rabbitmq, scenario)
+
+
+def test_many_at_once(rabbitmq):
+    async def scenario(channel):
+        sending, receiving = await both(channel, "many")
+        sends = [sending.send(AmqpMessage(b"%d" % number)) for number in range(500)]
+        outcomes = asyncio.gather(*sends)
+        for number in range(500):
+            assert (await receiving.next()).body == b"%d" % number
+        assert set(await outcomes) == {ACCEPTED}
+
+    run(rabbitmq, scenario)
+
+
+def test_wrong_password(rabbitmq):
+    async def scenario(channel):
+        with pytest.raises(CredentialError) as caught:
+            await channel.ready()
+        assert caught.value.stage == "sasl"
+
+    run(rabbitmq, scenario, user="nobody")
