@@ -8,7 +8,7 @@ import sources
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
     {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots", "amqp.codec"},
-    {"sas", "topics", "packets", "framing", "watch", "deadline", "amqp.composites"},
+    {"sas", "topics", "packets", "framing", "watch", "deadline", "websocket", "amqp.composites"},
     {"credentials", "session", "stream", "handlers", "amqp.frames", "amqp.sections"},
     {"stream_host", "amqp.links", "amqp.convert"},
     {"carrier", "amqp.session"},

@@ -14,7 +14,7 @@ _HOMES = {
 # MicroPython asks __getattr__ for a submodule too: from iothub import topics
 _MODULES = (
     "carrier client compat credentials deadline errors framing handlers link messages mqtt options"
-    " packets retry roots sas session stream stream_host text topics twin watch"
+    " packets retry roots sas session stream stream_host text topics twin watch websocket"
 )
 
 

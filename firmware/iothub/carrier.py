@@ -12,6 +12,7 @@ import asyncio
 import sys
 
 from .compat import ticks_ms
+from .deadline import within
 from .errors import ConnectionDroppedError
 from .watch import Watch
 
@@ -50,12 +51,26 @@ class Carrier:
         """Let the writer send what the session has ready."""
         self._wake.set()
 
-    async def _open(self, host, port):
-        """Open a stream. ConnectionFailedError, OperationTimeout."""
+    async def _open(self, host, port, usual, protocol):
+        """Open a stream, to the usual port if none is named; with websockets, of that protocol.
+
+        ConnectionFailedError, OperationTimeout.
+        """
+        websockets = self._options["websockets"]
+        port = port or (443 if websockets else usual)
         if self._context is None:
             self._context = client_context(self._options["server_verification_cert"])
         self._stream = await open_stream(host, port, self._context, self._timeout)
         self._error = None
+        if websockets:
+            from .websocket import upgrade
+
+            try:
+                upgraded = upgrade(self._stream, host, protocol)
+                self._stream = await within(self._timeout, "websocket", upgraded)
+            except BaseException:
+                await self._hang_up(ConnectionDroppedError("it was given up", "websocket"))
+                raise
 
     def _start_reading(self):
         self._watch.begin(ticks_ms())

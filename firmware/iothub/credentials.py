@@ -72,7 +72,8 @@ class Credentials:
         gateway_hostname=None,
     ):
         self.hostname, _ = split_host(hostname, None)
-        self.host, self._port = split_host(gateway_hostname or hostname, None)
+        # port: None where none is named, so that the protocol's usual one is dialled
+        self.host, self.port = split_host(gateway_hostname or hostname, None)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -117,10 +118,6 @@ class Credentials:
         ):
             raise ValueError("the SAS token is not for a device or a module")
         return cls(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)
-
-    def port_of(self, usual):
-        """The port to dial: what HostName says, or the protocol's usual one."""
-        return self._port or usual
 
     @property
     def client_id(self):

@@ -48,7 +48,7 @@ class Link(Carrier):
         CONNECT, what is to be subscribed, what prologue() publishes and what waits to be sent
         leave in one flight. ConnectionFailedError, OperationTimeout, CredentialError.
         """
-        await self._open(self._credentials.host, self._credentials.port_of(_PORT))
+        await self._open(self._credentials.host, self._credentials.port, _PORT, "mqtt")
         self._connack = Answer()
         try:
             await self._greet(password, filters, prologue)

@@ -11,6 +11,7 @@ DEFAULTS = {
     "sastoken_ttl": 3600,
     "server_verification_cert": None,  # PEM, DER or a path; None: the built-in roots
     "product_info": "",
+    "websockets": False,  # over port 443, where a firewall lets nothing else through
     #
     "timeout": 20,  # for each step: dns, tcp, tls, connack, subscribe, puback, twin, ping
     "operation_timeout": 120,  # for an operation with all its attempts

@@ -58,12 +58,13 @@ class Bench:
 
     def __init__(self, name, transport, hub):
         self.name = name
-        self.transport = transport
+        self.transport, _, self.websockets = transport.partition("-")
         self.hub = hub
         self._serial = 0
 
     def connection_string(self, device_id, key, host="localhost", port=None):
-        port = port or self.hub[f"{self.transport}_port"]
+        front = "https" if self.websockets else self.transport
+        port = port or self.hub[f"{front}_port"]
         return f"HostName={host}:{port};DeviceId={device_id};SharedAccessKey={key}"
 
     @contextlib.asynccontextmanager
@@ -77,7 +78,8 @@ class Bench:
     async def program(self, name, **settings):
         """Run programs/name.py with `settings`; "ca" is the hub's unless it is among them."""
         settings = {"ca": self.hub["ca_file"], **settings}
-        settings["options"] = {"transport": self.transport, **settings.get("options", {})}
+        chosen = {"transport": self.transport, "websockets": bool(self.websockets)}
+        settings["options"] = {**chosen, **settings.get("options", {})}
         firmware = str(ROOT / "firmware")
         if self.name == "micropython":
             command = [interpreter(), "-X", "heapsize=" + HEAPS[self.transport]]
@@ -106,7 +108,7 @@ class Bench:
     async def new_device(self, service, **fields):
         """(device id, key) of a device that no other test has."""
         self._serial += 1
-        device_id = f"{self.name}-{self.transport}-{self._serial}"
+        device_id = f"{self.name}-{self.transport}{self.websockets}-{self._serial}"
         device = await service.create_device(device_id, **fields)
         return device_id, device["authentication"]["symmetricKey"]["primaryKey"]
 

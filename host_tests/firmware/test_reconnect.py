@@ -1,5 +1,7 @@
 """Lost connections: nothing accepted is lost, and the program is told."""
 
+TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
+
 
 def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
     async def scenario():

@@ -1,5 +1,7 @@
 """Telemetry by the public API, as the hub has it in its event log."""
 
+TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
+
 
 def test_properties_bodies_and_order(bench):
     async def scenario():

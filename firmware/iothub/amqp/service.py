@@ -19,7 +19,7 @@ from .composites import ACCEPTED, REJECTED
 from .convert import message_to
 from .links import Delivery
 from .sections import decode_message
-from .wire import PORT, refusal
+from .wire import refusal
 
 _ACKS = ("none", "positive", "negative", "full")
 
@@ -32,7 +32,7 @@ class IoTHubServiceClient:
     """
 
     def __init__(self, hostname, policy_name, key, **options):
-        self._hostname, port = split_host(hostname, PORT)
+        self._hostname, port = split_host(hostname, None)
         sas.decode_key(key)
         self._policy, self._key = policy_name, key
         self._options = checked(options)

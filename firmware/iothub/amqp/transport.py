@@ -16,7 +16,7 @@ from .composites import ACCEPTED, REJECTED, RELEASED, error_of
 from .convert import message_from, message_to
 from .links import Delivery
 from .sections import AmqpMessage, decode_message
-from .wire import PORT, Wire, refusal
+from .wire import Wire, refusal
 
 _DESIRED = "/notifications/twin/properties/desired"
 _OUTCOMES = {"complete": ACCEPTED, "reject": REJECTED, "abandon": RELEASED}
@@ -42,7 +42,7 @@ class AMQPTransport:
         self._links = {}  # feature: (Sender or None, Receiver)
         self._events = None
         self._drained = asyncio.Event()
-        host, port = credentials.host, credentials.port_of(PORT)
+        host, port = credentials.host, credentials.port
         signer = None if credentials.password(0) is None else credentials.signer
         self._wire = Wire(
             self, options, host, port, credentials.hostname, credentials.client_id, signer

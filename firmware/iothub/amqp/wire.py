@@ -59,7 +59,7 @@ class Wire(Carrier):
         CredentialError. The owner says welcome() once it has what it needs.
         """
         self._cbs = self._renewal = None
-        await self._open(self._host, self._port)
+        await self._open(self._host, self._port, PORT, "AMQPWSB10")
         self._opened = Answer()
         plain = self._options["sasl"] == "plain" and self._signer is not None
         try:
