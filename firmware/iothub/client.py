@@ -41,6 +41,8 @@ class IoTHubClient(Handlers):
         if self._options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
+            # The largest file first: compiling one needs more heap than having it.
+            from . import session  # noqa: F401
             from .mqtt import MQTTTransport as Transport
         self._transport = Transport(credentials, self, self._options)
         self._backoff = Backoff()

@@ -14,6 +14,8 @@ ABANDONING = []
 
 async def on_message(message):
     text = message.data.decode()
+    if message.input_name:
+        say("input", message.input_name)
     system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
     say("message", text, message.custom_properties, system)
     if text in FAILING:

@@ -32,8 +32,11 @@ def describe(error):
 
 
 def make(**options):
-    """A device client for the settings' connection string or token, with short deadlines."""
-    from iothub import IoTHubDeviceClient
+    """A device or module client for the settings, with short deadlines."""
+    if "ModuleId=" in settings.get("connection_string", ""):
+        from iothub import IoTHubModuleClient as IoTHubDeviceClient
+    else:
+        from iothub import IoTHubDeviceClient
 
     given = {"server_verification_cert": settings["ca"], "timeout": 5, "operation_timeout": 30}
     given.update(settings.get("options", {}))

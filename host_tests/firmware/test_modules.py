@@ -1,0 +1,27 @@
+"""A module: its own identity, twin, methods and inputs, over both transports."""
+
+
+def test_module(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, _ = await bench.new_device(service)
+            made = await service.create_module(device_id, "part")
+            key = made["authentication"]["symmetricKey"]["primaryKey"]
+            text = bench.connection_string(f"{device_id};ModuleId=part", key)
+            async with bench.program("device", connection_string=text) as program:
+                await program.expect("ready")
+                await program.tell("send", "from a module")
+                await program.expect("sent")
+                event = await anext(service.telemetry(device_id))
+                assert event["body"] == b"from a module"
+                assert event["annotations"]["iothub-connection-module-id"] == "part"
+                await program.tell("report", {"a": 1})
+                await program.expect("reported")
+                await program.tell("twin")
+                (twin,) = await program.expect("twin")
+                assert twin["reported"]["a"] == 1
+                await service.send_input(device_id, "part", "in", b"hello", {"p": "q"})
+                assert await program.expect("input") == ["in"]
+                assert (await program.expect("message"))[:2] == ["hello", {"p": "q"}]
+
+    bench.run(scenario)
