@@ -50,6 +50,7 @@ class IoTHubClient(Handlers):
         self._outcome = None  # of the attempt to connect that is under way
         self._online = asyncio.Event()
         self._retry = None
+        self._losses = 0
         self._since = 0  # when the last attempt succeeded, in seconds
         self._wanted = False  # between connect() and disconnect()
         self._closed = False
@@ -158,6 +159,7 @@ class IoTHubClient(Handlers):
 
     def lost(self, error):
         """The transport's word that the connection is gone."""
+        self._losses += 1
         self._to(DISCONNECTED)
         self._forget_receipts()
         self.problem(error)
@@ -217,11 +219,16 @@ class IoTHubClient(Handlers):
         while True:
             await self._ready()
             again -= 1
+            losses = self._losses
             try:
                 return await self._transport.request_twin(patch)
             except ConnectionDroppedError:
                 if not again:
                     raise
+            for _ in range(100):  # until the keeper has noticed, or it would fail at once again
+                if self._losses != losses:
+                    break
+                await asyncio.sleep(0.01)
 
 
 class IoTHubDeviceClient(IoTHubClient):

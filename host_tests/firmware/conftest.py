@@ -82,7 +82,8 @@ class Bench:
         settings["options"] = {**chosen, **settings.get("options", {})}
         firmware = str(ROOT / "firmware")
         if self.name == "micropython":
-            command = [interpreter(), "-X", "heapsize=" + HEAPS[self.transport]]
+            heap = settings.get("heap") or HEAPS[self.transport]
+            command = [interpreter(), "-X", f"heapsize={heap}"]
             paths = [firmware, str(PROGRAMS), str(umqtt.folder()), ".frozen"]
             environment = {**os.environ, "MICROPYPATH": ":".join(paths)}
         else:
@@ -162,7 +163,8 @@ def pytest_generate_tests(metafunc):
     """Each test runs in both interpreters, and over the module's TRANSPORTS."""
     if "bench" in metafunc.fixturenames:
         transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
-        pairs = [(name, one) for name in ("micropython", "cpython") for one in transports]
+        names = getattr(metafunc.module, "INTERPRETERS", ("micropython", "cpython"))
+        pairs = [(name, one) for name in names for one in transports]
         ids = ["-".join(pair) if len(transports) > 1 else pair[0] for pair in pairs]
         metafunc.parametrize("bench", pairs, indirect=True, ids=ids, scope="session")
 

@@ -1,8 +1,11 @@
 """What a device can do over AMQP alone: outcomes, tokens renewed on a live connection, sizes."""
 
 import asyncio
+import time
 
 import pytest
+
+from iothub.sas import sas_token
 
 TRANSPORTS = ("amqp",)
 
@@ -87,6 +90,29 @@ def test_wrong_key_and_unknown_device(bench):
                     "connect", connection_string=text, options=options
                 ) as program:
                     assert await program.expect("raised") == error
+
+    bench.run(scenario)
+
+
+def test_a_ready_token_that_expires(bench):
+    """The hub ends the connection; the program is told, and what it sends does not hang."""
+
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            token = sas_token(f"localhost/devices/{device_id}", key, time.time() + 2)
+            host = f"localhost:{bench.hub['amqp_port']}"
+            text = f"HostName={host};DeviceId={device_id};SharedAccessSignature={token}"
+            options = {"operation_timeout": 3}
+            async with bench.program("device", connection_string=text, options=options) as program:
+                await program.expect("ready")
+                await program.tell("send", "in time")
+                await program.expect("sent", "in time")
+                await program.expect("state", False)
+                while (await program.expect("background"))[0] != "CredentialError":
+                    pass
+                await program.tell("send", "too late")
+                assert (await program.expect("error"))[0] == "OperationTimeout"
 
     bench.run(scenario)
 

@@ -10,8 +10,10 @@ from iothub.amqp.composites import (
     ACCEPTED,
     ATTACH,
     BEGIN,
+    DETACH,
     DISPOSITION,
     END,
+    ERROR,
     FLOW,
     INIT,
     MECHANISMS,
@@ -180,6 +182,58 @@ def test_nonsense_while_connecting(bench, localhost_tls, wrong, error):
     async def scenario():
         said = await outcome(bench, localhost_tls, Scripted(wrong=wrong))
         assert said[:3] == ["raised", *error]
+
+    bench.run(scenario)
+
+
+def redirect(port):
+    """A detach of the telemetry link, which says that the events are taken elsewhere."""
+    info = {"hostname": "localhost", "network-host": "localhost", "port": port}
+    error = Composite(ERROR, condition="amqp:link:redirect", description="there", info=info)
+    return end(DETACH, handle=2, closed=True, error=error)
+
+
+def refused_attach():
+    return end(
+        ATTACH, name="2" + EVENTS, handle=2, role=True, source=None, target=None,
+        initial_delivery_count=None,
+    )  # fmt: skip
+
+
+def test_redirect_to_a_dead_address(bench, localhost_tls):
+    async def scenario():
+        wrong = {"attach " + EVENTS: refused_attach() + redirect(1)}
+        said = await outcome(bench, localhost_tls, Scripted(wrong=wrong))
+        assert said[:3] == ["raised", "ConnectionFailedError", "tcp"]
+
+    bench.run(scenario)
+
+
+def test_redirect_is_followed(bench, localhost_tls):
+    async def scenario():
+        context, _ = localhost_tls
+        there = await asyncio.start_server(Scripted().serve, "127.0.0.1", 0, ssl=context)
+        port = there.sockets[0].getsockname()[1]
+        wrong = {"attach " + EVENTS: refused_attach() + redirect(port)}
+        async with there:
+            said = await outcome(bench, localhost_tls, Scripted(wrong=wrong), "telemetry")
+        assert said == ["sent"]
+
+    bench.run(scenario)
+
+
+def test_redirects_in_a_circle_end(bench, localhost_tls):
+    async def scenario():
+        context, _ = localhost_tls
+        round_again = Scripted(wrong={})
+        there = await asyncio.start_server(round_again.serve, "127.0.0.1", 0, ssl=context)
+        port = there.sockets[0].getsockname()[1]
+        circle = {"attach " + EVENTS: refused_attach() + redirect(port)}
+        round_again._wrong = circle
+        async with there:
+            said = await outcome(bench, localhost_tls, Scripted(wrong=circle))
+        assert said[:2] == ["raised", "ServiceError"]
+        assert said[3] == "amqp:link:redirect"
 
     bench.run(scenario)
 

@@ -1,4 +1,5 @@
-"""Measure, ours beside others' in one run; needs mosquitto for the comparison (Debian's package).
+"""Measure, ours beside others' in one run: the local hub under load beside mosquitto (Debian's
+package), AMQP's codec beside uamqp's and azure-eventhub's.
 
 python -m tools bench                    all of it
 python -m tools bench --seconds 1        shorter measurements
@@ -9,7 +10,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-COMMAND_HELP = "measure the local hub under load, beside mosquitto"
+COMMAND_HELP = "measure the hub and the AMQP codec beside others"
 
 
 def arguments(parser):
@@ -45,22 +46,30 @@ async def measure(args):
 
 
 def show(found):
-    """Print medians, and ours as a part of the other's."""
+    """Print a table for each set of peers: medians, and the first one's ratio to each other."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "local hub, durable", "mosquitto", "ratio")
+    tables = {}
     for what, targets in found.items():
+        table = tables.get(tuple(targets))
+        if table is None:
+            ratios = [f"ours / {name}" for name in list(targets)[1:]]
+            table = tables[tuple(targets)] = Table("what", *targets, *ratios)
         medians = [statistics.median(values) for values in targets.values()]
-        texts = [f"{value:,.0f}" for value in medians]
-        ratio = f"{medians[0] / medians[1]:.2f}" if len(medians) > 1 else "-"
-        table.add_row(what, *(texts if len(texts) > 1 else [*texts, "-"]), ratio)
-    Console().print(table)
+        ratios = [f"{medians[0] / other:.2f}" for other in medians[1:]]
+        table.add_row(what, *(f"{value:,.0f}" for value in medians), *ratios)
+    for table in tables.values():
+        Console().print(table)
 
 
 def run(args):
     from tools.hub.command import raise_file_limit
 
+    from . import codec
+
     raise_file_limit()
-    show(asyncio.run(measure(args)))
+    found = asyncio.run(measure(args))
+    found.update(codec.measure(args.seconds / 6, args.rounds))
+    show(found)
     return 0

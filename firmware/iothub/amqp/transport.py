@@ -21,6 +21,7 @@ from .wire import Wire, refusal
 _DESIRED = "/notifications/twin/properties/desired"
 _OUTCOMES = {"complete": ACCEPTED, "reject": REJECTED, "abandon": RELEASED}
 _API = "2021-04-12"
+_MAX_REDIRECTS = 3
 
 
 class AMQPTransport:
@@ -55,6 +56,17 @@ class AMQPTransport:
 
         With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
         """
+        again = _MAX_REDIRECTS
+        while True:
+            try:
+                return await self._connect(features, read_twin)
+            except ServiceError as error:
+                if error.code != "amqp:link:redirect" or not error.info or not again:
+                    raise
+                again -= 1
+                self._wire.follow(error.info)
+
+    async def _connect(self, features, read_twin):
         self._links = {}
         await self._wire.connect()
         try:

@@ -37,8 +37,8 @@ class Wire(Carrier):
 
     def __init__(self, owner, options, host, port, hostname, container_id, signer, max_frame=4096):
         super().__init__(owner, options)
-        self._host = host
-        self._port = port
+        self._place = host, port
+        self._redirected = None  # where the next connection goes instead
         self._signer = signer
         idle = int(options["keep_alive"] * 1000)
         self._idle = idle + idle // 2
@@ -59,7 +59,8 @@ class Wire(Carrier):
         CredentialError. The owner says welcome() once it has what it needs.
         """
         self._cbs = self._renewal = None
-        await self._open(self._host, self._port, PORT, "AMQPWSB10")
+        (host, port), self._redirected = self._redirected or self._place, None
+        await self._open(host, port, PORT, "AMQPWSB10")
         self._opened = Answer()
         plain = self._options["sasl"] == "plain" and self._signer is not None
         try:
@@ -90,6 +91,10 @@ class Wire(Carrier):
         """The owner has what it needs: from now on a loss is told by lost()."""
         self._check()
         self._welcome()
+
+    def follow(self, info):
+        """The next connection, and that one alone, goes where a redirect says."""
+        self._redirected = info.get("network-host") or info["hostname"], info.get("port")
 
     def break_off(self, error):
         """The connection is of no use to its owner any more: lost() follows."""
