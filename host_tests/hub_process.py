@@ -62,3 +62,15 @@ def hub_process(folder):
         finally:
             process.kill()
             process.stdout.close()
+
+
+def tools(*arguments, **options):
+    """Run python -m tools with these arguments; the CompletedProcess, its output as text."""
+    return subprocess.run(
+        [sys.executable, "-m", "tools", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        **options,
+    )

@@ -4,27 +4,16 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
+from hub_process import tools
 
 from tools.demo import running_hub
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
 
 PATIENCE = 20
-
-
-def tools(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "tools", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        **options,
-    )
 
 
 def scenario_of(function, *arguments):

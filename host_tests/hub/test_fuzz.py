@@ -285,10 +285,15 @@ def test_websocket(hub, data, protocol):
     assert answer.startswith(b"HTTP/1.1 101")
 
 
+MEMBERS = st.sampled_from(
+    ["symmetricKey", "primaryKey", "x509Thumbprint", "primaryThumbprint", "type", "desired",
+     "reported", "iotEdge", "id", "moduleId", "importMode", "value", "$version"]
+)  # fmt: skip
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=10), inner, max_size=4)
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(st.text(max_size=10), MEMBERS), inner, max_size=4),
     ),
     max_leaves=15,
 )

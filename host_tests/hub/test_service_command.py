@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hub_process import hub_process
+from hub_process import hub_process, tools
 
 PATIENCE = 20
 
@@ -20,17 +20,6 @@ def data(tmp_path_factory):
         for name in ("a", "b"):
             tools("device", "create", name, "--data", str(folder))
         yield folder
-
-
-def tools(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "tools", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        **options,
-    )
 
 
 def service(data, *arguments, **options):

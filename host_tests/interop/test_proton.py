@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from amqp_values import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,45 +18,24 @@ PATIENCE = 30
 EVENTS, MESSAGES = "/devices/dev/messages/events", "/devices/dev/messages/devicebound"
 
 
-def integers(bits, signed):
-    low = -(2 ** (bits - 1)) if signed else 0
-    return st.integers(low, 2**bits + low - 1)
-
-
 text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=300)
 symbols = st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=300)
-KINDS = {
-    "ubyte": integers(8, False),
-    "ushort": integers(16, False),
-    "uint": integers(32, False),
-    "ulong": integers(64, False),
-    "byte": integers(8, True),
-    "short": integers(16, True),
-    "int": integers(32, True),
-    "timestamp": integers(64, True),
-    "float": st.floats(width=32, allow_nan=False),
-    "char": st.characters(exclude_categories=("Cs",)),
-    "symbol": symbols,
-    "uuid": st.binary(min_size=16, max_size=16),
-}
+KINDS = {**NUMBERS, "char": CHARACTERS, "symbol": symbols, "uuid": UUIDS}
 scalars = st.one_of(
     st.booleans(),
     integers(64, True),
     st.floats(allow_nan=False),
     text,
     st.binary(max_size=300),
-    *(st.builds(Typed, st.just(kind), values) for kind, values in KINDS.items()),
+    typed(KINDS),
 )
 values = st.recursive(
     st.one_of(
         scalars,
-        *(
-            st.builds(
-                Typed,
-                st.just("array"),
-                st.tuples(st.just(kind), st.lists(KINDS[kind], min_size=1, max_size=5)),
-            )
-            for kind in ("int", "uint", "symbol", "ulong")
+        arrays(
+            {kind: KINDS[kind] for kind in ("int", "uint", "symbol", "ulong")},
+            min_size=1,
+            max_size=5,
         ),
     ),
     lambda inner: st.one_of(

@@ -4,6 +4,7 @@ import uuid
 from io import BytesIO
 
 import pytest
+from amqp_values import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from azure.eventhub._pyamqp import _decode as pyamqp_decode
 from azure.eventhub._pyamqp import _encode as pyamqp_encode
 from azure.eventhub._pyamqp.message import Message as PyamqpMessage
@@ -16,27 +17,13 @@ from iothub.amqp.composites import Composite, composite_of, schema
 from iothub.amqp.frames import FrameDecoder, frame
 from iothub.amqp.sections import AmqpMessage, decode_message
 
-
-def integers(bits, signed):
-    low = -(2 ** (bits - 1)) if signed else 0
-    return st.integers(low, 2**bits + low - 1)
-
-
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)
 symbols = st.text(st.characters(max_codepoint=127), max_size=300)
 TYPED = {
-    "ubyte": integers(8, False),
-    "ushort": integers(16, False),
-    "uint": integers(32, False),
-    "ulong": integers(64, False),
-    "byte": integers(8, True),
-    "short": integers(16, True),
-    "int": integers(32, True),
-    "timestamp": integers(64, True),
-    "float": st.floats(width=32, allow_nan=False),
-    "char": st.characters(exclude_categories=("Cs",)),
+    **NUMBERS,
+    "char": CHARACTERS,
     "symbol": symbols,
-    "uuid": st.binary(min_size=16, max_size=16),
+    "uuid": UUIDS,
     "decimal32": st.binary(min_size=4, max_size=4),
     "decimal64": st.binary(min_size=8, max_size=8),
     "decimal128": st.binary(min_size=16, max_size=16),
@@ -49,16 +36,13 @@ plain = st.one_of(
     text,
     st.binary(max_size=300),
 )
-typed = st.one_of([st.builds(Typed, st.just(kind), values) for kind, values in TYPED.items()])
-arrays = st.one_of(
-    [
-        st.builds(Typed, st.just("array"), st.tuples(st.just(kind), st.lists(values, max_size=5)))
-        for kind, values in {**TYPED, "string": text, "long": integers(64, True)}.items()
-    ]
-)
 keys = st.one_of(text, integers(64, True), symbols.map(lambda s: Typed("symbol", s)))
 values = st.recursive(
-    st.one_of(plain, typed, arrays),
+    st.one_of(
+        plain,
+        typed(TYPED),
+        arrays({**TYPED, "string": text, "long": integers(64, True)}, max_size=5),
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=5),
         st.dictionaries(keys, inner, max_size=5),
@@ -139,7 +123,7 @@ pyamqp_plain = st.one_of(
 pyamqp_values = st.recursive(
     st.one_of(
         pyamqp_plain,
-        st.one_of([st.builds(Typed, st.just(kind), TYPED[kind]) for kind in PYAMQP_KINDS]),
+        typed({kind: TYPED[kind] for kind in PYAMQP_KINDS}),
         symbols.map(lambda s: Typed("symbol", s)),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=5), st.dictionaries(text, inner, max_size=5)),

@@ -3,7 +3,6 @@
 Source: spec iothub-amqp, "Device links".
 """
 
-import collections
 import json
 
 from iothub.amqp.codec import DecodeError, Typed
@@ -14,10 +13,9 @@ from ..core import twins
 from ..core.errors import HubError, bad_request
 from . import faults, messages
 from .faults import Fault, LinkFault
-from .links import Node
+from .links import Node, Queued
 
 LOCK = 60  # seconds a device has to settle a message
-_MAX_WAITING = 100  # twin answers and method calls that wait for credit
 _BATCH_FORMAT = 0x80013700  # many messages in one: each a data section
 
 
@@ -99,23 +97,6 @@ class _DeviceNode(Node):
             self._presence.remove(self)
 
 
-class _Queued(_DeviceNode):
-    """A node that sends messages as credit allows."""
-
-    def __init__(self, link, identity):
-        super().__init__(link, identity)
-        self._waiting = collections.deque(maxlen=_MAX_WAITING)
-
-    def queue(self, message):
-        self._waiting.append(message)
-        self.pull()
-
-    def pull(self):
-        while self._waiting and self.link.credit > 0:
-            self.link.send(self._waiting.popleft(), settled=True)
-        self.link.drained()
-
-
 # -- telemetry ----------------------------------------------------------------------------------
 
 
@@ -187,7 +168,7 @@ Messages.alone = (Messages,)
 # -- twin ---------------------------------------------------------------------------------------
 
 
-class TwinAnswers(_Queued):
+class TwinAnswers(_DeviceNode, Queued):
     """/devices/{d}/twin, received from: answers, and desired properties as they change."""
 
     def __init__(self, link, identity):
@@ -248,7 +229,7 @@ class TwinRequests(_DeviceNode):
 # -- methods ------------------------------------------------------------------------------------
 
 
-class MethodCalls(_Queued):
+class MethodCalls(_DeviceNode, Queued):
     """/devices/{d}/methods/devicebound, received from: calls."""
 
     def call(self, name, request_id, body):

@@ -3,6 +3,8 @@
 Source: AMQP 1.0, part 2.6.
 """
 
+import collections
+
 from iothub.amqp.codec import DecodeError
 from iothub.amqp.composites import ACCEPTED, ATTACH, REJECTED, Composite
 from iothub.amqp.sections import decode_message
@@ -14,6 +16,7 @@ from .faults import Fault, LinkFault
 CREDIT = 200
 MAX_MESSAGE = 320 * 1024  # telemetry of 256 KB, with its properties
 _SETTLED = 1  # snd-settle-mode
+_MAX_WAITING = 100
 ACCEPT = Composite(ACCEPTED)
 
 
@@ -42,6 +45,23 @@ class Node:
 
     def settled(self, what, outcome):
         """The peer has settled what link.send() sent; a Fault if it may not any more."""
+
+
+class Queued(Node):
+    """A node that sends messages, settled, as credit allows; the newest hundred wait for it."""
+
+    def __init__(self, link):
+        super().__init__(link)
+        self._waiting = collections.deque(maxlen=_MAX_WAITING)
+
+    def queue(self, message):
+        self._waiting.append(message)
+        self.pull()
+
+    def pull(self):
+        while self._waiting and self.link.credit > 0:
+            self.link.send(self._waiting.popleft(), settled=True)
+        self.link.drained()
 
 
 class _Link:

@@ -5,7 +5,6 @@ Source: spec iothub-amqp, "Authentication"; sdk-expectations, azure-eventhub.
 """
 
 import asyncio
-import collections
 import logging
 
 from iothub.amqp.codec import Typed
@@ -17,20 +16,15 @@ from ..core.events import ENTITY, PARTITIONS
 from ..core.values import text
 from . import faults
 from .faults import LinkFault
-from .links import Node
+from .links import Node, Queued
 
 log = logging.getLogger("hub.amqp")
 
-_MAX_ANSWERS = 100
 _TOKEN_TYPE = "servicebus.windows.net:sastoken"
 
 
-class Answers(Node):
+class Answers(Queued):
     """Where the peer receives answers."""
-
-    def __init__(self, link):
-        super().__init__(link)
-        self._waiting = collections.deque(maxlen=_MAX_ANSWERS)
 
     def allowed(self, claims):
         return self.link.address.endswith("$cbs") or claims.may("service")
@@ -52,13 +46,7 @@ class Answers(Node):
             "status-description": description,
             "statusDescription": description,
         }
-        self._waiting.append(message)
-        self.pull()
-
-    def pull(self):
-        while self._waiting and self.link.credit > 0:
-            self.link.send(self._waiting.popleft(), settled=True)
-        self.link.drained()
+        self.queue(message)
 
 
 class _Requests(Node):

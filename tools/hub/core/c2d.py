@@ -58,7 +58,7 @@ class Queue:
         """Append a message. HubError: 50 wait already, the body is too large, ack is unknown."""
         if len(body) > MAX_BODY:
             raise HubError(413, "MessageTooLarge", "the message is larger than 64 KB", 413001)
-        if ack not in _FEEDBACK:
+        if not isinstance(ack, str) or ack not in _FEEDBACK:
             raise bad_request("iothub-ack is none, positive, negative or full")
         self.expire()
         if len(self._messages) >= MAX_WAITING:

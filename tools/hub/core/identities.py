@@ -16,6 +16,30 @@ from .errors import HubError, bad_request, not_found
 _NAME = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 
 
+# What a REST body may say of an identity, and of which type it is.
+_SHAPE = {
+    "status": str,
+    "statusReason": str,
+    "capabilities": dict,
+    "authentication": {
+        "type": str,
+        "symmetricKey": {"primaryKey": str, "secondaryKey": str},
+        "x509Thumbprint": {"primaryThumbprint": str, "secondaryThumbprint": str},
+    },
+}
+
+
+def check_shape(value, shape, name):
+    """HubError 400 unless `value` is null or of the shape: a type, or {member: shape}."""
+    if value is None:
+        return
+    if not isinstance(value, dict if isinstance(shape, dict) else shape):
+        raise bad_request(f"{name} is of the wrong type")
+    if isinstance(shape, dict):
+        for member, inner in shape.items():
+            check_shape(value.get(member), inner, member)
+
+
 def new_key():
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
@@ -150,6 +174,7 @@ class Identities:
         identity.save()
 
     def _apply(self, record, wanted):
+        check_shape(wanted, _SHAPE, "the identity")
         status = wanted.get("status") or record["status"]
         if status not in ("enabled", "disabled"):
             raise bad_request("status is enabled or disabled")

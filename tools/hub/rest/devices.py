@@ -1,12 +1,10 @@
 """What a service does with devices over REST: twins, methods, messages."""
 
-import base64
-
 from aiohttp import web
 
 from ..core.errors import bad_request
 from ..core.values import milliseconds
-from .request import CORE, check_etag, identity_of, object_of
+from .request import CORE, body_of, check_etag, dict_of, identity_of, object_of
 
 LOCAL_C2D = "application/vnd.local-hub.c2d+json"
 _C2D_HEADERS = {
@@ -57,12 +55,9 @@ async def send_message(request):
     core, identity = request.app[CORE], identity_of(request)
     if request.content_type == LOCAL_C2D:
         fields = await object_of(request)
-        try:
-            body = base64.b64decode(fields.get("body", ""), validate=True)
-        except ValueError:
-            raise bad_request("body is not base64") from None
-        system = {k: v for k, v in (fields.get("system") or {}).items() if v is not None}
-        application = fields.get("properties") or {}
+        body = body_of(fields)
+        system = {k: v for k, v in dict_of(fields, "system").items() if v is not None}
+        application = dict_of(fields, "properties")
         ack, expiry = fields.get("ack") or "none", fields.get("expiry")
     else:
         headers = request.headers

@@ -8,7 +8,7 @@ from aiohttp import web
 from ..core.c2d import INPUT_NAME
 from ..core.errors import HubError, bad_request
 from ..core.events import partition_of
-from .request import CORE, identity_of, object_of
+from .request import CORE, body_of, dict_of, identity_of, object_of
 
 MAX_WAIT = 60
 
@@ -50,12 +50,8 @@ async def cut_readers(request):
 async def send_input(request):
     """Hand {"body": base64, "properties": …} to an input of a module, as an edge hub would."""
     core, identity, fields = request.app[CORE], identity_of(request), await object_of(request)
-    try:
-        body = base64.b64decode(fields.get("body", ""), validate=True)
-    except ValueError:
-        raise bad_request("body is not base64") from None
     system = {INPUT_NAME: request.match_info["input"]}
-    core.send_message(identity, body, system, fields.get("properties") or {})
+    core.send_message(identity, body_of(fields), system, dict_of(fields, "properties"))
     await core.durable()
     return web.Response(status=204)
 

@@ -8,6 +8,7 @@ import secrets
 from aiohttp import web
 
 from ..core.errors import HubError, bad_request
+from ..core.identities import check_shape
 from ..core.query import Query
 from .request import CORE, check_etag, identity_of, integer, json_of, object_of
 
@@ -109,6 +110,7 @@ async def bulk(request):
 def _import(core, entry):
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
         raise bad_request("an entry has no id")
+    check_shape(entry.get("moduleId"), str, "moduleId")
     mode = str(entry.get("importMode") or "create").lower()
     found = core.identities.find(entry["id"], entry.get("moduleId"))
     if mode in ("delete", "deleteifmatchetag"):

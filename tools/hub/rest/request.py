@@ -1,5 +1,6 @@
 """What the REST handlers share: the core, the identity a path names, bodies and ETags."""
 
+import base64
 import json
 
 from aiohttp import web
@@ -36,6 +37,22 @@ async def object_of(request):
     if not isinstance(body, dict):
         raise bad_request("the body is no JSON object")
     return body
+
+
+def body_of(fields):
+    """The bytes that `body`, base64, stands for in a message's fields; HubError 400."""
+    try:
+        return base64.b64decode(fields.get("body", ""), validate=True)
+    except (ValueError, TypeError):
+        raise bad_request("body is not base64") from None
+
+
+def dict_of(fields, name):
+    """fields[name], which must be an object; {} for none. HubError 400."""
+    value = fields.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise bad_request(f"{name} is no object")
+    return value or {}
 
 
 def check_etag(request, current):
