@@ -8,13 +8,14 @@ _HOMES = {
     "Message": "messages",
     "MethodRequest": "messages",
     "MethodResponse": "messages",
+    "X509": "x509",
     "exceptions": "errors",
 }
 
 # MicroPython asks __getattr__ for a submodule too: from iothub import topics
 _MODULES = (
     "carrier client compat credentials deadline errors framing handlers link messages mqtt options"
-    " packets retry roots sas session stream stream_host text topics twin watch websocket"
+    " packets retry roots sas session stream stream_host text topics twin watch websocket x509"
 )
 
 

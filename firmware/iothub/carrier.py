@@ -59,7 +59,8 @@ class Carrier:
         websockets = self._options["websockets"]
         port = port or (443 if websockets else usual)
         if self._context is None:
-            self._context = client_context(self._options["server_verification_cert"])
+            options = self._options
+            self._context = client_context(options["server_verification_cert"], options["x509"])
         self._stream = await open_stream(host, port, self._context, self._timeout)
         self._error = None
         if websockets:

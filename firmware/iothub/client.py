@@ -235,6 +235,11 @@ class IoTHubDeviceClient(IoTHubClient):
     """A device of an IoT Hub."""
 
     @classmethod
+    def create_from_x509_certificate(cls, x509, hostname, device_id, **options):
+        """A client of `device_id` at `hostname` that shows its certificate (an X509)."""
+        return cls(Credentials(hostname, device_id, x509=True), x509=x509, **options)
+
+    @classmethod
     def create_from_symmetric_key(cls, symmetric_key, hostname, device_id, **options):
         """A client of `device_id` at `hostname`, which signs its own tokens with a base64 key."""
         return cls(Credentials(hostname, device_id, key=symmetric_key), **options)
@@ -242,3 +247,8 @@ class IoTHubDeviceClient(IoTHubClient):
 
 class IoTHubModuleClient(IoTHubClient):
     """A module of a device."""
+
+    @classmethod
+    def create_from_x509_certificate(cls, x509, hostname, device_id, module_id, **options):
+        """A client of a module that shows its certificate (an X509)."""
+        return cls(Credentials(hostname, device_id, module_id, x509=True), x509=x509, **options)

@@ -10,6 +10,7 @@ DEFAULTS = {
     "ensure_desired_properties": True,  # tell what changed while there was no connection
     "sastoken_ttl": 3600,
     "server_verification_cert": None,  # PEM, DER or a path; None: the built-in roots
+    "x509": None,  # an iothub.X509, where the connection string says x509=true
     "product_info": "",
     "websockets": False,  # over port 443, where a firewall lets nothing else through
     #

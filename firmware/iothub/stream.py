@@ -17,8 +17,11 @@ _NOTHING = bytearray(0)
 _AT_TCP = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
-def client_context(certificate=None):
-    """A TLS context that trusts `certificate` (see roots.load); ValueError if it is none."""
+def client_context(certificate=None, x509=None):
+    """A TLS context that trusts `certificate` (see roots.load) and shows `x509` (an X509).
+
+    ValueError: one of them cannot be read.
+    """
     import tls  # it starts at CERT_REQUIRED, where MicroPython's ssl module does not
 
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
@@ -27,6 +30,11 @@ def client_context(certificate=None):
             context.load_verify_locations(der)
         except (OSError, ValueError):
             raise ValueError("server_verification_cert is no certificate that TLS can read")
+    if x509 is not None:
+        try:
+            context.load_cert_chain(*x509.der())
+        except OSError:
+            raise ValueError("x509 is no certificate and key that TLS can read")
     return context
 
 

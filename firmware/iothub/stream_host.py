@@ -1,8 +1,10 @@
 """A TLS byte stream under asyncio, as CPython has it: the same calls as stream's."""
 
 import asyncio
+import binascii
 import socket
 import ssl
+import tempfile
 
 from .deadline import within
 from .errors import ConnectionFailedError, TransportError
@@ -10,8 +12,11 @@ from .roots import load
 from .stream import Stream, reason
 
 
-def client_context(certificate=None):
-    """A TLS context that trusts `certificate` (see roots.load); ValueError if it is none."""
+def client_context(certificate=None, x509=None):
+    """A TLS context that trusts `certificate` (see roots.load) and shows `x509` (an X509).
+
+    ValueError: one of them cannot be read.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for der in load(certificate):
@@ -19,7 +24,26 @@ def client_context(certificate=None):
             context.load_verify_locations(cadata=der)
         except (OSError, ValueError):
             raise ValueError("server_verification_cert is no certificate that TLS can read")
+    if x509 is not None:
+        _show(context, *x509.der())
     return context
+
+
+def _show(context, certificate, key):
+    """Python's ssl takes certificate and key from files alone: from one that is gone at once."""
+    pem = ssl.DER_cert_to_PEM_cert(certificate)
+    for label in ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"):
+        block = pem.replace("CERTIFICATE", label).split("\n")
+        body = binascii.b2a_base64(key, newline=False).decode()
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write("\n".join([block[0], body, block[-2], pem]))
+            file.flush()
+            try:
+                context.load_cert_chain(file.name)
+                return
+            except (OSError, ValueError):
+                continue
+    raise ValueError("x509 is no certificate and key that TLS can read")
 
 
 class HostStream(Stream):

@@ -41,6 +41,12 @@ def make(**options):
     given = {"server_verification_cert": settings["ca"], "timeout": 5, "operation_timeout": 30}
     given.update(settings.get("options", {}))
     given.update(options)
+    if "x509" in settings:
+        from iothub import X509
+
+        host, device_id, certificate, key = settings["x509"]
+        x509 = X509(certificate, key)
+        return IoTHubDeviceClient.create_from_x509_certificate(x509, host, device_id, **given)
     if "sastoken" in settings:
         return IoTHubDeviceClient.create_from_sastoken(settings["sastoken"], **given)
     return IoTHubDeviceClient.create_from_connection_string(settings["connection_string"], **given)
