@@ -8,17 +8,8 @@ import sources
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
     {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots", "amqp.codec"},
-    {
-        "sas",
-        "topics",
-        "packets",
-        "framing",
-        "watch",
-        "deadline",
-        "websocket",
-        "x509",
-        "amqp.composites",
-    },
+    {"sas", "topics", "packets", "framing", "watch", "deadline", "amqp.composites"},
+    {"websocket", "x509"},
     {"credentials", "session", "stream", "handlers", "amqp.frames", "amqp.sections"},
     {"stream_host", "amqp.links", "amqp.convert"},
     {"carrier", "amqp.session"},
@@ -32,10 +23,8 @@ ON_A_BOARD = {
     "struct", "sys", "time", "tls", "umqtt.simple",
     "esp32", "machine", "network", "ntptime",
 }  # fmt: skip
-ON_CPYTHON_ONLY = {
-    ("stream_host.py", "ssl"),
-    ("stream_host.py", "tempfile"),
-}  # where MicroPython has tls
+# Where MicroPython has tls.
+ON_CPYTHON_ONLY = {("stream_host.py", "ssl"), ("stream_host.py", "tempfile")}
 
 
 def floor_of(name):

@@ -8,6 +8,7 @@ The hub must be running (python -m tools hub), with the same --data.
     python -m tools device trust ca.pem        an authority, for the devices made with --signed
     python -m tools device create my-board --signed
     python -m tools device create my-board --module camera
+    python -m tools device show my-board --for amqp
     python -m tools device list
 """
 
@@ -16,6 +17,9 @@ import json
 import sys
 from pathlib import Path
 
+from tools.hub import USUAL
+
+FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
 COMMAND_HELP = "create, list, show or delete devices of the local hub"
 
 
@@ -26,13 +30,21 @@ def arguments(parser):
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, in PEM")
     kind.add_argument("--signed", action="store_true", help="by an authority that is trusted")
+    parser.add_argument(
+        "--for",
+        dest="front",
+        choices=FRONTS,
+        default="mqtt",
+        help="whose port the connection string names, where it is not the usual one (%(default)s)",
+    )
     parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
 
 
-def connection_string(device, ports):
-    """The connection string of a device's or module's REST record."""
-    port = ports["mqtt_port"]
-    host = "localhost" if port == 8883 else f"localhost:{port}"
+def connection_string(device, ports, front="mqtt"):
+    """The connection string of a device's or module's REST record, for one of FRONTS."""
+    name = FRONTS[front]
+    port = ports[f"{name}_port"]
+    host = "localhost" if port == USUAL[name] else f"localhost:{port}"
     parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
     if device.get("moduleId"):
         parts.append(f"ModuleId={device['moduleId']}")
@@ -98,13 +110,14 @@ async def act(args):
             for device in await service.list_devices():
                 print(device["deviceId"], device["status"], device["connectionState"])
         elif args.action == "create":
-            print(connection_string(await create(service, args), ports))
+            print(connection_string(await create(service, args), ports, args.front))
         elif args.action == "trust":
             await service.add_authority(*trusted)
         elif args.action == "show" and args.module:
-            print(connection_string(await service.get_module(args.device, args.module), ports))
+            found = await service.get_module(args.device, args.module)
+            print(connection_string(found, ports, args.front))
         elif args.action == "show":
-            print(connection_string(await service.get_device(args.device), ports))
+            print(connection_string(await service.get_device(args.device), ports, args.front))
         else:
             await service.delete_device(args.device)
 

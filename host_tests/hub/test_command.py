@@ -77,6 +77,11 @@ def test_devices_by_command(tmp_path):
             assert made.stdout.startswith(start)
             shown = await asyncio.to_thread(tools, "device", "show", "board-1", *data)
             assert shown.stdout == made.stdout
+            for front, name in (("amqp", "amqp"), ("websockets", "https")):
+                arguments = ("device", "show", "board-1", "--for", front)
+                shown = await asyncio.to_thread(tools, *arguments, *data)
+                port = ports[f"{name}_port"]
+                assert shown.stdout == made.stdout.replace(str(ports["mqtt_port"]), str(port))
             listed = await asyncio.to_thread(tools, "device", "list", *data)
             assert listed.stdout == "board-1 enabled Disconnected\n"
             again = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
