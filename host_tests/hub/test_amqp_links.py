@@ -247,7 +247,9 @@ async def statuses(bench, count):
         transfer, message = await service.message()
         assert message.properties.content_type == "application/vnd.microsoft.iothub.feedback.json"
         found += [record["statusCode"] for record in json.loads(message.body)]
-        service.settle(transfer)
+        service.settle(transfer, settled=False)
+        await service.expect(DISPOSITION)
+    service.abort()  # or the next record would go to it
     return found
 
 

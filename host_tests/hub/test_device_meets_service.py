@@ -131,6 +131,7 @@ async def feedback(bench, count):
             found[record["originalMessageId"]] = record["statusCode"]
         service.settle(transfer, settled=False)
         await service.expect(DISPOSITION)
+    service.abort()  # or the next record would go to it
     return found
 
 

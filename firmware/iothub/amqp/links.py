@@ -104,6 +104,9 @@ class Sender(Link):
         delivery = self.queue[0]
         transfer = Composite(TRANSFER, handle=self.handle, more=False)
         if not self._at:
+            # From its first frame on, so that credit taken back meanwhile does not go below none.
+            self._credit -= 1
+            self._count = (self._count + 1) & 0xFFFFFFFF
             number = self.session.number()
             transfer.delivery_id = number
             transfer.delivery_tag = number.to_bytes(4, "big")
@@ -121,8 +124,6 @@ class Sender(Link):
         if not transfer.more:
             self.queue.pop(0)
             self._at = 0
-            self._credit -= 1
-            self._count = (self._count + 1) & 0xFFFFFFFF
             if delivery.presettled:
                 self.session.owner.settled(delivery, None)
         return True
