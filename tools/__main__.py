@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "hub": "tools.hub.command",
     "device": "tools.device",
+    "enrollment": "tools.enrollment",
     "service": "tools.service",
     "demo": "tools.demo",
     "sas": "tools.sas",

@@ -38,6 +38,7 @@ def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
             "amqp_plain_port",
             "https_port",
             "ca_file",
+            "id_scope",
             "service_connection_string",
             "eventhub_connection_string",
         }

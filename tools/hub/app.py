@@ -56,6 +56,7 @@ class Hub:
             "amqp_plain_port": plain_port,
             "https_port": https_port,
             "ca_file": str(ca),
+            "id_scope": self.core.provisioning.id_scope,
             "service_connection_string": self.core.service_connection_string(https_port),
             "eventhub_connection_string": self.core.eventhub_connection_string(plain_port),
         }

@@ -192,6 +192,23 @@ class ServiceClient:
         """Register a CA (PEM): devices whose certificates it signed may connect."""
         await self._call("PUT", f"/local/authorities/{quote(name, safe='')}", data=pem.encode())
 
+    async def enroll(self, name, group=False, **fields):
+        """Make an enrollment, or a group's; it comes back with its keys."""
+        kind = "enrollmentGroups" if group else "enrollments"
+        return await self._call("PUT", f"/{kind}/{quote(name, safe='')}", json=fields)
+
+    async def list_enrollments(self, group=False):
+        kind = "enrollmentGroups" if group else "enrollments"
+        return await self._call("POST", f"/{kind}/query")
+
+    async def get_enrollment(self, name, group=False):
+        kind = "enrollmentGroups" if group else "enrollments"
+        return await self._call("GET", f"/{kind}/{quote(name, safe='')}")
+
+    async def delete_enrollment(self, name, group=False):
+        kind = "enrollmentGroups" if group else "enrollments"
+        await self._call("DELETE", f"/{kind}/{quote(name, safe='')}")
+
     async def drop(self, device_id):
         """Cut the device's connection as a broken network would."""
         await self._call("POST", f"/local/devices/{quote(device_id, safe='')}/drop")

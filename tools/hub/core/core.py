@@ -15,6 +15,7 @@ from .errors import HubError, bad_request
 from .events import ENTITY, EventLog
 from .feedback import Feedback
 from .identities import Identities, etag, new_key
+from .provisioning import Provisioning
 from .store import Store
 from .values import check, iso
 
@@ -39,6 +40,7 @@ class Core:
         self.authorities = {}
         self.access = Access(self.identities, self.policy_keys, self.authorities, clock)
         self.configurations = {}
+        self.provisioning = Provisioning(self)
         self._next_message = 1
         self._calls = {}  # (identity name, request id): future of (status, body)
         self._arrivals = asyncio.Event()
@@ -48,6 +50,7 @@ class Core:
         await self.events.load()
         self._next_message = await self.identities.load() + 1
         await self.feedback.load()
+        await self.provisioning.load()
         for name, value in await self.store.query("SELECT name, value FROM configurations"):
             self.configurations[name] = json.loads(value)
         self.authorities.update(await self.store.query("SELECT name, pem FROM authorities"))

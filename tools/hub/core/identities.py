@@ -190,7 +190,7 @@ class Identities:
         keys = dict(given.get("symmetricKey") or {})
         for name in ("primaryKey", "secondaryKey"):
             key = keys.get(name) or (new_key() if kind == "sas" else None)
-            keys[name] = key and _checked_key(key)
+            keys[name] = key and checked_key(key)
         record["authentication"] = {
             "symmetricKey": keys,
             "x509Thumbprint": given.get("x509Thumbprint")
@@ -211,7 +211,8 @@ class Identities:
         return doomed
 
 
-def _checked_key(key):
+def checked_key(key):
+    """The key, if it is base64 of a fair length; HubError 400."""
     try:
         if len(base64.b64decode(key, validate=True)) >= 16:
             return key

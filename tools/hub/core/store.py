@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS events_by_device ON events (device, position);
 CREATE TABLE IF NOT EXISTS configurations (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS authorities (name TEXT PRIMARY KEY, pem TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS enrollments (
+    kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 
 from cryptography import exceptions, x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from .auth import TokenError
@@ -40,6 +41,11 @@ def check_signed(chain, device_id, authorities):
         if number + 1 == len(chain) or not _issued(certificate, chain[number + 1]):
             break
     raise TokenError("the certificate is not signed by a registered authority")
+
+
+def thumbprint(pem):
+    """The SHA-1 thumbprint of a PEM certificate, as the registry keeps it. HubError 400."""
+    return load(pem).fingerprint(hashes.SHA1()).hex().upper()
 
 
 def load(pem):

@@ -22,6 +22,7 @@ from .packets import (
     Malformed,
     Publish,
 )
+from .registration import Registration
 
 log = logging.getLogger("hub.mqtt")
 
@@ -31,6 +32,7 @@ MAX_KEEP_ALIVE = 1767
 CONNECT_TIMEOUT = 10
 TOKEN_GRACE = 5
 STOP_TIMEOUT = 2
+REGISTRATION_TIMEOUT = 120
 BACKLOG = 1024
 
 
@@ -44,6 +46,7 @@ class Connection:
         self._writer = writer
         self._peer = str(writer.get_extra_info("peername"))
         self._identity = None
+        self._take = self._accept  # what becomes of the next packet
         self._filters = {}  # {filter: QoS}
         self._persistent = False
         self._will = None
@@ -89,10 +92,7 @@ class Connection:
             for packet in decoder.feed(data):
                 if self._closed is not None:
                     break
-                if self._identity is None:
-                    self._accept(packet)
-                else:
-                    await self._handle(packet)
+                await self._take(packet)
 
     def _watch(self):
         """Close once nothing has come for the keep-alive's time: one timer, however much comes."""
@@ -149,10 +149,13 @@ class Connection:
 
     # -- CONNECT ----------------------------------------------------------------------------
 
-    def _accept(self, packet):
+    async def _accept(self, packet):
         if not isinstance(packet, Connect):
             raise Malformed("the first packet is not CONNECT")
         try:
+            if Registration.named(packet):
+                self._register(Registration(self._core, self, packet, self._chain))
+                return
             identity, expiry = login.authenticate(self._core, packet, self._chain)
         except login.Refused as refusal:
             log.info("%s: refused (%d): %s", packet.client_id[:140], refusal.connack, refusal)
@@ -160,6 +163,7 @@ class Connection:
             self._closed = str(refusal)
             return
         self._identity = identity
+        self._take = self._handle
         self._keep_alive = min(1.5 * (packet.keep_alive or MAX_KEEP_ALIVE), MAX_KEEP_ALIVE)
         self._watching.cancel()
         self._watch()  # by the keep-alive, from now on
@@ -171,6 +175,13 @@ class Connection:
             until = max(0, expiry + TOKEN_GRACE - self._core.clock())
             loop = asyncio.get_running_loop()
             self._expiry = loop.call_later(until, self.close, "its token has expired")
+
+    def _register(self, registration):
+        self._take = registration.handle
+        self._keep_alive = REGISTRATION_TIMEOUT
+        self._watching.cancel()
+        self._watch()
+        self.send(packets.connack(0, False))
 
     def _begin_session(self, packet):
         identity = self._identity

@@ -12,7 +12,7 @@ from aiohttp import web
 from ..core import auth
 from ..core.access import POLICIES, host_of
 from ..core.errors import HubError
-from . import devices, local, registry, websocket
+from . import devices, enrollments, local, registry, websocket
 from .request import AMQP_PORT, CONTEXTS, CORE
 
 log = logging.getLogger("hub.rest")
@@ -52,7 +52,8 @@ def application(core, contexts, amqp_port):
     app[CORE] = core
     app[CONTEXTS] = contexts
     app[AMQP_PORT] = amqp_port
-    app.add_routes(registry.routes() + devices.routes() + local.routes() + websocket.routes())
+    for part in (registry, devices, enrollments, local, websocket):
+        app.add_routes(part.routes())
     return app
 
 

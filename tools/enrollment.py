@@ -1,0 +1,91 @@
+"""Enroll devices with the local hub's provisioning service (DPS).
+
+The hub must be running (python -m tools hub), with the same --data. What a device needs to
+register is printed as one JSON object.
+
+    python -m tools enrollment create my-board             a key of its own
+    python -m tools enrollment create my-boards --group    a key from which each board's is made
+    python -m tools enrollment create my-board --certificate board.pem
+    python -m tools enrollment create my-boards --group --certificate ca.pem
+    python -m tools enrollment show my-boards --group
+    python -m tools enrollment list
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from tools.device import running_hub
+from tools.hub import USUAL
+
+COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
+
+
+def arguments(parser):
+    parser.add_argument("action", choices=("create", "list", "show", "delete"))
+    parser.add_argument("name", nargs="?", metavar="ID", help="of the registration or the group")
+    parser.add_argument("--group", action="store_true", help="an enrollment group")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, or the CA")
+    parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
+
+
+def attestation(certificate, group):
+    """How a device shows that it is the enrolled one, as DPS's REST API says it."""
+    if certificate is None:
+        return {"type": "symmetricKey"}
+    which = "signingCertificates" if group else "clientCertificates"
+    return {"type": "x509", "x509": {which: {"primary": {"certificate": certificate}}}}
+
+
+def shown(enrollment, ports):
+    """What a device needs to register."""
+    port = ports["mqtt_port"]
+    host = "localhost" if port == USUAL["mqtt"] else f"localhost:{port}"
+    found = {"provisioning_host": host, "id_scope": ports["id_scope"]}
+    keys = enrollment["attestation"].get("symmetricKey") or {}
+    if "registrationId" in enrollment:
+        found["registration_id"] = enrollment["registrationId"]
+        found["symmetric_key"] = keys.get("primaryKey")
+    else:
+        found["group_key"] = keys.get("primaryKey")
+    return {name: value for name, value in found.items() if value}
+
+
+async def act(args):
+    from tools.hub.client import ServiceClient
+    from tools.hub.command import default_folder
+
+    ports = running_hub(args.data or default_folder())
+    certificate = args.certificate.read_text() if args.certificate else None
+    async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
+        if args.action == "list":
+            for group, key in ((False, "registrationId"), (True, "enrollmentGroupId")):
+                for one in await service.list_enrollments(group):
+                    kind = "group" if group else "device"
+                    how = one["attestation"]["type"]
+                    print(one[key], kind, how, one["provisioningStatus"])
+        elif args.action == "create":
+            how = attestation(certificate, args.group)
+            made = await service.enroll(args.name, args.group, attestation=how)
+            print(json.dumps(shown(made, ports)))
+        elif args.action == "show":
+            print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
+        else:
+            await service.delete_enrollment(args.name, args.group)
+
+
+def run(args):
+    from aiohttp import ClientError
+
+    from tools.hub.client import ServiceError
+
+    if args.action != "list" and not args.name:
+        print(f"enrollment: {args.action} needs an ID", file=sys.stderr)
+        return 2
+    try:
+        asyncio.run(act(args))
+    except (OSError, ValueError, ClientError, ServiceError) as error:
+        print(f"enrollment: {error}", file=sys.stderr)
+        return 1
+    return 0
