@@ -60,14 +60,13 @@ async def reboot(client):
     machine.reset()
 
 
-async def connect(client, config):
-    """Connect, however long it takes; a clock that boot.py could not set is tried again."""
+async def connect(client):
+    """Connect, however long it takes."""
     backoff = Backoff()
     while not client.connected:
         try:
-            if not clock.is_set():
-                clock.set_from_network(config.get("ntp_host"))
             await client.connect()
+            clock.remember()
         except Exception as error:
             print("not connected:", error)
             await asyncio.sleep(backoff.next())
@@ -94,11 +93,12 @@ async def main():
     client = IoTHubDeviceClient.create_from_connection_string(
         config["connection_string"],
         server_verification_cert=config.get("server_verification_cert"),
+        check_clock=lambda: clock.check(config.get("ntp_host")),
     )
     client.on_message_received = on_message
     client.on_method_request_received = lambda request: on_method(client, request)
     client.on_twin_desired_properties_patch_received = lambda patch: on_desired(client, patch)
-    await connect(client, config)
+    await connect(client)
     print("connected:", client)
     await send_readings(client)
 

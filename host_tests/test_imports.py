@@ -8,15 +8,16 @@ import sources
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
     {"compat", "errors", "text", "messages", "options", "retry", "twin", "roots", "amqp.codec"},
-    {"sas", "topics", "packets", "framing", "watch", "deadline", "amqp.composites"},
-    {"websocket", "x509"},
+    {"sas", "topics", "packets", "framing", "watch", "deadline", "renewal", "amqp.composites"},
+    {"websocket", "x509", "takeover", "oversized", "blame"},
     {"credentials", "session", "stream", "handlers", "amqp.frames", "amqp.sections"},
     {"stream_host", "amqp.links", "amqp.convert"},
     {"carrier", "amqp.session"},
     {"link", "amqp.wire"},
+    {"amqp.pending"},
     {"mqtt", "amqp.transport", "amqp.channel", "amqp.feedback"},
     {"client", "amqp.events"},
-    {"amqp.service"},
+    {"amqp.service", "provisioning"},
 ]
 ON_A_BOARD = {
     "asyncio", "binascii", "errno", "gc", "hashlib", "json", "micropython", "os", "socket",

@@ -103,8 +103,9 @@ class Hub:
         """The AMQP side."""
         from iothub.amqp.service import IoTHubServiceClient
 
-        options = {"server_verification_cert": self.ca, "max_inbound": 1 << 20}
-        client = IoTHubServiceClient.create_from_connection_string(self.amqp, **options)
+        client = IoTHubServiceClient.create_from_connection_string(
+            self.amqp, server_verification_cert=self.ca
+        )
         client.on_background_exception = lambda error: print(f"service: {error}", file=sys.stderr)
         return client
 

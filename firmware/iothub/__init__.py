@@ -8,14 +8,16 @@ _HOMES = {
     "Message": "messages",
     "MethodRequest": "messages",
     "MethodResponse": "messages",
+    "ProvisioningDeviceClient": "provisioning",
     "X509": "x509",
     "exceptions": "errors",
 }
 
 # MicroPython asks __getattr__ for a submodule too: from iothub import topics
 _MODULES = (
-    "carrier client compat credentials deadline errors framing handlers link messages mqtt options"
-    " packets retry roots sas session stream stream_host text topics twin watch websocket x509"
+    "blame carrier client compat credentials deadline errors framing handlers link messages"
+    " mqtt options oversized packets provisioning renewal retry roots sas session stream"
+    " stream_host takeover text topics twin watch websocket x509"
 )
 
 

@@ -11,9 +11,11 @@ says what is due (_look), and what a failure means to a connection that is not u
 import asyncio
 import sys
 
-from .compat import ticks_ms
+from .compat import ticks_diff, ticks_ms, unix_time
 from .deadline import within
 from .errors import ConnectionDroppedError
+from .retry import random
+from .sas import token_fields
 from .watch import Watch
 
 if sys.implementation.name == "micropython":
@@ -22,14 +24,22 @@ else:
     from .stream_host import client_context, open_stream
 
 
-class Carrier:
-    """See the module. The owner is told, as methods: problem(error), lost(error)."""
+_MAX_LIFE = 400000  # seconds: what the board's ticks can tell apart
 
-    def __init__(self, owner, options):
-        self._owner = owner
+
+class Carrier:
+    """See the module. The owner is told, as methods: problem(error), lost(error), expiring().
+
+    signer(expiry) gives (token, audience, user name for SASL PLAIN); None: a certificate, or
+    nothing, proves who this is.
+    """
+
+    def __init__(self, owner, options, signer):
+        self.owner = owner
+        self._signer = signer
         self._options = options
-        self._timeout = options["timeout"]
-        self._watch = Watch(self._timeout, options["keep_alive"])
+        self.timeout = options["timeout"]
+        self._watch = Watch(self.timeout, options["keep_alive"])
         self.session = None
         self.answers = {}  # who waits for an answer on this connection: key: Answer
         self.up = False  # from the hub's welcome to the end of the connection
@@ -37,22 +47,25 @@ class Carrier:
         self._stream = None
         self._tasks = []
         self._keeper = None
+        self.token = None  # the one that the hub was shown last
+        self._renewal = None  # (since when it is used, for how many ms, seconds it lives)
+        self._renewing = None  # the task that brings another
+        self.moving = False  # another connection is about to take this one's place
         self._broken = asyncio.Event()
         self._error = None
         self._wake = asyncio.Event()
-        self._drained = asyncio.Event()
 
     @property
     def open(self):
         """Whether what is sent now has a connection to leave by."""
-        return self._stream is not None and self._error is None
+        return self.moving or self._stream is not None and self._error is None
 
     def wake(self):
         """Let the writer send what the session has ready."""
         self._wake.set()
 
-    async def _open(self, host, port, usual, protocol):
-        """Open a stream, to the usual port if none is named; with websockets, of that protocol.
+    async def dial(self, host, port, usual, protocol):
+        """A stream, to the usual port if none is named; with websockets, of that protocol.
 
         ConnectionFailedError, OperationTimeout.
         """
@@ -61,17 +74,34 @@ class Carrier:
         if self._context is None:
             options = self._options
             self._context = client_context(options["server_verification_cert"], options["x509"])
-        self._stream = await open_stream(host, port, self._context, self._timeout)
-        self._error = None
+        stream = await open_stream(host, port, self._context, self.timeout)
         if websockets:
             from .websocket import upgrade
 
             try:
-                upgraded = upgrade(self._stream, host, protocol)
-                self._stream = await within(self._timeout, "websocket", upgraded)
+                upgraded = upgrade(stream, host, protocol)
+                stream = await within(self.timeout, "websocket", upgraded)
             except BaseException:
-                await self._hang_up(ConnectionDroppedError("it was given up", "websocket"))
+                await stream.close()
                 raise
+        return stream
+
+    def succeed(self, stream):
+        """Go on with `stream`, which the hub has accepted, instead; the old one."""
+        self._cancel_tasks()
+        old, self._stream = self._stream, stream
+        self._error = None
+        self._fail_answers(ConnectionDroppedError("the connection was renewed", "read"))
+        self._start_reading()
+        self._start_writing()
+        return old
+
+    def moved(self):
+        """succeed() has been called, or will not be: a loss is a loss again."""
+        self.moving = False
+        self.wake()
+        if self._error is not None and self.up:
+            self._broken.set()  # what was let pass meanwhile
 
     def _start_reading(self):
         self._watch.begin(ticks_ms())
@@ -95,11 +125,19 @@ class Carrier:
     async def _hang_up(self, error):
         """End the connection: no task of it runs on, and nobody waits for its answers."""
         self.up = False
+        if self._renewing is not None:
+            self._renewing.cancel()
+            self._renewing = None
         self._cancel_tasks()
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.close()
         self._fail_answers(error)
+
+    @property
+    def reader(self):
+        """The task that reads the connection; it ends with it."""
+        return self._tasks[0]
 
     def _cancel_tasks(self):
         for task in self._tasks:
@@ -111,16 +149,44 @@ class Carrier:
         for answer in answers.values():
             answer.fail(error)
 
-    def _break(self, error):
+    def break_off(self, error):
         """The connection is useless: the keeper takes it down, or connect() where it is young."""
         if self._error is not None:
             return
         self._error = error
         self._fail(error)
         self._fail_answers(error)
-        self._drained.set()
         if self.up:
             self._broken.set()
+
+    # -- the token --------------------------------------------------------------------------
+
+    def sign(self):
+        """(token, audience, user name for SASL PLAIN) as of now; None where a certificate, or
+        nothing, proves who this is.
+        """
+        if self._signer is None:
+            return None
+        return self._signer(unix_time() + self._options["sastoken_ttl"])
+
+    def shown(self, signed):
+        """The hub has accepted what sign() gave: renew it once 80 to 90 % of its life are over."""
+        if signed is not None:
+            self.token = signed[0]
+            life = int(token_fields(self.token)["se"]) - unix_time()
+            life = max(0, min(life, _MAX_LIFE))
+            self._renewal = ticks_ms(), life * (800 + 100 * random()), life
+
+    def _renew_if_due(self, now):
+        if self._renewal is not None and ticks_diff(now, self._renewal[0]) > self._renewal[1]:
+            from .renewal import renew
+
+            life, self._renewal = self._renewal[2], None
+            self._renewing = asyncio.create_task(renew(self, life))
+
+    def calm(self):
+        """Whether a renewal would disturb nobody just now."""
+        return True
 
     # -- the three tasks --------------------------------------------------------------------
 
@@ -138,7 +204,7 @@ class Carrier:
                 if self.session.pump():
                     self._wake.set()
         except Exception as error:  # whatever it was: nobody reads on, so the connection ends
-            self._break(error)
+            self.break_off(error)
 
     async def _write(self, stream):
         """Send what the session has ready; the keeper watches over how long that takes."""
@@ -152,18 +218,26 @@ class Carrier:
                     self._watch.writing = None
                     self._watch.sent = ticks_ms()
         except Exception as error:
-            self._break(error)
+            self.break_off(error)
 
     async def _keep(self):
-        tick = min(1, self._timeout / 4, self._options["keep_alive"] / 8)
+        tick = min(1, self.timeout / 4, self._options["keep_alive"] / 8)
         while True:
             try:
                 await asyncio.wait_for(self._broken.wait(), tick)
-                self._broken.clear()
-                await self._hang_up(self._error)
-                self._owner.lost(self._error)
             except asyncio.TimeoutError:
                 pass
+            try:
+                if self._broken.is_set():
+                    await self._end()
+                self._look(ticks_ms())
+            except MemoryError:  # to tell it would need some: the next turn may find more
+                await asyncio.sleep(tick)
             except Exception as error:  # without a keeper there would be no deadlines
-                self._owner.problem(error)
-            self._look(ticks_ms())
+                self.owner.problem(error)
+
+    async def _end(self):
+        if self._error is not None and not self.moving:
+            await self._hang_up(self._error)
+            self.owner.lost(self._error)
+        self._broken.clear()

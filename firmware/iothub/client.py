@@ -17,7 +17,13 @@ import json
 from .compat import unix_time
 from .credentials import Credentials
 from .deadline import Answer, within
-from .errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
+from .errors import (
+    ConnectionDroppedError,
+    ConnectionFailedError,
+    CredentialError,
+    NoConnectionError,
+    OperationCancelled,
+)
 from .handlers import Handlers
 from .messages import Message
 from .options import checked
@@ -52,6 +58,9 @@ class IoTHubClient(Handlers):
         self._retry = None
         self._losses = 0
         self._since = 0  # when the last attempt succeeded, in seconds
+        self._brief = 0  # connections in a row that the hub soon closed
+        self._check_clock = self._options["check_clock"]
+        self._expiring = False  # whether the program has been told so
         self._wanted = False  # between connect() and disconnect()
         self._closed = False
         self._worker = None
@@ -121,13 +130,10 @@ class IoTHubClient(Handlers):
         self._to(CONNECTING)
         self._outcome = Answer()
         try:
-            expiry = unix_time() + self._options["sastoken_ttl"]
             read_twin = self._desired is not None and self._options["ensure_desired_properties"]
             if read_twin:
                 self._desired.expect()
-            twin = await self._transport.connect(
-                self._credentials.password(expiry), self._features(), read_twin
-            )
+            twin = await self._connect(read_twin)
             if not self._wanted:
                 await self._transport.disconnect()
                 raise OperationCancelled("disconnect() was called meanwhile", "connack")
@@ -140,12 +146,28 @@ class IoTHubClient(Handlers):
                 self._transport.give_up(error)
             raise
         self._since = unix_time()
+        self._check_clock = self._options["check_clock"]
+        self._expiring = False
         self._to(CONNECTED)
         self._outcome.give()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         if twin is not None:
             self._run(self._resync, twin)
+
+    async def _connect(self, read_twin):
+        """Connect the transport; the clock is checked before the key, or the hub, is blamed."""
+        try:
+            return await self._transport.connect(self._features(), read_twin)
+        except (CredentialError, ConnectionFailedError) as error:
+            if self._check_clock is None:
+                raise
+            from .blame import clock_was_wrong
+
+            self._check_clock, again = await clock_was_wrong(self._check_clock, self._call, error)
+            if not again:
+                raise
+        return await self._transport.connect(self._features(), read_twin)
 
     async def _reconnect(self):
         while self._state != CONNECTED:
@@ -165,10 +187,40 @@ class IoTHubClient(Handlers):
         self.problem(error)
         if unix_time() - self._since > self._backoff.ceiling:
             self._backoff.reset()  # it lasted: this is no hub that hangs up at once
+            self._brief = 0
+        else:
+            from .blame import rival
+
+            self._brief = rival(self._brief, error, self.problem)
         if not self._options["connection_retry"]:
             self._transport.give_up(error)
         elif self._wanted and self._retry is None:
             self._retry = asyncio.create_task(self._reconnect())
+
+    def renewed(self):
+        """The transport's word that it goes on, with a new token, on another connection."""
+        self._losses += 1
+        self._forget_receipts()
+        if self._desired is not None and self._options["ensure_desired_properties"]:
+            self._desired.expect()
+            self._run(self._resync)
+
+    def expiring(self):
+        """The transport's word that a ready token is near its end."""
+        if not self._expiring:
+            self._expiring = True
+            self._run(self._call, self.on_new_sastoken_required)
+
+    async def update_sastoken(self, sastoken):
+        """Use another ready token from now on; returns once the hub has accepted it.
+
+        ValueError: it is none, or for another resource; CredentialError: it is refused, and the
+        connection goes on with the one before.
+        """
+        self._credentials.replace(sastoken)
+        self._expiring = False
+        if self.connected:
+            await self._transport.renew()
 
     async def _ready(self):
         """Be connected, or raise; while a lost connection is being made again, wait for it."""

@@ -22,9 +22,9 @@ except ImportError:
 
 
 # ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.
-_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
 
 def unix_time():
     """Whole seconds since 1970-01-01 UTC, whatever the port's own epoch is."""
-    return int(time.time()) + _EPOCH
+    return int(time.time()) + EPOCH

@@ -124,25 +124,38 @@ class Credentials:
         """The MQTT client identifier: device, or device/module."""
         return self.device_id + "/" + self.module_id if self.module_id else self.device_id
 
-    def username(self, product_info=""):
+    def username(self, product_info="", model_id=""):
         """The MQTT user name; only its query is percent-encoded."""
         user = self.hostname + "/" + self.client_id + "/?api-version=2021-04-12"
-        return user + "&DeviceClientType=" + quote(product_info) if product_info else user
+        if product_info:
+            user += "&DeviceClientType=" + quote(product_info)
+        return user + "&model-id=" + quote(model_id) if model_id else user
 
-    def password(self, expiry):
-        """The ready token, or a new one until `expiry` (seconds since 1970); None for X.509."""
-        if self._key is None:
-            return self._sastoken
-        return sas.sas_token(self._resource(), self._key, expiry)
+    def replace(self, sastoken):
+        """Take another ready token. ValueError: it is for another resource, or there was none."""
+        if self._sastoken is None:
+            raise ValueError("these credentials make their own tokens, or need none")
+        before = sas.token_fields(self._sastoken)["sr"]
+        if unquote(sas.token_fields(sastoken)["sr"]) != unquote(before):
+            raise ValueError("the SAS token is for another device or module")
+        self._sastoken = sastoken
+
+    @property
+    def signer(self):
+        """sign(); None for X.509, which needs no token."""
+        return None if self._key is None and self._sastoken is None else self.sign
 
     def _resource(self):
         resource = self.hostname + "/devices/" + self.device_id
         return resource + "/modules/" + self.module_id if self.module_id else resource
 
-    def signer(self, expiry):
-        """For AMQP: (token, audience, user name for SASL PLAIN)."""
-        user = self.client_id + "@sas." + self.hostname.split(".")[0]
-        return self.password(expiry), self._resource(), user
+    def sign(self, expiry):
+        """(token, audience, user name for SASL PLAIN): the ready token, or a new one until
+        `expiry` (seconds since 1970).
+        """
+        resource = self._resource()
+        token = self._sastoken or sas.sas_token(resource, self._key, expiry)
+        return token, resource, self.client_id + "@sas." + self.hostname.split(".")[0]
 
     def __repr__(self):
         return "<Credentials of %s at %s>" % (self.client_id, self.hostname)

@@ -31,6 +31,7 @@ class Handlers:
 
     on_connection_state_change = _handler("state")
     on_background_exception = _handler("background")
+    on_new_sastoken_required = _handler("sastoken")
     on_message_received = _handler("messages", "messages")
     on_method_request_received = _handler("methods", "methods")
     on_twin_desired_properties_patch_received = _handler("desired", "desired")
@@ -40,6 +41,7 @@ class Handlers:
         self._handlers = {}
         self._inbox = []  # (receipt or None, coroutine function, argument …), oldest first
         self._arrived = asyncio.Event()
+        self._busy = False  # with one that is out of the inbox already
         self._methods = {}  # rid: Answer, given once the method is answered
         self._tasks = set()
         self._desired = None  # twin.Desired, once there is a handler for it
@@ -104,10 +106,16 @@ class Handlers:
                 item = self._inbox.pop(0)
                 if item is None:
                     return
+                self._busy = True
                 try:
                     await item[1](*item[2:])
                 except Exception as error:
                     self.problem(error)
+                self._busy = False
+
+    def calm(self):
+        """Whether nothing of the hub's is being dealt with."""
+        return not (self._busy or self._inbox or self._methods)
 
     def _forget_receipts(self):
         """What came on a connection that is gone can no longer be acknowledged; it comes again."""
@@ -133,10 +141,10 @@ class Handlers:
         finally:
             self._transport.settle(receipt, outcome)
 
-    def oversized(self, topic, size):
-        """A packet over max_inbound, which was not kept."""
+    def oversized(self, error):
+        """A C2D message over max_inbound, which was not kept (an OversizedError)."""
         self.dropped += 1
-        self.problem(ValueError("dropped a packet of %d bytes: over max_inbound" % size))
+        self.problem(error)
 
     def desired(self, body):
         """A change of desired properties (JSON bytes)."""
@@ -165,6 +173,9 @@ class Handlers:
                 self.problem(error)
                 twin = None
                 await asyncio.sleep(self._backoff.next())
+            except ValueError:  # too large, or no twin: what changes is told all the same
+                self._tell_desired(self._desired.unread())
+                raise
 
     def _tell_desired(self, changes):
         for change in changes:

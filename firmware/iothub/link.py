@@ -25,62 +25,91 @@ class Link(Carrier):
     """See the module. Times are in seconds, as in iothub.options."""
 
     def __init__(self, owner, credentials, options):
-        super().__init__(owner, options)
+        super().__init__(owner, options, credentials.signer)
         self._credentials = credentials
         self.message = owner.message
         self.oversized = owner.oversized
         self.session = Session(
             self,
             credentials.client_id,
-            credentials.username(options["product_info"]),
+            credentials.username(options["product_info"], options["model_id"]),
             options["keep_alive"],
             options["window"],
             options["max_inbound"],
         )
         self.granted = {}  # filter: QoS, as the hub has them in its session
+        self.clean_session = False
         self._connack = None
+        self._drained = asyncio.Event()
 
     # -- connection -------------------------------------------------------------------------
 
-    async def connect(self, password, filters, prologue):
+    async def connect(self, filters, prologue):
         """Open a connection with `filters` ({filter: QoS}) granted.
 
         CONNECT, what is to be subscribed, what prologue() publishes and what waits to be sent
         leave in one flight. ConnectionFailedError, OperationTimeout, CredentialError.
         """
-        await self._open(self._credentials.host, self._credentials.port, _PORT, "mqtt")
+        self._stream, self._error = await self.dial(), None
         self._connack = Answer()
         try:
-            await self._greet(password, filters, prologue)
+            signed = self.sign()
+            await self._greet(signed and signed[0], filters, prologue)
             if self._error is not None:
                 raise self._error
         except BaseException:
             await self._hang_up(ConnectionDroppedError("the connection was given up", "connack"))
             raise
+        self.shown(signed)
         self._start_writing()
         self._welcome()
 
-    async def _greet(self, password, filters, prologue):
+    async def dial(self):
+        """A stream to the hub. ConnectionFailedError, OperationTimeout."""
+        credentials = self._credentials
+        return await super().dial(credentials.host, credentials.port, _PORT, "mqtt")
+
+    async def _greet(self, token, filters, prologue):
         """On a connection after the first the hub is taken to remember what it granted; where
         it says that it does not (session present 0), all of it follows behind.
         """
         session, stream = self.session, self._stream
-        session.pswd = password.encode() if password is not None else None
-        session.connect()
+        session.connect(token, self.clean_session)
         answers = [self.begin_subscribe(name, filters[name]) for name in filters]
         prologue()
         session.pump()
-        await within(self._timeout, stream.stage, stream.write(session.take()))
+        await within(self.timeout, stream.stage, stream.write(session.take()))
         self._start_reading()
-        session_present = await within(self._timeout, "connack", self._connack.wait())
+        session_present = await within(self.timeout, "connack", self._connack.wait())
         if not session_present and self.granted:
-            forgotten, self.granted = self.granted, {}
-            answers += [self.begin_subscribe(name, forgotten[name]) for name in forgotten]
+            answers += self.subscribe_anew()
             prologue()
-            await within(self._timeout, stream.stage, stream.write(session.take()))
+            await within(self.timeout, stream.stage, stream.write(session.take()))
+        await self.subscribed(answers)
+
+    def subscribe_anew(self):
+        """The hub has forgotten its subscriptions: the Answers to come."""
+        forgotten, self.granted = self.granted, {}
+        return [self.begin_subscribe(name, forgotten[name]) for name in forgotten]
+
+    async def subscribed(self, answers):
+        """Wait for what begin_subscribe() gave. ServiceError: the hub does not grant it."""
         for answer in answers:
             if answer is not None:
-                await within(self._timeout, "subscribe", answer.wait())
+                await within(self.timeout, "subscribe", answer.wait())
+
+    async def renew(self, signed=None):
+        """Show a new token, on another connection that takes this one's place.
+
+        signed: sign()'s. If it fails, with an error as connect()'s, this connection goes on.
+        """
+        from .takeover import renew
+
+        if not self.moving:
+            await renew(self, signed or self.sign())
+
+    def calm(self):
+        return not self.session.unacknowledged and not self.answers and self.owner.calm()
 
     def begin_subscribe(self, name, qos):
         """Write a SUBSCRIBE; the Answer to come, or None where the hub has granted it before."""
@@ -93,9 +122,8 @@ class Link(Carrier):
     async def subscribe(self, name, qos):
         """Subscribe on the connection that stands. ServiceError: the hub does not grant it."""
         answer = self.begin_subscribe(name, qos)
-        if answer is not None:
-            self.wake()
-            await within(self._timeout, "subscribe", answer.wait())
+        self.wake()
+        await self.subscribed([answer])
 
     async def disconnect(self):
         """Wait, within the timeout, for what is unacknowledged; say DISCONNECT; close."""
@@ -104,12 +132,12 @@ class Link(Carrier):
             try:
                 if self.session.unacknowledged:
                     self._drained.clear()
-                    await within(self._timeout, "disconnect", self._drained.wait())
+                    await within(self.timeout, "disconnect", self._drained.wait())
                 self._cancel_tasks()  # the writer must not write beside us
                 self.session.disconnect()
-                await within(self._timeout, "disconnect", stream.write(self.session.take()))
+                await within(self.timeout, "disconnect", stream.write(self.session.take()))
             except OSError as error:
-                self._owner.problem(error)
+                self.owner.problem(error)
         self._dismiss()
         await self._hang_up(OperationCancelled("the client disconnected", "disconnect"))
         self.session.fail_all(OperationCancelled("the client disconnected", "puback"))
@@ -119,6 +147,7 @@ class Link(Carrier):
         self.session.fail_all(error)
 
     def _fail(self, error):
+        self._drained.set()
         if not self._connack.given:
             self._connack.fail(error)
 
@@ -128,10 +157,12 @@ class Link(Carrier):
         if self.up and self._error is None:
             error = self._watch.overdue(now, self.session.oldest())
             if error is not None:
-                self._break(error)
+                self.break_off(error)
             elif self._watch.ping_due(now):
                 self.session.ping()
                 self._wake.set()
+            else:
+                self._renew_if_due(now)
 
     # -- what the session says --------------------------------------------------------------
 

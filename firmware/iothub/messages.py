@@ -11,10 +11,6 @@ class Message:
     custom_properties: {name: value}; a received value is str, "" or None (the name stood alone).
     """
 
-    # What AMQP has besides; times are ms since 1970. Of the class, so that they cost once.
-    to = subject = reply_to = group_id = group_sequence = reply_to_group_id = None
-    absolute_expiry_time = creation_time = annotations = delivery_count = None
-
     def __init__(
         self, data, message_id=None, content_encoding=None, content_type=None, output_name=None
     ):

@@ -3,7 +3,8 @@
 It offers the client the few operations that any transport does. Source: spec iothub-mqtt.
 
 The client is told, as methods: received(message, receipt), method(name, rid, body),
-desired(body), oversized(topic, size), problem(error), lost(error).
+desired(body), oversized(error), problem(error), lost(error), renewed(), expiring(); and
+asked whether it is calm().
 """
 
 import os
@@ -22,9 +23,12 @@ class MQTTTransport:
         self._client = client
         self.problem = client.problem
         self.lost = client.lost
-        self.oversized = client.oversized
+        self.renewed = client.renewed
+        self.expiring = client.expiring
+        self.calm = client.calm
         self._timeout = options["timeout"]
         self._qos = options["qos"]
+        self.max_inbound = options["max_inbound"]
         device, module = credentials.device_id, credentials.module_id
         self._own = topics.identity(device, module)
         self._events = topics.events(device, module)
@@ -41,17 +45,17 @@ class MQTTTransport:
         if will is not None:
             topic = self._events + topics.encode_message(will)
             self._link.session.set_last_will(topic.encode(), will.payload(), qos=1)
+        self.renew = self._link.renew
         self.disconnect = self._link.disconnect
         self.give_up = self._link.give_up
 
-    async def connect(self, password, features, read_twin=False):
+    async def connect(self, features, read_twin=False):
         """Connect with `features` on, in one flight with what waits to be sent.
 
         With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
         """
         asked = []
         await self._link.connect(
-            password,
             dict(self._filters[feature] for feature in features),
             lambda: asked.append(self._ask_twin(None)[1]) if read_twin else None,
         )
@@ -127,6 +131,12 @@ class MQTTTransport:
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
             self._client.problem(error)
+
+    def oversized(self, topic, size):
+        """A packet over max_inbound, which was not kept: whoever waits for it is told."""
+        from .oversized import tell
+
+        tell(self, self._client, self._link.answers, topic, size)
 
     def _on_message(self, topic, payload, receipt):
         parsed = topics.parse_message(topic, self._own)

@@ -8,10 +8,11 @@ DEFAULTS = {
     "auto_connect": True,  # an operation connects where connect() has not been called
     "connection_retry": True,  # make a lost connection again, with back-off
     "ensure_desired_properties": True,  # tell what changed while there was no connection
-    "sastoken_ttl": 3600,
+    "sastoken_ttl": 3600,  # a token is renewed when 80 to 90 % of its life are over
     "server_verification_cert": None,  # PEM, DER or a path; None: the built-in roots
     "x509": None,  # an iothub.X509, where the connection string says x509=true
     "product_info": "",
+    "model_id": "",  # Plug and Play: the dtmi of what the device is
     "websockets": False,  # over port 443, where a firewall lets nothing else through
     #
     "timeout": 20,  # for each step: dns, tcp, tls, connack, subscribe, puback, twin, ping
@@ -22,6 +23,7 @@ DEFAULTS = {
     "sasl": "cbs",  # with AMQP: the token by put-token, or "plain": with SASL PLAIN
     "will": None,  # a Message, sent by the hub when the device is lost
     "window": 16,  # QoS 1 messages on their way at once
+    "check_clock": None,  # a function; True: the clock was wrong, and is set now
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }
 

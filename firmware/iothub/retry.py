@@ -1,7 +1,8 @@
 """When to try again: exponential back-off with full jitter."""
 
 
-def _random():
+def random():
+    """0 <= x < 1, from the system's entropy."""
     import os
 
     return int.from_bytes(os.urandom(3), "big") / 16777216
@@ -11,10 +12,10 @@ class Backoff:
     """Delays before successive attempts, in seconds: uniform between 0 and a doubling ceiling.
 
     Full jitter holds at the cap too, so that a fleet cut off at once does not return at once.
-    random: a function giving 0 <= x < 1; the default takes the system's entropy.
+    random: a function giving 0 <= x < 1.
     """
 
-    def __init__(self, base=1, cap=60, random=_random):
+    def __init__(self, base=1, cap=60, random=random):
         self._base = base
         self._cap = cap
         self._random = random

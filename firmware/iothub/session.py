@@ -77,18 +77,32 @@ class Session(MQTTClient):
         self.connection = 0
         self._framer = None
         self._message = None  # (topic, payload) that umqtt has just taken apart
+        self.hold = None  # a takeover.Hold, while another connection may take this one's place
 
     # -- outgoing ---------------------------------------------------------------------------
 
-    def connect(self, clean_session=False, timeout=None):
+    def connect(self, token=None, clean_session=False):
         """Begin a new connection: write CONNECT (3.1); the answer comes through feed()."""
-        self.sock.out = bytearray()
+        self.begin()
+        self.sock.out = self.greeting(token, clean_session)
+
+    def begin(self):
+        """A new connection: what is not acknowledged goes out again; so does, at QoS 0, what was
+        written while the one before was on hold.
+        """
+        if self.hold is None:
+            self.sock.out = bytearray()
+        self.hold = None
         self._framer = Framer(self._packet, self._listener.oversized, self._max_inbound)
         self.connection += 1
         self._unsent = 0
         for delivery in self._flight:
             delivery.dup = delivery.dup or delivery.sent
             delivery.sent = False
+
+    def greeting(self, token=None, clean_session=False):
+        """CONNECT (3.1), with `token` (str) for the password; a bytearray."""
+        packet = bytearray()
         flags = clean_session << 1
         fields = [self.client_id]
         if self.lw_topic:
@@ -96,10 +110,11 @@ class Session(MQTTClient):
             fields += [self.lw_topic, self.lw_msg]
         flags |= 0x80
         fields.append(self.user)
-        if self.pswd is not None:
+        if token is not None:
             flags |= 0x40
-            fields.append(self.pswd)
-        write_connect(self.sock.out, flags, self.keepalive, fields)
+            fields.append(token.encode())
+        write_connect(packet, flags, self.keepalive, fields)
+        return packet
 
     def subscribe(self, topic, qos=1):
         """Write SUBSCRIBE (3.8) for one filter (str); the packet id that SUBACK will bear."""
@@ -118,6 +133,8 @@ class Session(MQTTClient):
 
     def pump(self):
         """Write what the window and the pipe have room for; True if anything waits to leave."""
+        if self.hold is not None:
+            return self.hold.pump()
         out = self.sock.out
         flight = self._flight
         while len(out) < _OUT_LIMIT:
@@ -136,6 +153,8 @@ class Session(MQTTClient):
 
     def take(self):
         """What waits to leave, as one bytearray that is the caller's now."""
+        if self.hold is not None:
+            return self.hold.take()
         out = self.sock.out
         self.sock.out = bytearray()
         return out
@@ -166,7 +185,7 @@ class Session(MQTTClient):
         """Write the PUBACK that umqtt made, unless its connection is gone (4.4)."""
         connection, puback = receipt
         if connection == self.connection:
-            self.sock.write(puback)
+            (self.sock if self.hold is None else self.hold).write(puback)
 
     @property
     def unacknowledged(self):
@@ -233,7 +252,8 @@ class Session(MQTTClient):
             pipe.inbox = b""
         topic, payload = self._message
         self._message = None
-        self._listener.message(topic, payload, (self.connection, bytes(out)))
+        listener = self._listener if self.hold is None or not qos else self.hold
+        listener.message(topic, payload, (self.connection, bytes(out)))
 
     def _parsed(self, topic, payload):
         self._message = topic, payload

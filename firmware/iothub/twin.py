@@ -67,6 +67,11 @@ class Desired:
             changes += self.patch(patch) or []
         return changes
 
+    def unread(self):
+        """The whole section cannot be had: the patches that were held for it, as they came."""
+        held, self._held = self._held or [], None
+        return held
+
     def patch(self, patch):
         """Take in a patch: [it], [] where it was known or is held, None where one is missing.
 

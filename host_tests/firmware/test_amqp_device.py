@@ -67,7 +67,7 @@ def test_a_message_over_max_inbound_is_refused_and_reported(bench):
     async def scenario():
         async with bench.device(options={"max_inbound": 2000}) as (service, device_id, program):
             await service.send_c2d(device_id, b"y" * 60000, ack="full", message_id="big")
-            assert (await program.expect("background"))[0] == "ValueError"
+            assert (await program.expect("background"))[0] == "OversizedError"
             await service.send_c2d(device_id, b"small")
             assert (await program.expect("message"))[0] == "small"
             await bench.waiting(service, device_id, 0)

@@ -51,6 +51,59 @@ def test_message_and_its_feedback(bench):
     bench.run(scenario)
 
 
+async def purged(bench, service, count):
+    """Purge `count` messages that ask for feedback; a device that has them, and their ids."""
+    device_id, _ = await bench.new_device(service)
+    ids = [f"{device_id}-{number}".ljust(100, "x") for number in range(count)]
+    for message_id in ids:
+        await service.send_c2d(device_id, b"", ack="full", message_id=message_id)
+    await service._call("DELETE", f"/devices/{device_id}/commands")
+    return ids
+
+
+def test_feedback_by_the_batch(bench):
+    """A batch of 64 records is larger than a device's max_inbound."""
+
+    async def scenario():
+        async with started(bench) as (service, program):
+            ids = await purged(bench, service, 50) + await purged(bench, service, 50)
+            await program.tell("feedback")
+            got = []
+            while not set(ids) <= set(got):
+                got.append((await program.expect("feedback"))[0])
+
+    bench.run(scenario)
+
+
+def test_feedback_over_max_inbound_is_not_lost(bench):
+    async def scenario():
+        async with bench.service() as service:
+            ids = await purged(bench, service, 30)
+        async with started(bench, options={"max_inbound": 2000}) as (_, small):
+            await small.tell("feedback")
+            assert (await small.expect("ended"))[0] == "OversizedError"
+        # What earlier tests left may have come first, and with it a batch small enough.
+        ids = [one for one in ids if not any(one in words for words in small.said)]
+        assert ids
+        async with started(bench) as (_, program):
+            await program.tell("feedback")
+            while ids:
+                message_id = (await program.expect("feedback"))[0]
+                ids = [one for one in ids if one != message_id]
+
+    bench.run(scenario)
+
+
+def test_all_who_wait_for_the_first_connection_learn_why_it_failed(bench):
+    async def scenario():
+        text = f"HostName=localhost:1;SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
+        async with started(bench, connection_string=text) as (_, program):
+            await program.tell("send twice", ["nobody", "x", None, "m", {}])
+            assert await program.expect("both") == [["ConnectionFailedError", "tcp", None]] * 2
+
+    bench.run(scenario)
+
+
 def test_message_that_is_refused(bench):
     async def scenario():
         async with started(bench) as (service, program):

@@ -18,6 +18,7 @@ PATIENCE = 30
 class Sending(Part):
     def __init__(self, address):
         self._address = address
+        self._outcomes = {}  # Delivery: future of its outcome's descriptor
 
     def attach(self, wire):
         self._wire = wire
@@ -28,10 +29,12 @@ class Sending(Part):
     async def send(self, message):
         """Send; the descriptor of the outcome."""
         delivery = Delivery(*message.parts_to_send())
-        settled = asyncio.get_running_loop().create_future()
-        delivery.done = lambda _, state: settled.set_result(state.descriptor)
+        self._outcomes[delivery] = asyncio.get_running_loop().create_future()
         self._wire.send(self.link, delivery)
-        return await asyncio.wait_for(settled, PATIENCE)
+        return await asyncio.wait_for(self._outcomes[delivery], PATIENCE)
+
+    def settled(self, delivery, state):
+        self._outcomes.pop(delivery).set_result(state.descriptor)
 
 
 class Receiving(Inbox):

@@ -33,7 +33,7 @@ class Owner:
     def received(self, receiver, number, payload):
         self.told.append(("received", number, bytes(payload)))
 
-    def oversized(self, receiver, number, size):
+    def oversized(self, receiver, number, size, head):
         self.told.append(("oversized", number, size))
 
     def settled(self, delivery, state):
@@ -185,3 +185,25 @@ def test_messages_leave_once_in_order_as_credit_and_window_allow(steps):
     assert peer.bodies == sent
     assert [told[1] for told in owner.told if told[0] == "settled"] == sent
     assert not sender.unsettled
+
+
+def test_a_message_is_withdrawn_only_before_its_first_frame():
+    session, sender = opened(Owner())
+    long, short = (Delivery(*AmqpMessage(body).parts_to_send()) for body in (b"x" * 2000, b"y"))
+    for delivery in (long, short):
+        sender.send(delivery)
+    flow = Composite(
+        FLOW, handle=0, link_credit=5, delivery_count=0, next_incoming_id=0, incoming_window=1,
+        next_outgoing_id=0, outgoing_window=9,
+    )  # fmt: skip
+    session.feed(frame(0, flow))
+    peer = Peer()
+    session.pump()
+    peer.take(session.take())
+    sender.withdraw(long)
+    sender.withdraw(short)
+    flow.next_incoming_id, flow.incoming_window = peer.frames, 100
+    session.feed(frame(0, flow))
+    session.pump()
+    peer.take(session.take())
+    assert peer.bodies == [b"x" * 2000]

@@ -58,8 +58,7 @@ def puback(pid):
 
 def test_connect_with_a_password():
     session = Session(Listener(), "d", "u", keepalive=60)
-    session.pswd = b"pw"
-    session.connect()
+    session.connect("pw")
     assert sent(session) == b"\x10\x14\x00\x04MQTT\x04\xc0\x00\x3c\x00\x01d\x00\x01u\x00\x02pw"
 
 

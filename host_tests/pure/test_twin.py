@@ -76,3 +76,11 @@ def test_what_is_no_patch():
     for twin in ([], {}, {"desired": 5}, {"desired": {}}):
         raises(ValueError, desired_of, twin)
     assert desired_of({"desired": {"$version": 1}}) == {"$version": 1}
+
+
+def test_a_section_that_cannot_be_read_holds_nothing_back():
+    desired = Desired()
+    desired.expect()
+    assert desired.patch({"a": 1, "$version": 2}) == []
+    assert desired.unread() == [{"a": 1, "$version": 2}]
+    assert desired.patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]

@@ -1,18 +1,13 @@
 """A connection that a service keeps: made again when it is lost, with what was attached to it.
 
 A part is what wants a link: attach(wire) -> the Answers to come, and what came of it as
-received(receiver, number, payload), detached(error), lost().
+received(receiver, number, payload) and detached(error).
 """
 
 import asyncio
 
-from ..deadline import within
-from ..errors import (
-    ConnectionDroppedError,
-    NoConnectionError,
-    OperationCancelled,
-    RefusedError,
-)
+from ..deadline import Answer, within
+from ..errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
 from ..retry import Backoff
 from .wire import Wire
 
@@ -26,8 +21,8 @@ class Channel:
         self._options = options
         self._parts = []
         self._backoff = Backoff()
-        self._online = asyncio.Event()
-        self._connecting = None
+        self._connecting = None  # the task that does, and the Answer for whoever waits for it
+        self._connected = None
         self._closed = False
 
     async def add(self, part):
@@ -55,13 +50,12 @@ class Channel:
         if self.wire.up:
             return
         if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect())
-            try:
-                await within(self._options["operation_timeout"], "open", self._connecting)
-            finally:
-                self._connecting = None
-        else:
-            await within(self._options["operation_timeout"], "open", self._online.wait())
+            self._begin(self._first)
+        await within(self._options["operation_timeout"], "open", self._connected.wait())
+
+    def _begin(self, attempts):
+        self._connected = Answer()
+        self._connecting = asyncio.create_task(attempts())
 
     async def _connect(self):
         await self.wire.connect()
@@ -75,51 +69,61 @@ class Channel:
             await self.wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
             raise
         self.wire.wake()
-        self._online.set()
+        self._connecting = None
+        self._connected.give()
+
+    async def _first(self):
+        try:
+            await self._connect()
+        except Exception as error:
+            self._connecting = None
+            self._connected.fail(error)
 
     async def _again(self):
-        while not self._closed and not self.wire.up:
+        while not self.wire.up:
             await asyncio.sleep(self._backoff.next())
             try:
                 await self._connect()
                 self._backoff.reset()
-            except (OSError, RefusedError) as error:
+            except Exception as error:  # whatever it was, the next attempt may do better
                 self.problem(error)
-        self._connecting = None
 
     async def close(self):
         """Close for good; whoever waits is told so."""
         self._closed = True
+        error = OperationCancelled("the client was closed", "close")
         if self._connecting is not None:
             self._connecting.cancel()
+            self._connected.fail(error)
         await self.wire.disconnect()
         for part in list(self._parts):
-            part.detached(OperationCancelled("the client was closed", "close"))
+            part.detached(error)
         self._parts = []
 
     # -- what the wire says -----------------------------------------------------------------
 
     def lost(self, error):
         """The connection is gone."""
-        self._online.clear()
         self.problem(error)
-        for part in self._parts:
-            part.lost()
         if not self._closed and self._connecting is None:
-            self._connecting = asyncio.create_task(self._again())
+            self._begin(self._again)
+
+    def expiring(self):
+        """Never: a service signs its tokens itself."""
 
     def received(self, receiver, number, payload):
         receiver.about.received(receiver, number, payload)
 
-    def oversized(self, receiver, number, size):
-        self.problem(ValueError("dropped a message of %d bytes: over max_inbound" % size))
-        receiver.settle(number)
-        receiver.grant()
+    def oversized(self, receiver, number, size, head):
+        from ..oversized import OversizedError
+
+        error = OversizedError("message", size, self._options["max_inbound"])
+        self.problem(error)
+        receiver.about.oversized(receiver, number, error)
 
     def settled(self, delivery, state):
-        done = getattr(delivery, "done", None)
-        if done is not None:
-            done(delivery, state)
+        for part in self._parts:
+            part.settled(delivery, state)
 
     def detached(self, link, error):
         part = link.about
@@ -137,18 +141,23 @@ class Channel:
 
 
 class Part:
-    """The base of a channel's parts: it has nothing to wait for, and shrugs at a loss."""
+    """The base of a channel's parts: it has nothing to wait for."""
 
     link = None
-
-    def lost(self):
-        pass
 
     def detached(self, error):
         """The hub has ended the link."""
 
     def oldest(self, now):
-        return None
+        """What waits longest to be settled, or None."""
+        return
+
+    def settled(self, delivery, state):
+        """The hub has settled a Delivery, of this part or of another."""
+
+    def oversized(self, receiver, number, error):
+        """A message was over max_inbound, and not kept."""
+        receiver.session.owner.done(receiver, number)
 
     def leave(self):
         """Detach the link; what waits is not waited for any more."""

@@ -50,13 +50,9 @@ def message_from(amqp):
     """The Message of an AmqpMessage; its annotations are `annotations`, a uuid is its text."""
     body = amqp.body
     message = Message(body)
-    if amqp.properties is not None:
-        for name in _SAME:
-            value = getattr(amqp.properties, name)
-            if value is not None:
-                setattr(message, name, _uuid(value) if isinstance(value, Typed) else value)
-        if amqp.properties.user_id is not None:
-            message.user_id = amqp.properties.user_id
+    for name in _SAME + ("user_id",):
+        value = getattr(amqp.properties, name, None)
+        setattr(message, name, _uuid(value) if isinstance(value, Typed) else value)
     for name, value in amqp.application.items():
         if name == "iothub-ack":
             message.ack = value

@@ -75,9 +75,7 @@ class _Management(Part):
         return body
 
     def received(self, receiver, number, payload):
-        receiver.settle(number)
-        receiver.grant()
-        self._wire.wake()
+        self._wire.done(receiver, number)
         message = decode_message(payload)
         answer = self._wire.answers.pop("read", None)
         if answer is not None:
@@ -136,7 +134,7 @@ class Events(Inbox):
     async def begin(self):
         """Find the partitions, and attach to them."""
         channel = self._channel
-        timeout = channel.wire._timeout
+        timeout = channel.wire.timeout
         management = _Management(channel.entity)
         await channel.add(management)
         try:

@@ -8,13 +8,13 @@ from .composites import (
     ATTACH,
     DETACH,
     DISPOSITION,
-    FLOW,
     SOURCE,
     TARGET,
     TRANSFER,
     Composite,
 )
 
+_HEAD = 1024  # bytes of a message too large to keep, that are kept
 _OVERHEAD = 64  # bytes that a transfer frame has besides its payload, at most
 
 
@@ -88,6 +88,11 @@ class Sender(Link):
     def send(self, delivery):
         """Queue a Delivery."""
         self.queue.append(delivery)
+
+    def withdraw(self, delivery):
+        """Do not send a Delivery, unless its first frame has left."""
+        if delivery in self.queue[1 if self._at else 0 :]:
+            self.queue.remove(delivery)
 
     def flow(self, flow):
         """The peer's word on its credit."""
@@ -182,19 +187,20 @@ class Receiver(Link):
             self._first, self._parts = None, bytearray()
         elif fits:
             self._parts.extend(payload)
-        else:
-            self._parts = bytearray()  # drained: what is to come is not kept either
+        else:  # drained, but for what tells whose it is
+            self._parts.extend(payload[:_HEAD])
+            self._parts = self._parts[:_HEAD]
         if self._first is None or transfer.more:
             return
         first, parts = self._first, self._parts
         self._first, self._parts = None, bytearray()
         self._count = (self._count + 1) & 0xFFFFFFFF
-        self._credit -= 1
+        self._credit = max(0, self._credit - 1)  # RabbitMQ may send more than it was allowed
         number = None if first.settled or transfer.settled else first.delivery_id
         if fits:
             self.session.owner.received(self, number, parts)
         else:
-            self.session.owner.oversized(self, number, self._size)
+            self.session.owner.oversized(self, number, self._size, parts)
 
     def settle(self, number, descriptor=ACCEPTED, **fields):
         """Say what became of a message; None: it was settled when it came."""
@@ -203,15 +209,3 @@ class Receiver(Link):
             self.session.send(
                 Composite(DISPOSITION, role=True, first=number, settled=True, state=state)
             )
-
-
-def flow(incoming, outgoing, window, **of_link):
-    """A flow performative."""
-    return Composite(
-        FLOW,
-        next_incoming_id=incoming,
-        incoming_window=window,
-        next_outgoing_id=outgoing,
-        outgoing_window=window,
-        **of_link,
-    )

@@ -1,6 +1,6 @@
 """An AMQP message: its sections, encoded and decoded. Source: AMQP 1.0, part 3.2."""
 
-from .codec import Decoder, Described, append
+from .codec import DecodeError, Decoder, Described, append
 from .composites import HEADER, PROPERTIES, Composite, append_composite, composite_of
 
 _DELIVERY, _MESSAGE, _APPLICATION = 0x71, 0x72, 0x74
@@ -112,6 +112,19 @@ def decode_message(data, exact=False):
     else:
         message.body = parts if message.body_kind == SEQUENCE else parts[0]
     return message
+
+
+def correlation_of(head):
+    """The correlation id of a message of which no more than `head` is there, or None."""
+    decoder = Decoder(head)
+    try:
+        while decoder.more():
+            code, value = _section(decoder, False)
+            if code == PROPERTIES:
+                return composite_of(Described(code, value)).correlation_id
+    except DecodeError:
+        pass  # it ends here
+    return None
 
 
 def _section(decoder, exact):

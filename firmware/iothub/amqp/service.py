@@ -4,23 +4,21 @@ Messages to devices, what became of them, and the events of all devices. Source:
 iothub-amqp, "Service links".
 """
 
-import asyncio
 import json
 
 from .. import sas
-from ..compat import ticks_diff, ticks_ms
 from ..credentials import parse_connection_string, split_host
-from ..errors import OperationCancelled, OperationTimeout
 from ..messages import Message
 from ..options import checked
 from ..text import quote
 from .channel import Channel, Inbox, Part
-from .composites import ACCEPTED, REJECTED
+from .composites import PROPERTIES, Composite
 from .convert import message_to
 from .links import Delivery
+from .pending import Pending
 from .sections import decode_message
-from .wire import refusal
 
+_MAX_INBOUND = 320 * 1024  # an event of 256 KB, with its properties
 _ACKS = ("none", "positive", "negative", "full")
 
 
@@ -28,14 +26,14 @@ class IoTHubServiceClient:
     """Make one with create_from_connection_string(); close() it when done.
 
     on_background_exception: a function that is told of lost connections and the like. Options are
-    those of the device clients, as far as they make sense here.
+    those of the device clients, as far as they make sense; max_inbound has room for any event.
     """
 
     def __init__(self, hostname, policy_name, key, **options):
         self._hostname, port = split_host(hostname, None)
         sas.decode_key(key)
         self._policy, self._key = policy_name, key
-        self._options = checked(options)
+        self._options = checked(dict({"max_inbound": _MAX_INBOUND}, **options))
         self.on_background_exception = None
         self._hub = self._channel(self._hostname, port, self._sign)
         self._sender = None
@@ -110,7 +108,7 @@ class IoTHubServiceClient:
                 raise
         else:
             await self._hub.ready()
-        await self._sender.send(self._hub.wire, amqp)
+        await self._sender.pending.deliver(self._hub.wire, Delivery(*amqp.parts_to_send()))
 
     async def feedback(self):
         """An asynchronous iterator of what became of messages: dicts with originalMessageId,
@@ -136,8 +134,6 @@ class IoTHubServiceClient:
 def _addressed(message, to, ack):
     amqp = message_to(message)
     if amqp.properties is None:
-        from .composites import PROPERTIES, Composite
-
         amqp.properties = Composite(PROPERTIES)
     amqp.properties.to = to
     if ack is not None:
@@ -150,60 +146,16 @@ class _Sender(Part):
     """/messages/devicebound: what is not settled is sent again on the next connection."""
 
     def __init__(self, options):
-        self._limit = options["operation_timeout"] * 1000
-        self._pending = []
+        self.pending = Pending(options["operation_timeout"])
+        self.detached = self.pending.fail
+        self.oldest = self.pending.oldest
+        self.settled = self.pending.settled
 
     def attach(self, wire):
         self.link, answer = wire.begin_sender("/messages/devicebound")
         self.link.about = self
-        for delivery in self._pending:
-            self.link.send(delivery)
+        self.pending.attach(self.link)
         return [answer]
-
-    def detached(self, error):
-        pending, self._pending = self._pending, []
-        for delivery in pending:
-            self._finish(delivery, error)
-
-    def oldest(self, now):
-        while self._pending and ticks_diff(now, self._pending[0].accepted) > self._limit:
-            error = OperationTimeout("not settled in time", "disposition")
-            self._finish(self._pending.pop(0), error)
-        return self._pending[0] if self._pending else None
-
-    async def send(self, wire, amqp):
-        delivery = Delivery(*amqp.parts_to_send())
-        delivery.accepted = ticks_ms()
-        delivery.event = asyncio.Event()
-        delivery.done = self._settled
-        self._pending.append(delivery)
-        if wire.up:
-            wire.send(self.link, delivery)
-        try:
-            await delivery.event.wait()  # the wire's keeper holds the deadline: oldest()
-        except asyncio.CancelledError:
-            if delivery in self._pending:
-                self._pending.remove(delivery)
-            raise
-        if delivery.error is not None:
-            raise delivery.error
-
-    def _settled(self, delivery, state):
-        if delivery not in self._pending:
-            return
-        descriptor = getattr(state, "descriptor", None)
-        if descriptor == ACCEPTED:
-            error = None
-        elif descriptor == REJECTED:
-            error = refusal(state.error, "disposition")
-        else:
-            error = OperationCancelled("the hub gave the message back", "disposition")
-        self._pending.remove(delivery)
-        self._finish(delivery, error)
-
-    def _finish(self, delivery, error):
-        delivery.error = error
-        delivery.event.set()
 
 
 class _Feedback(Inbox):
@@ -223,6 +175,9 @@ class _Feedback(Inbox):
     def received(self, receiver, number, payload):
         self.put((receiver, number, json.loads(decode_message(payload).body)))
 
+    def oversized(self, receiver, number, error):
+        self.detached(error)  # not settled, so that none of its records is lost
+
     async def __anext__(self):
         while True:
             if self._open is not None and self._open[2]:
@@ -234,7 +189,5 @@ class _Feedback(Inbox):
         if self._open is not None:
             receiver, number, _ = self._open
             if receiver is self.link:
-                receiver.settle(number)
-                receiver.grant()
-                self._wire.wake()
+                self._wire.done(receiver, number)
             self._open = None

@@ -2,7 +2,7 @@
 
 feed() takes what has come, take() gives what is to leave. The owner is told, as methods:
 opened(), link_attached(link), detached(link, error), received(receiver, number, payload),
-oversized(receiver, number, size), settled(delivery, state), closed(error), refused(reason).
+oversized(receiver, number, size, head), settled(delivery, state), closed(error), refused(reason).
 
 A peer's error is the Composite that it sent, or None. Source: AMQP 1.0, parts 2 and 5.
 """
@@ -25,7 +25,7 @@ from .composites import (
     Composite,
 )
 from .frames import AMQP_HEADER, HEARTBEAT, SASL, SASL_HEADER, FrameDecoder, frame
-from .links import Receiver, Sender, flow
+from .links import Receiver, Sender
 
 _WINDOW = 0x7FFFFFFF  # links' credit bounds what comes, so the session's window need not
 _ENOUGH = 4096  # bytes gathered before they are written: what is in memory twice
@@ -223,14 +223,23 @@ class Session:
 
     def flow(self, **of_link):
         """Write a flow."""
-        self.send(flow(self._incoming, self._outgoing, _WINDOW, **of_link))
+        self.send(
+            Composite(
+                FLOW,
+                next_incoming_id=self._incoming,
+                incoming_window=_WINDOW,
+                next_outgoing_id=self._outgoing,
+                outgoing_window=_WINDOW,
+                **of_link,
+            )
+        )
 
     def _on_flow(self, flow, _):
         if flow.next_incoming_id is None:
             self.window = flow.incoming_window
         else:
             self.window = max(0, flow.next_incoming_id + flow.incoming_window - self._outgoing)
-        link = self._remote.get(flow.handle) if flow.handle is not None else None
+        link = self._remote.get(flow.handle)
         if link is not None and not link.role:
             link.flow(flow)
         if flow.echo:

@@ -4,18 +4,17 @@ It offers the client the few operations that mqtt's does, and tells it the same.
 iothub-amqp, "Device links".
 """
 
-import asyncio
 import os
 
-from ..compat import ticks_diff, ticks_ms
 from ..deadline import Answer, within
-from ..errors import ConnectionDroppedError, OperationCancelled, OperationTimeout, ServiceError
+from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
 from ..text import quote
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
 from .convert import message_from, message_to
 from .links import Delivery
-from .sections import AmqpMessage, decode_message
+from .pending import Pending
+from .sections import AmqpMessage, correlation_of, decode_message
 from .wire import Wire, refusal
 
 _DESIRED = "/notifications/twin/properties/desired"
@@ -31,27 +30,26 @@ class AMQPTransport:
         self._client = client
         self.problem = client.problem
         self._timeout = options["timeout"]
-        self._limit = options["operation_timeout"] * 1000
         self._qos = options["qos"]
         self._window = options["window"]
+        self._max_inbound = options["max_inbound"]
         own = "/devices/" + quote(credentials.device_id)
         if credentials.module_id:
             own += "/modules/" + quote(credentials.module_id)
         self._own = own
         self._rid = int.from_bytes(os.urandom(3), "big")
-        self._pending = []  # Deliveries of telemetry, until they are settled, oldest first
+        self._pending = Pending(options["operation_timeout"])  # telemetry
         self._links = {}  # feature: (Sender or None, Receiver)
         self._events = None
-        self._drained = asyncio.Event()
         host, port = credentials.host, credentials.port
-        signer = None if credentials.password(0) is None else credentials.signer
-        self._wire = Wire(
-            self, options, host, port, credentials.hostname, credentials.client_id, signer
-        )
+        name, signer = credentials.client_id, credentials.signer
+        self._wire = Wire(self, options, host, port, credentials.hostname, name, signer)
+        self.expiring = client.expiring
+        self.renew = self._wire.renew
 
     # -- connection -------------------------------------------------------------------------
 
-    async def connect(self, password, features, read_twin=False):
+    async def connect(self, features, read_twin=False):
         """Connect with `features` on; what waits is sent again. The wire makes its own tokens.
 
         With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
@@ -76,8 +74,7 @@ class AMQPTransport:
             for feature in features:
                 answers += self._begin(feature)
             await self._wire.attached(*answers)
-            for delivery in self._pending:
-                self._events.send(delivery)
+            self._pending.attach(self._events)
             if "desired" in features:
                 await self._want_desired()
             asked = self._ask_twin(None)[1] if read_twin else None
@@ -122,9 +119,9 @@ class AMQPTransport:
     async def disconnect(self):
         """Wait, within the timeout, for what is unsettled; close."""
         if self._wire.open and self._pending:
-            self._drained.clear()
+            self._pending.drained.clear()
             try:
-                await within(self._timeout, "disconnect", self._drained.wait())
+                await within(self._timeout, "disconnect", self._pending.drained.wait())
             except OSError as error:
                 self.problem(error)
         await self._wire.disconnect()
@@ -132,22 +129,16 @@ class AMQPTransport:
 
     def give_up(self, error):
         """Nobody will connect again: what is unsettled fails with `error`."""
-        pending, self._pending = self._pending, []
-        for delivery in pending:
-            self._finish(delivery, error)
+        self._pending.fail(error)
 
     def lost(self, error):
         """The wire's word: the connection is gone."""
-        self._drained.set()
+        self._pending.drained.set()
         self._client.lost(error)
 
     def due(self, now):
         """What is oldest of what waits; what has waited too long fails."""
-        while self._pending and ticks_diff(now, self._pending[0].accepted) > self._limit:
-            seconds = self._limit / 1000
-            error = OperationTimeout("not settled within %g s" % seconds, "disposition")
-            self._finish(self._pending.pop(0), error)
-        return self._pending[0] if self._pending and self._wire.open else None
+        return self._pending.oldest(now)
 
     def detached(self, link, error):
         """The hub has ended a link that is needed: all begin anew on another connection."""
@@ -163,24 +154,10 @@ class AMQPTransport:
         """
         delivery = Delivery(*message_to(message).parts_to_send())
         if self._qos:
-            return self._deliver(delivery)
+            return self._pending.deliver(self._wire, delivery)
         delivery.presettled = True
         self._send(self._events, delivery, "write")
         return None
-
-    async def _deliver(self, delivery):
-        delivery.accepted = ticks_ms()
-        delivery.settled = asyncio.Event()
-        self._pending.append(delivery)
-        if self._wire.up:
-            self._wire.send(self._events, delivery)
-        try:
-            await delivery.settled.wait()  # the wire's keeper holds the deadline: due()
-        except asyncio.CancelledError:
-            self._forget(delivery)
-            raise
-        if delivery.error is not None:
-            raise delivery.error
 
     async def send_to(self, address, delivery):
         """Send a Delivery on a link of its own; returns once the hub has taken it."""
@@ -205,27 +182,7 @@ class AMQPTransport:
                 answer.give()
             else:
                 answer.fail(refusal(getattr(state, "error", None), "disposition"))
-        if delivery not in self._pending:
-            return
-        if getattr(state, "descriptor", None) == REJECTED:
-            error = refusal(state.error, "disposition")
-        elif getattr(state, "descriptor", None) == ACCEPTED:
-            error = None
-        else:
-            self._wire.send(self._events, delivery)  # released, or modified: not taken yet
-            return
-        self._pending.remove(delivery)
-        self._finish(delivery, error)
-
-    def _forget(self, delivery):
-        if delivery in self._pending:
-            self._pending.remove(delivery)
-
-    def _finish(self, delivery, error):
-        delivery.error = error
-        delivery.settled.set()
-        if not self._pending:
-            self._drained.set()
+        self._pending.settled(delivery, state)
 
     def _send(self, sender, delivery, stage):
         if not self._wire.open or sender is None:
@@ -243,15 +200,29 @@ class AMQPTransport:
             self._refuse(receiver, number, "amqp:decode-error", str(error))
             self.problem(error)
 
-    def oversized(self, receiver, number, size):
-        """A message over max_inbound, which was not kept."""
-        self._refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
-        self._client.oversized(receiver.address, size)
+    def oversized(self, receiver, number, size, head):
+        """A message over max_inbound, which was not kept: whoever waits for it is told."""
+        from ..oversized import OversizedError
+
+        feature = receiver.address[len(self._own) :].split("/")[1]
+        if feature == "messages":
+            self._refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
+            self._client.oversized(OversizedError("message", size, self._max_inbound))
+            return
+        self._wire.done(receiver, number)
+        rid = correlation_of(head)
+        if feature == "twin" and rid is not None:
+            answer = self._wire.answers.pop(rid, None)
+            if answer is not None:
+                answer.fail(OversizedError("twin", size, self._max_inbound))
+            return
+        if feature != "twin":
+            self.send_method_response(rid, 413, b"")
+        stage = "desired" if feature == "twin" else "method"
+        self.problem(OversizedError(stage, size, self._max_inbound))
 
     def _refuse(self, receiver, number, condition, description):
-        receiver.settle(number, REJECTED, error=error_of(condition, description))
-        receiver.grant()
-        self._wire.wake()
+        self._wire.done(receiver, number, REJECTED, error=error_of(condition, description))
 
     def _on_message(self, receiver, number, amqp):
         self._client.received(message_from(amqp), (receiver, number))
@@ -260,9 +231,7 @@ class AMQPTransport:
         """Say what became of a C2D message: "complete", "reject" or "abandon"."""
         receiver, number = receipt
         if receiver.attached and self._wire.session.links.get(receiver.handle) is receiver:
-            receiver.settle(number, _OUTCOMES[outcome])
-            receiver.grant()
-            self._wire.wake()
+            self._wire.done(receiver, number, _OUTCOMES[outcome])
 
     # -- twin -------------------------------------------------------------------------------
 
@@ -302,9 +271,7 @@ class AMQPTransport:
         return rid, answer
 
     def _on_twin(self, receiver, number, amqp):
-        receiver.settle(number)
-        receiver.grant()
-        self._wire.wake()
+        self._wire.done(receiver, number)
         rid = amqp.properties and amqp.properties.correlation_id
         if rid is None:
             self._client.desired(amqp.body)
@@ -321,9 +288,7 @@ class AMQPTransport:
     # -- methods ----------------------------------------------------------------------------
 
     def _on_method(self, receiver, number, amqp):
-        receiver.settle(number)
-        receiver.grant()
-        self._wire.wake()
+        self._wire.done(receiver, number)
         name = amqp.application["IoThub-methodname"]
         self._client.method(name, amqp.properties.correlation_id, amqp.body)
 

@@ -4,14 +4,14 @@ The token is put on $cbs, or goes with SASL PLAIN; it is renewed on the live con
 expires. Source: spec iothub-amqp, "Authentication".
 
 The owner is told, as methods: received(receiver, number, payload), oversized(receiver, number,
-size), settled(delivery, state), detached(link, error), due(now), problem(error), lost(error).
+size, head), settled(delivery, state), detached(link, error), due(now), problem(error),
+lost(error), expiring().
 """
 
-import asyncio
 import os
 
 from ..carrier import Carrier
-from ..compat import ticks_diff, ticks_ms, unix_time
+from ..compat import ticks_diff
 from ..deadline import Answer, within
 from ..errors import (
     ConnectionDroppedError,
@@ -20,26 +20,21 @@ from ..errors import (
     OperationTimeout,
     ServiceError,
 )
+from .composites import ACCEPTED
 from .links import Delivery
 from .sections import VALUE, AmqpMessage, decode_message
 from .session import Session
 
 PORT = 5671
-_MAX_LIFE = 400000  # seconds: what the board's ticks can tell apart
 
 
 class Wire(Carrier):
-    """See the module. Times are in seconds, as in iothub.options.
-
-    signer(expiry) gives (token, audience, user name for SASL PLAIN); None: a certificate, or
-    nothing, proves who this is.
-    """
+    """See the module. Times are in seconds, as in iothub.options."""
 
     def __init__(self, owner, options, host, port, hostname, container_id, signer, max_frame=4096):
-        super().__init__(owner, options)
+        super().__init__(owner, options, signer)
         self._place = host, port
         self._redirected = None  # where the next connection goes instead
-        self._signer = signer
         idle = int(options["keep_alive"] * 1000)
         self._idle = idle + idle // 2
         self.session = Session(
@@ -48,9 +43,6 @@ class Wire(Carrier):
         self._cbs = None  # (Sender, Receiver) while they are attached
         self._opened = None
         self._request = int.from_bytes(os.urandom(3), "big")
-        self._token = None
-        self._renewal = None  # (ticks when the token was put, after how many to renew it)
-        self._renewing = None
 
     # -- connection -------------------------------------------------------------------------
 
@@ -58,30 +50,30 @@ class Wire(Carrier):
         """Open a connection, and show the token. ConnectionFailedError, OperationTimeout,
         CredentialError. The owner says welcome() once it has what it needs.
         """
-        self._cbs = self._renewal = None
+        self._cbs = None
         (host, port), self._redirected = self._redirected or self._place, None
-        await self._open(host, port, PORT, "AMQPWSB10")
+        self._stream, self._error = await self.dial(host, port, PORT, "AMQPWSB10"), None
         self._opened = Answer()
         plain = self._options["sasl"] == "plain" and self._signer is not None
         try:
-            token = self._sign()
+            token = self.sign()
             if plain:
                 response = ("\0%s\0%s" % (token[2], token[0])).encode()
                 self.session.start("PLAIN", response)
             else:
                 self.session.start("ANONYMOUS")
             stream = self._stream
-            await within(self._timeout, stream.stage, stream.write(self.session.take()))
+            await within(self.timeout, stream.stage, stream.write(self.session.take()))
             self._start_reading()
             self._start_writing()
-            await within(self._timeout, "open", self._opened.wait())
+            await within(self.timeout, "open", self._opened.wait())
             if token is not None and not plain:
                 await self._put(token)
             self._check()
         except BaseException:
             await self.hang_up(ConnectionDroppedError("the connection was given up", "open"))
             raise
-        self._renew_later()
+        self.shown(token)
 
     def _check(self):
         if self._error is not None:
@@ -96,15 +88,8 @@ class Wire(Carrier):
         """The next connection, and that one alone, goes where a redirect says."""
         self._redirected = info.get("network-host") or info["hostname"], info.get("port")
 
-    def break_off(self, error):
-        """The connection is of no use to its owner any more: lost() follows."""
-        self._break(error)
-
     async def hang_up(self, error):
         """End the connection; the keeper stays, for the next one."""
-        if self._renewing is not None:
-            self._renewing.cancel()
-            self._renewing = None
         await self._hang_up(error)
 
     async def disconnect(self):
@@ -114,9 +99,9 @@ class Wire(Carrier):
             try:
                 self._cancel_tasks()  # the writer must not write beside us
                 self.session.close()
-                await within(self._timeout, "disconnect", stream.write(self.session.take()))
+                await within(self.timeout, "disconnect", stream.write(self.session.take()))
             except OSError as error:
-                self._owner.problem(error)
+                self.owner.problem(error)
         self._dismiss()
         await self.hang_up(OperationCancelled("the client disconnected", "disconnect"))
 
@@ -126,53 +111,32 @@ class Wire(Carrier):
 
     def _look(self, now):
         """What is due by now: a heartbeat, a new token, or the end of a connection."""
-        oldest = self._owner.due(now)
+        oldest = self.owner.due(now)
         if not self.up or self._error is not None:
             return
         error = self._watch.overdue(now, oldest, "disposition")
         if error is None and ticks_diff(now, self._watch.received) > self._idle:
             error = OperationTimeout("nothing came within %g s" % (self._idle / 1000), "ping")
         if error is not None:
-            self._break(error)
+            self.break_off(error)
             return
         quiet = self.session.remote_idle
         if quiet and ticks_diff(now, self._watch.sent) > quiet // 3:
             self._watch.sent = now
             self.session.heartbeat()
             self.wake()
-        if self._renewal is not None and ticks_diff(now, self._renewal[0]) > self._renewal[1]:
-            self._renewal = None
-            self._renewing = asyncio.create_task(self._renew())
+        self._renew_if_due(now)
 
     # -- the token --------------------------------------------------------------------------
 
-    def _sign(self):
-        if self._signer is None:
-            return None
-        token = self._signer(unix_time() + self._options["sastoken_ttl"])
-        self._token = token[0]
-        return token
+    async def renew(self, signed=None):
+        """Put a new token (sign()'s, made here if it is not given) on the connection that stands.
 
-    def _renew_later(self):
-        """Renew at a moment between 80 and 90 % of the token's life."""
-        if self._signer is not None:
-            life = min(self._options["sastoken_ttl"], _MAX_LIFE) * 1000
-            self._renewal = ticks_ms(), life * (205 + os.urandom(1)[0] // 10) // 256
-
-    async def _renew(self):
-        """Put a new token; a failure costs nothing yet, and is tried again."""
-        before = self._token
-        try:
-            token = self._sign()
-            if token[0] == before:
-                return  # a ready token: there is no other
-            await self._put(token)
-            self._renew_later()
-        except Exception as error:
-            self._owner.problem(error)
-            if self.up:
-                self._renewal = ticks_ms(), self._options["sastoken_ttl"] * 20
-        self._renewing = None
+        CredentialError: it is refused.
+        """
+        signed = signed or self.sign()
+        await self._put(signed)
+        self.shown(signed)
 
     async def _put(self, token):
         """Put a token on $cbs. CredentialError: the hub does not accept it."""
@@ -191,14 +155,15 @@ class Wire(Carrier):
         }
         answer = self.answers[request] = Answer()
         self.send(self._cbs[0], Delivery(message.encode(), b"", True))
-        status, description = await within(self._timeout, "token", answer.wait())
+        try:
+            status, description = await within(self.timeout, "token", answer.wait())
+        finally:
+            self.answers.pop(request, None)
         if status not in (200, 202):
             raise CredentialError(description or "the token is refused", "token", status)
 
     def _on_status(self, receiver, number, message):
-        receiver.settle(number)
-        receiver.grant()
-        self.wake()
+        self.done(receiver, number)
         answer = self.answers.pop(message.properties and message.properties.correlation_id, None)
         if answer is not None:
             fields = message.application
@@ -222,11 +187,17 @@ class Wire(Carrier):
     async def attached(self, *answers):
         """Wait for links. ServiceError, CredentialError: the hub refuses one."""
         for answer in answers:
-            await within(self._timeout, "attach", answer.wait())
+            await within(self.timeout, "attach", answer.wait())
 
     def send(self, sender, delivery):
         """Queue a Delivery on a link."""
         sender.send(delivery)
+        self.wake()
+
+    def done(self, receiver, number, outcome=ACCEPTED, **fields):
+        """A message has been dealt with: settle it, and let another come."""
+        receiver.settle(number, outcome, **fields)
+        receiver.grant()
         self.wake()
 
     # -- what the session says --------------------------------------------------------------
@@ -246,28 +217,28 @@ class Wire(Carrier):
         elif self._cbs is not None and link in self._cbs:
             self._cbs = None
         else:
-            self._owner.detached(link, refusal(error, "link"))
+            self.owner.detached(link, refusal(error, "link"))
 
     def received(self, receiver, number, payload):
         if self._cbs is not None and receiver is self._cbs[1]:
             self._on_status(receiver, number, decode_message(payload))
         else:
-            self._owner.received(receiver, number, payload)
+            self.owner.received(receiver, number, payload)
 
-    def oversized(self, receiver, number, size):
-        self._owner.oversized(receiver, number, size)
+    def oversized(self, receiver, number, size, head):
+        self.owner.oversized(receiver, number, size, head)
 
     def settled(self, delivery, state):
-        self._owner.settled(delivery, state)
+        self.owner.settled(delivery, state)
 
     def closed(self, error):
         if error is None:
-            self._break(ConnectionDroppedError("the hub closed the connection", "read"))
+            self.break_off(ConnectionDroppedError("the hub closed the connection", "read"))
         else:
-            self._break(refusal(error, "close"))
+            self.break_off(refusal(error, "close"))
 
     def refused(self, reason):
-        self._break(CredentialError(reason, "sasl", 401))
+        self.break_off(CredentialError(reason, "sasl", 401))
 
 
 def refusal(error, stage):

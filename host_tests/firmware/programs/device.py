@@ -7,9 +7,7 @@ from harness import describe, make, run, say, word
 
 from iothub import Message, MethodResponse
 
-FAILING = []
-REJECTING = []
-ABANDONING = []
+OUTCOMES = {"fail": [], "reject": [], "abandon": []}
 
 
 async def on_message(message):
@@ -18,13 +16,13 @@ async def on_message(message):
         say("input", message.input_name)
     system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
     say("message", text, message.custom_properties, system)
-    if text in FAILING:
-        FAILING.remove(text)
+    if text in OUTCOMES["fail"]:
+        OUTCOMES["fail"].remove(text)
         raise RuntimeError("the handler fails")
-    if text in REJECTING:
+    if text in OUTCOMES["reject"]:
         message.reject()
-    if text in ABANDONING:
-        ABANDONING.remove(text)
+    if text in OUTCOMES["abandon"]:
+        OUTCOMES["abandon"].remove(text)
         message.abandon()
 
 
@@ -63,18 +61,15 @@ async def do(client, verb, argument):
     if verb == "report":
         await client.patch_twin_reported_properties(argument)
         return ["reported"]
-    if verb == "fail":
-        FAILING.append(argument)
-        return ["failing"]
-    if verb == "reject":
-        REJECTING.append(argument)
-        return ["rejecting"]
-    if verb == "abandon":
-        ABANDONING.append(argument)
-        return ["abandoning"]
+    if verb in OUTCOMES:
+        OUTCOMES[verb].append(argument)
+        return [verb + "ing"]
     if verb == "send large":
         await client.send_message("x" * argument)
         return ["sent", argument]
+    if verb == "sastoken":
+        await client.update_sastoken(argument)
+        return ["renewed"]
     if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
@@ -99,6 +94,7 @@ async def main():
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)
+    client.on_new_sastoken_required = lambda: say("sastoken required")
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
     await client.connect()

@@ -35,6 +35,9 @@ async def send(client, device_id, body, ack, message_id, properties):
 async def obey(client, verb, argument):
     if verb == "send":
         return await send(client, *argument)
+    if verb == "send twice":
+        tasks = [asyncio.create_task(failure(send(client, *argument))) for _ in range(2)]
+        return ["both", await tasks[0], await tasks[1]]
     if verb == "feedback":
         asyncio.create_task(guarded(feedback(client)))
         return ["begun"]
@@ -42,6 +45,13 @@ async def obey(client, verb, argument):
         asyncio.create_task(guarded(events(client, argument)))
         return ["begun"]
     raise ValueError(verb)
+
+
+async def failure(coroutine):
+    try:
+        await coroutine
+    except Exception as error:
+        return describe(error)
 
 
 async def guarded(coroutine):

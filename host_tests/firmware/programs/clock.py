@@ -1,0 +1,30 @@
+"""A board whose clock is `behind` seconds behind, until check_clock has set it."""
+
+from harness import describe, make, run, say, settings
+
+from iothub import carrier
+
+right = carrier.unix_time
+carrier.unix_time = lambda: right() - settings["behind"]
+
+
+def check():
+    say("checked")
+    if not settings["behind"]:
+        return False
+    carrier.unix_time = right
+    return True
+
+
+async def main():
+    client = make(check_clock=check)
+    for _ in range(2):
+        try:
+            await client.connect()
+            say("connected")
+        except Exception as error:
+            say("error", *describe(error))
+        await client.disconnect()
+
+
+run(main)

@@ -1,0 +1,53 @@
+"""What is larger than max_inbound: drained, and whoever waits for it is told; nothing breaks."""
+
+LIMIT = 3000
+OPTIONS = {"max_inbound": LIMIT}
+
+
+def test_message(bench):
+    async def scenario():
+        async with bench.device(options=OPTIONS) as (service, device_id, program):
+            await service.send_c2d(device_id, b"y" * 60000)
+            stage = (await program.expect("background", "OversizedError"))[1]
+            assert stage == "message"
+            await service.send_c2d(device_id, b"small")
+            assert (await program.expect("message"))[0] == "small"
+            # MQTT cannot refuse it: it stays with the hub.
+            await bench.waiting(service, device_id, 1 if bench.transport == "mqtt" else 0)
+
+    bench.run(scenario)
+
+
+def test_method(bench):
+    async def scenario():
+        async with bench.device(options=OPTIONS) as (service, device_id, program):
+            for size in (60000, 3500):
+                answer = await service.invoke_method(device_id, "echo", "x" * size)
+                assert answer == (413, None)
+                await program.expect("background", "OversizedError", "method")
+            assert await service.invoke_method(device_id, "echo", "fits") == (200, "fits")
+            assert await program.expect("method") == ["echo", "fits"]
+            assert [words for words in program.said if words[0] == "method"] == [
+                ["method", "echo", "fits"]
+            ]
+
+    bench.run(scenario)
+
+
+def test_twin(bench):
+    async def scenario():
+        async with bench.device(options=OPTIONS) as (service, device_id, program):
+            large = {"properties": {"desired": {"large": "z" * 4000}}}
+            await service.patch_twin(device_id, large)
+            await program.expect("background", "OversizedError", "desired")
+            await program.tell("twin")
+            assert (await program.expect("error"))[:2] == ["OversizedError", "twin"]
+            smaller = {"properties": {"desired": {"large": None, "small": 1}}}
+            await service.patch_twin(device_id, smaller)
+            while (await program.expect("desired"))[0].get("small") != 1:
+                pass
+            await program.tell("twin")
+            assert "large" not in (await program.expect("twin"))[0]["desired"]
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)

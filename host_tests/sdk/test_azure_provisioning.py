@@ -1,0 +1,110 @@
+"""azure-iot-device's provisioning client takes the local hub for DPS."""
+
+import asyncio
+
+import pytest
+from azure.iot.device import X509, exceptions
+from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
+
+from iothub.provisioning import derive_device_key
+from tools.hub.client import ServiceClient
+
+transports = pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
+
+
+def run(found, scenario):
+    """Run scenario(service)."""
+
+    async def main():
+        text, authority = found["service_connection_string"], found["ca_file"]
+        async with ServiceClient(text, authority) as service:
+            await scenario(service)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def with_key(found, name, key, **options):
+    return ProvisioningDeviceClient.create_from_symmetric_key(
+        "localhost",
+        name,
+        found["id_scope"],
+        key,
+        server_verification_cert=found.authority,
+        **options,
+    )
+
+
+async def use(found, service, result, **credentials):
+    """Connect to what was assigned, and send."""
+    state = result.registration_state
+    assert result.status == "assigned"
+    options = {"server_verification_cert": found.authority}
+    if "x509" in credentials:
+        client = IoTHubDeviceClient.create_from_x509_certificate(
+            hostname=state.assigned_hub, device_id=state.device_id, **credentials, **options
+        )
+    else:
+        client = IoTHubDeviceClient.create_from_symmetric_key(
+            hostname=state.assigned_hub, device_id=state.device_id, **credentials, **options
+        )
+    try:
+        await client.connect()
+        await client.send_message("provisioned")
+        assert (await anext(service.telemetry(state.device_id)))["body"] == b"provisioned"
+    finally:
+        await client.shutdown()
+
+
+@transports
+def test_key_of_its_own(found, websockets):
+    async def scenario(service):
+        name = f"dps-own-{websockets}"
+        made = await service.enroll(name)
+        key = made["attestation"]["symmetricKey"]["primaryKey"]
+        client = with_key(found, name, key, websockets=websockets)
+        client.provisioning_payload = {"a": 1}
+        result = await client.register()
+        assert result.registration_state.device_id == name
+        assert result.registration_state.response_payload == '{"a": 1}'
+        await use(found, service, result, symmetric_key=key)
+        again = await with_key(found, name, key).register()
+        assert again.registration_state.device_id == name
+
+    run(found, scenario)
+
+
+def test_key_of_a_group(found):
+    async def scenario(service):
+        made = await service.enroll("dps-group", group=True)
+        group_key = made["attestation"]["symmetricKey"]["primaryKey"]
+        key = derive_device_key(group_key, "dps-member")
+        result = await with_key(found, "dps-member", key).register()
+        await use(found, service, result, symmetric_key=key)
+
+    run(found, scenario)
+
+
+def test_certificate(found, certificate):
+    async def scenario(service):
+        shown = certificate("dps-x509")
+        trusted = {"clientCertificates": {"primary": {"certificate": shown.pem}}}
+        await service.enroll("dps-x509", attestation={"type": "x509", "x509": trusted})
+        x509 = X509(str(shown.file), str(shown.key_file))
+        client = ProvisioningDeviceClient.create_from_x509_certificate(
+            "localhost",
+            "dps-x509",
+            found["id_scope"],
+            x509,
+            server_verification_cert=found.authority,
+        )
+        await use(found, service, await client.register(), x509=x509)
+
+    run(found, scenario)
+
+
+def test_nobody_enrolled(found):
+    async def scenario(service):
+        with pytest.raises(exceptions.CredentialError):
+            await with_key(found, "dps-stranger", "A" * 43 + "=").register()
+
+    run(found, scenario)
