@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test interop bench lint format clean setup
+.PHONY: demo test interop soak bench lint format clean setup
 
 demo: setup
 	@$(BIN)/python -m tools demo $(ARGS)
@@ -15,6 +15,9 @@ test: setup
 
 interop: setup
 	@$(BIN)/python -m pytest -m interop $(ARGS)
+
+soak: setup
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m tools bench $(ARGS)

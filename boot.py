@@ -2,6 +2,7 @@
 
 import gc
 
+import board
 from board import clock, settings, wifi
 
 gc.threshold(4096)  # collect often, or a small heap falls to pieces while main.py loads
@@ -12,3 +13,8 @@ try:
     clock.set_from_network(config.get("ntp_host"))
 except (OSError, ValueError) as error:
     print("boot:", error)
+
+# The Wi-Fi driver goes on by itself: main.py can have the memory.
+board.forget("wifi")
+board.forget("settings")
+wifi = settings = config = None

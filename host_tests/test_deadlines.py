@@ -28,6 +28,8 @@ WATCHED = {
     ("carrier.py", "Carrier._read", "readinto"): "the keeper: Watch.overdue",
     ("carrier.py", "Carrier._write", "wait"): "nothing is owed while nothing is written",
     ("carrier.py", "Carrier._write", "write"): "the keeper: Watch.writing",
+    ("https.py", "_some", "readinto"): "_read() has within()",
+    ("proxy.py", "ProxyOptions.open.send", "drain"): "open() has within()",
     ("takeover.py", "_connack", "readinto"): "dialled() has within()",
     ("link.py", "Link.deliver", "wait"): "the keeper: Session.expire",
     ("pending.py", "Pending.deliver", "wait"): "the keeper: Pending.oldest",

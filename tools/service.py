@@ -15,6 +15,7 @@ IOTHUB_SERVICE_CONNECTION_STRING names another: there is no option for it, as a 
 line would stay in the shell's history. Ctrl-C ends what follows live.
 """
 
+import argparse
 import asyncio
 import base64
 import datetime
@@ -28,8 +29,7 @@ VARIABLE = "IOTHUB_SERVICE_CONNECTION_STRING"
 
 
 def arguments(parser):
-    parser.add_argument("--data", type=Path, default=None, help="the local hub's data folder")
-    parser.add_argument("--ca", metavar="FILE", help="trust this CA, for a hub that is named")
+    _which_hub(parser, None)
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
 
     c2d = actions.add_parser("c2d", help="messages to devices").add_subparsers(
@@ -73,6 +73,17 @@ def arguments(parser):
 
     query = actions.add_parser("query", help="query devices or modules")
     query.add_argument("sql")
+
+    # Which hub it is may be said before the action or after it.
+    for leaf in (send, feedback, events, get, patch, method, query):
+        _which_hub(leaf, argparse.SUPPRESS)
+
+
+def _which_hub(parser, default):
+    parser.add_argument("--data", type=Path, default=default, help="the local hub's data folder")
+    parser.add_argument(
+        "--ca", metavar="FILE", default=default, help="trust this CA, for a hub that is named"
+    )
 
 
 class Hub:

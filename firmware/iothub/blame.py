@@ -1,8 +1,10 @@
 """Whose fault a failure is, where there is more than one answer. Loaded when something fails."""
 
-from .errors import ConnectionDroppedError, CredentialError
-
-_BRIEF = 3
+from .errors import (
+    ConnectionFailedError,
+    CredentialError,
+    ServiceError,
+)
 
 
 async def clock_was_wrong(check, call, error):
@@ -18,16 +20,15 @@ async def clock_was_wrong(check, call, error):
     return (None if wrong is False else check), wrong
 
 
-def rival(count, error, problem):
-    """How many connections in a row the hub has closed early, with this one that ended by `error`.
-
-    A hub closes a connection when the same identity connects anew: two clients that both come
-    back go on like that for ever. It is said once.
-    """
-    if getattr(error, "stage", None) not in ("read", "link", "close"):
-        return count
-    count += 1
-    if count == _BRIEF:
-        reason = "the hub closed %d connections early: another client with this identity?" % count
-        problem(ConnectionDroppedError(reason, "identity"))
-    return count
+def refusal(code):
+    """The exception for a CONNACK with `code` from 1 to 5 (MQTT 3.1.1, 3.2.2.3)."""
+    if code == 3:
+        return ConnectionFailedError("the hub is not available (3)", "connack")
+    if code == 2:
+        return CredentialError("the hub does not accept this client identifier", "connack", 2)
+    if code == 4:
+        return CredentialError("the hub does not accept this user name or token", "connack", 4)
+    if code == 5:
+        reason = "not authorised: the key or the clock is wrong, or the device is disabled"
+        return CredentialError(reason, "connack", 5)
+    return ServiceError("the hub does not speak MQTT 3.1.1", "connack", code)

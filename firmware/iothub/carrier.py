@@ -43,7 +43,7 @@ class Carrier:
         self.session = None
         self.answers = {}  # who waits for an answer on this connection: key: Answer
         self.up = False  # from the hub's welcome to the end of the connection
-        self._context = None
+        self._trust()  # early: it is one large object, and the heap will be in pieces
         self._stream = None
         self._tasks = []
         self._keeper = None
@@ -72,9 +72,9 @@ class Carrier:
         websockets = self._options["websockets"]
         port = port or (443 if websockets else usual)
         if self._context is None:
-            options = self._options
-            self._context = client_context(options["server_verification_cert"], options["x509"])
-        stream = await open_stream(host, port, self._context, self.timeout)
+            self._trust()
+        proxy = self._options["proxy_options"]
+        stream = await open_stream(host, port, self._context, self.timeout, proxy)
         if websockets:
             from .websocket import upgrade
 
@@ -86,22 +86,13 @@ class Carrier:
                 raise
         return stream
 
-    def succeed(self, stream):
-        """Go on with `stream`, which the hub has accepted, instead; the old one."""
-        self._cancel_tasks()
-        old, self._stream = self._stream, stream
-        self._error = None
-        self._fail_answers(ConnectionDroppedError("the connection was renewed", "read"))
-        self._start_reading()
-        self._start_writing()
-        return old
+    def _trust(self):
+        options = self._options
+        self._context = client_context(options["server_verification_cert"], options["x509"])
 
-    def moved(self):
-        """succeed() has been called, or will not be: a loss is a loss again."""
-        self.moving = False
-        self.wake()
-        if self._error is not None and self.up:
-            self._broken.set()  # what was let pass meanwhile
+    def trust_anew(self):
+        """Read the roots again before the next connection."""
+        self._context = None
 
     def _start_reading(self):
         self._watch.begin(ticks_ms())
@@ -133,11 +124,6 @@ class Carrier:
             stream, self._stream = self._stream, None
             await stream.close()
         self._fail_answers(error)
-
-    @property
-    def reader(self):
-        """The task that reads the connection; it ends with it."""
-        return self._tasks[0]
 
     def _cancel_tasks(self):
         for task in self._tasks:
@@ -192,7 +178,7 @@ class Carrier:
 
     async def _read(self, stream):
         """Feed the session with what comes; how long that may take is the keeper's business."""
-        buffer = bytearray(1024)
+        buffer = bytearray(512)
         view = memoryview(buffer)
         try:
             while True:

@@ -37,17 +37,21 @@ _MAX_MESSAGE = 262144
 class IoTHubClient(Handlers):
     """What device and module clients share. Make one with create_from_connection_string().
 
-    Handlers are functions or coroutines. Options are listed in iothub.options.
+    Handlers are functions or coroutines. Options are listed in iothub.options; some more methods
+    in iothub.extras.
     """
 
     def __init__(self, credentials, **options):
         super().__init__()
         self._options = checked(options)
         self._credentials = credentials
+        if self._options["gateway_hostname"] is not None:
+            credentials.via(self._options["gateway_hostname"])
         if self._options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
-            # The largest file first: compiling one needs more heap than having it.
+            # The largest first: compiling a file needs more heap than having it.
+            from . import link  # noqa: F401, I001
             from . import session  # noqa: F401
             from .mqtt import MQTTTransport as Transport
         self._transport = Transport(credentials, self, self._options)
@@ -77,6 +81,12 @@ class IoTHubClient(Handlers):
     def create_from_sastoken(cls, sastoken, **options):
         """A client with a ready SAS token, which says which device or module it is for."""
         return cls(Credentials.from_sastoken(sastoken), **options)
+
+    def __getattr__(self, name):
+        # Methods that few programs use are loaded when they are asked for.
+        from .extras import method
+
+        return method(self, name)
 
     def __repr__(self):
         return "<%s %s, %s>" % (type(self).__name__, self._credentials.client_id, self._state)
@@ -188,10 +198,11 @@ class IoTHubClient(Handlers):
         if unix_time() - self._since > self._backoff.ceiling:
             self._backoff.reset()  # it lasted: this is no hub that hangs up at once
             self._brief = 0
-        else:
-            from .blame import rival
-
-            self._brief = rival(self._brief, error, self.problem)
+        elif getattr(error, "stage", None) in ("read", "link", "close"):
+            self._brief += 1
+            if self._brief == 3:
+                reason = "closed early, again: has another client this identity?"
+                self.problem(ConnectionDroppedError(reason, "identity"))
         if not self._options["connection_retry"]:
             self._transport.give_up(error)
         elif self._wanted and self._retry is None:
@@ -210,17 +221,6 @@ class IoTHubClient(Handlers):
         if not self._expiring:
             self._expiring = True
             self._run(self._call, self.on_new_sastoken_required)
-
-    async def update_sastoken(self, sastoken):
-        """Use another ready token from now on; returns once the hub has accepted it.
-
-        ValueError: it is none, or for another resource; CredentialError: it is refused, and the
-        connection goes on with the one before.
-        """
-        self._credentials.replace(sastoken)
-        self._expiring = False
-        if self.connected:
-            await self._transport.renew()
 
     async def _ready(self):
         """Be connected, or raise; while a lost connection is being made again, wait for it."""
@@ -295,12 +295,3 @@ class IoTHubDeviceClient(IoTHubClient):
     def create_from_symmetric_key(cls, symmetric_key, hostname, device_id, **options):
         """A client of `device_id` at `hostname`, which signs its own tokens with a base64 key."""
         return cls(Credentials(hostname, device_id, key=symmetric_key), **options)
-
-
-class IoTHubModuleClient(IoTHubClient):
-    """A module of a device."""
-
-    @classmethod
-    def create_from_x509_certificate(cls, x509, hostname, device_id, module_id, **options):
-        """A client of a module that shows its certificate (an X509)."""
-        return cls(Credentials(hostname, device_id, module_id, x509=True), x509=x509, **options)

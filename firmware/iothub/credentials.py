@@ -73,7 +73,7 @@ class Credentials:
     ):
         self.hostname, _ = split_host(hostname, None)
         # port: None where none is named, so that the protocol's usual one is dialled
-        self.host, self.port = split_host(gateway_hostname or hostname, None)
+        self.via(gateway_hostname or hostname)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -84,6 +84,10 @@ class Credentials:
             sas.token_fields(sastoken)
         self._key = key
         self._sastoken = sastoken
+
+    def via(self, hostname):
+        """Dial this host: the hub itself, or a gateway."""
+        self.host, self.port = split_host(hostname, None)
 
     @classmethod
     def from_connection_string(cls, text):
@@ -130,15 +134,6 @@ class Credentials:
         if product_info:
             user += "&DeviceClientType=" + quote(product_info)
         return user + "&model-id=" + quote(model_id) if model_id else user
-
-    def replace(self, sastoken):
-        """Take another ready token. ValueError: it is for another resource, or there was none."""
-        if self._sastoken is None:
-            raise ValueError("these credentials make their own tokens, or need none")
-        before = sas.token_fields(self._sastoken)["sr"]
-        if unquote(sas.token_fields(sastoken)["sr"]) != unquote(before):
-            raise ValueError("the SAS token is for another device or module")
-        self._sastoken = sastoken
 
     @property
     def signer(self):

@@ -37,6 +37,7 @@ class Handlers:
     on_twin_desired_properties_patch_received = _handler("desired", "desired")
 
     def __init__(self):
+        self.handled = 0  # messages and changes that handlers were given
         self.dropped = 0  # C2D messages left unacknowledged: they come again
         self._handlers = {}
         self._inbox = []  # (receipt or None, coroutine function, argument …), oldest first
@@ -107,6 +108,7 @@ class Handlers:
                 if item is None:
                     return
                 self._busy = True
+                self.handled += 1
                 try:
                     await item[1](*item[2:])
                 except Exception as error:

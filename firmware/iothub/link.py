@@ -14,7 +14,6 @@ from .errors import (
     OperationCancelled,
     ProtocolError,
     ServiceError,
-    refusal,
 )
 from .session import Session
 
@@ -74,6 +73,7 @@ class Link(Carrier):
         it says that it does not (session present 0), all of it follows behind.
         """
         session, stream = self.session, self._stream
+        before = len(self.granted)  # a SUBACK of now may come in one piece with CONNACK
         session.connect(token, self.clean_session)
         answers = [self.begin_subscribe(name, filters[name]) for name in filters]
         prologue()
@@ -81,7 +81,7 @@ class Link(Carrier):
         await within(self.timeout, stream.stage, stream.write(session.take()))
         self._start_reading()
         session_present = await within(self.timeout, "connack", self._connack.wait())
-        if not session_present and self.granted:
+        if before and not session_present:
             answers += self.subscribe_anew()
             prologue()
             await within(self.timeout, stream.stage, stream.write(session.take()))
@@ -170,6 +170,8 @@ class Link(Carrier):
         if self._connack.given:
             raise ProtocolError("a second CONNACK", "connack")
         if code:
+            from .blame import refusal
+
             self._connack.fail(refusal(code))
         else:
             self._connack.give(session_present)

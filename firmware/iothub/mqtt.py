@@ -46,6 +46,7 @@ class MQTTTransport:
             topic = self._events + topics.encode_message(will)
             self._link.session.set_last_will(topic.encode(), will.payload(), qos=1)
         self.renew = self._link.renew
+        self.trust_anew = self._link.trust_anew
         self.disconnect = self._link.disconnect
         self.give_up = self._link.give_up
 

@@ -13,11 +13,14 @@ DEFAULTS = {
     "x509": None,  # an iothub.X509, where the connection string says x509=true
     "product_info": "",
     "model_id": "",  # Plug and Play: the dtmi of what the device is
+    "gateway_hostname": None,  # of an edge hub, to be dialled in place of the hub
+    "proxy_options": None,  # an iothub.ProxyOptions
     "websockets": False,  # over port 443, where a firewall lets nothing else through
     #
     "timeout": 20,  # for each step: dns, tcp, tls, connack, subscribe, puback, twin, ping
     "operation_timeout": 120,  # for an operation with all its attempts
     "handler_timeout": 60,  # for a handler of the program's
+    "https_port": 443,  # for file uploads: of a local hub it may be another
     "qos": 1,
     "transport": "mqtt",  # or "amqp", which can reject and abandon messages
     "sasl": "cbs",  # with AMQP: the token by put-token, or "plain": with SASL PLAIN

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from .errors import ConnectionDroppedError
+from .errors import ConnectionDroppedError, RefusedError
+from .sas import token_fields
+from .text import unquote
 
 _LONG = 20  # a renewal is put off for at most this part of the token's life,
 _AGAIN = 50  # and one that failed is tried again after that
@@ -33,3 +35,28 @@ async def renew(carrier, life):
         except Exception as error:
             carrier.owner.problem(error)
         await asyncio.sleep(max(1, life / _AGAIN))
+
+
+async def update_sastoken(client, sastoken):
+    """Use another ready token from now on; returns once the hub has accepted it.
+
+    ValueError: it is none, or for another resource; CredentialError: it is refused, and the
+    connection goes on with the one before.
+    """
+    credentials = client._credentials
+    if credentials._sastoken is None:
+        raise ValueError("this client makes its own tokens, or needs none")
+    if _resource(sastoken) != _resource(credentials._sastoken):
+        raise ValueError("the SAS token is for another device or module")
+    before, credentials._sastoken = credentials._sastoken, sastoken
+    try:
+        if client.connected:
+            await client._transport.renew()
+        client._expiring = False
+    except RefusedError:
+        credentials._sastoken = before
+        raise
+
+
+def _resource(token):
+    return unquote(token_fields(token)["sr"])

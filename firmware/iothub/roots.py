@@ -1,12 +1,14 @@
 """The certificates that the hub's own must lead to, as DER, one at a time.
 
 Two roots are built in, so that a change of Microsoft's CA strands nobody: DigiCert Global
-Root G2 and Microsoft RSA Root Certificate Authority 2017. Source: spec iothub-mqtt, "TLS".
+Root G2 and Microsoft RSA Root Certificate Authority 2017. A third one is a file, which trust
+puts there. Source: spec iothub-mqtt, "TLS".
 """
 
 import binascii
 
 _BUILT_IN = ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der")
+UPDATED = "updated.der"
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
 
@@ -18,11 +20,12 @@ def load(certificate=None):
     ValueError if it holds none; OSError if the file cannot be read.
     """
     if certificate is None:
-        # firmware/iothub and firmware/certs here; /lib/iothub and /lib/certs on a board.
-        package = __file__.rpartition("/")[0]
-        lib = package.rpartition("/")[0] if "/" in package else "/lib"
         for name in _BUILT_IN:
-            yield _read(lib + "/certs/" + name)
+            yield _read(place(name))
+        try:
+            yield _read(place(UPDATED))
+        except OSError:
+            pass  # there is none
         return
     if isinstance(certificate, str):
         certificate = certificate.encode() if "-----BEGIN" in certificate else _read(certificate)
@@ -36,6 +39,13 @@ def load(certificate=None):
         if not end:
             raise ValueError("server_verification_cert is cut off")
         yield binascii.a2b_base64(body.replace(b"\r", b"").replace(b"\n", b""))
+
+
+def place(name):
+    """The path of a root: in firmware/certs here, in /lib/certs on a board."""
+    package = __file__.rpartition("/")[0]
+    lib = package.rpartition("/")[0] if "/" in package else "/lib"
+    return lib + "/certs/" + name
 
 
 def _read(path):

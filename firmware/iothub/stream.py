@@ -90,24 +90,29 @@ class Stream:
             pass  # it was broken already
 
 
-async def open_stream(host, port, context, timeout):
+async def open_stream(host, port, context, timeout, proxy=None):
     """A Stream to host:port, which TLS must prove to be `host`; each stage gets `timeout` s.
+
+    proxy: a ProxyOptions, through which it goes.
 
     ConnectionFailedError or OperationTimeout, with the stage. The handshake is left to the first
     write, which waits for it.
     """
+    near = proxy.place if proxy is not None else (host, port)
     try:
         # This blocks; MicroPython has no other way. The resolver brings its own deadline.
-        socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+        socket.getaddrinfo(near[0], near[1], 0, socket.SOCK_STREAM)
     except OSError as error:
-        raise ConnectionFailedError("%s has no address: %s" % (host, reason(error)), "dns")
+        raise ConnectionFailedError("%s has no address: %s" % (near[0], reason(error)), "dns")
     try:
         # It looks the name up once more, in the resolver's cache: there is no other public way.
-        plain, _ = await within(timeout, "tcp", asyncio.open_connection(host, port))
+        plain, _ = await within(timeout, "tcp", asyncio.open_connection(*near))
     except TransportError:
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tcp")
+    if proxy is not None:
+        await proxy.open(plain, host, port, timeout)
     # IPPROTO_TCP, TCP_NODELAY: what is written together is one write already.
     plain.s.setsockopt(6, 1, 1)
     tls = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)

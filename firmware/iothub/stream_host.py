@@ -2,6 +2,7 @@
 
 import asyncio
 import binascii
+import functools
 import socket
 import ssl
 import tempfile
@@ -58,25 +59,31 @@ class HostStream(Stream):
         self._writer.transport.abort()
 
 
-async def open_stream(host, port, context, timeout):
+async def open_stream(host, port, context, timeout, proxy=None):
     """A Stream to host:port, which TLS must prove to be `host`; each stage gets `timeout` s.
 
-    The first address that answers is taken. ConnectionFailedError or OperationTimeout.
+    proxy: a ProxyOptions, through which it goes. The first address that answers is taken.
+    ConnectionFailedError or OperationTimeout.
     """
     loop = asyncio.get_running_loop()
     failure = None
-    for family, kind, protocol, _, endpoint in await _resolve(host, port, timeout):
+    near = proxy.place if proxy is not None else (host, port)
+    for family, kind, protocol, _, endpoint in await _resolve(*near, timeout):
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
         try:
             await within(timeout, "tcp", loop.sock_connect(sock, endpoint))
+            if proxy is not None:
+                send = functools.partial(loop.sock_sendall, sock)
+                receive = functools.partial(loop.sock_recv, sock)
+                await within(timeout, "proxy", proxy.tunnel(host, port, send, receive))
             return await _secure(sock, host, context, timeout)
         except TransportError as error:
             failure = error
         except OSError as error:
             failure = ConnectionFailedError(reason(error), "tcp")
         sock.close()
-        if failure.stage == "tls":
+        if failure.stage in ("proxy", "tls"):
             break
     raise failure
 

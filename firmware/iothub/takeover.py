@@ -2,11 +2,12 @@
 
 IoT Hub reads a token at CONNECT alone, and has one connection of each device: the next one ends
 the first. So the first one serves until the hub has accepted its successor, and a successor that
-fails costs nothing. Loaded when it is first needed.
+fails costs nothing. A part of Link and Carrier, loaded when it is first needed.
 """
 
+from .blame import refusal
 from .deadline import within
-from .errors import ConnectionDroppedError, ProtocolError, refusal
+from .errors import ConnectionDroppedError, ProtocolError
 
 _DRY = 2  # seconds for the hub to end the first one
 
@@ -21,7 +22,7 @@ async def renew(link, signed):
     try:
         stream, session_present = await _dialled(link, signed)
         session.begin()
-        old = link.succeed(stream)
+        old = _succeed(link, stream)
         link.shown(signed)
         answers = [] if session_present else link.subscribe_anew()
         link.owner.renewed()
@@ -31,7 +32,21 @@ async def renew(link, signed):
         if session.hold is hold:  # then there is no successor
             session.hold = None
             hold.undo(session.sock, link)
-        link.moved()
+        link.moving = False
+        link.wake()
+        if link._error is not None and link.up:
+            link._broken.set()  # what was let pass meanwhile
+
+
+def _succeed(link, stream):
+    """Go on with `stream` instead; the old one."""
+    link._cancel_tasks()
+    old, link._stream = link._stream, stream
+    link._error = None
+    link._fail_answers(ConnectionDroppedError("the connection was renewed", "read"))
+    link._start_reading()
+    link._start_writing()
+    return old
 
 
 class Hold:
@@ -86,7 +101,7 @@ async def _dialled(link, signed):
 async def _run_dry(link):
     """Take in what the hub sent before it ends the first connection, as it will in a moment."""
     try:
-        await within(_DRY, "read", link.reader)
+        await within(_DRY, "read", link._tasks[0])  # its reader
     except OSError:
         pass  # then it is ended here
 

@@ -46,8 +46,9 @@ class Desired:
     """
 
     def __init__(self):
-        self._section = None
+        self.section = None  # as the program knows it
         self._held = None
+        self.known = None  # a $version that the program was told before it began anew
 
     def expect(self):
         """The whole section has been asked for: hold patches from now on."""
@@ -55,12 +56,12 @@ class Desired:
 
     def whole(self, section):
         """Take in the whole section; the patches, in order, that bring the program up to it."""
-        if self._section is None:
-            change = dict(section)
+        if self.section is None:
+            change = {} if section["$version"] == self.known else dict(section)
         else:
-            change = difference(self._section, section)
+            change = difference(self.section, section)
             change["$version"] = section["$version"]
-        self._section = section
+        self.section = section
         changes = [change] if len(change) > 1 else []
         held, self._held = self._held or [], None
         for patch in held:
@@ -81,14 +82,14 @@ class Desired:
         if self._held is not None:
             self._held = self._held[1 - _MAX_HELD :] + [patch]
             return []
-        if self._section is None:
+        if self.section is None:
             return [patch]
-        known = self._section["$version"]
+        known = self.section["$version"]
         if version <= known:
             return []
         if version > known + 1:
             return None
-        merge(self._section, patch)
+        merge(self.section, patch)
         return [patch]
 
 

@@ -48,6 +48,10 @@ class Program:
             if words[0] in wanted:
                 return words
 
+    def kill(self):
+        """The power goes."""
+        self._process.kill()
+
     async def tell(self, verb, argument=None):
         self._process.stdin.write((json.dumps([verb, argument]) + "\n").encode())
         await asyncio.wait_for(self._process.stdin.drain(), PATIENCE)
@@ -80,7 +84,7 @@ class Bench:
         settings = {"ca": self.hub["ca_file"], **settings}
         chosen = {"transport": self.transport, "websockets": bool(self.websockets)}
         settings["options"] = {**chosen, **settings.get("options", {})}
-        firmware = str(ROOT / "firmware")
+        firmware = str(settings.pop("lib", ROOT / "firmware"))
         if self.name == "micropython":
             heap = settings.get("heap") or HEAPS[self.transport]
             command = [interpreter(), "-X", f"heapsize={heap}"]

@@ -9,7 +9,7 @@ TRANSPORTS = ("mqtt", "mqtt-websockets")
 
 def test_a_renewal_that_fails_drops_nothing_and_is_tried_again(bench):
     async def scenario():
-        async with gated(bench, options={"sastoken_ttl": 10}) as (_, _, program, gate):
+        async with gated(bench, options={"sastoken_ttl": 6}) as (_, _, program, gate):
             gate.open = False
             assert (await program.expect("background"))[1] in ("tls", "websocket")
             await program.tell("send", "still here")

@@ -23,7 +23,7 @@ def data(tmp_path_factory):
 
 
 def service(data, *arguments, **options):
-    return tools("service", "--data", str(data), *arguments, **options)
+    return tools("service", *arguments, "--data", str(data), **options)
 
 
 def follow(data, *arguments):

@@ -1,4 +1,5 @@
 from iothub import errors
+from iothub.blame import refusal
 
 
 def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
@@ -24,9 +25,9 @@ def test_refusals_are_not_oserrors_and_carry_their_code():
 
 
 def test_connack_codes():
-    assert isinstance(errors.refusal(3), errors.ConnectionFailedError)
+    assert isinstance(refusal(3), errors.ConnectionFailedError)
     for code in (2, 4, 5):
-        assert isinstance(errors.refusal(code), errors.CredentialError)
-        assert errors.refusal(code).code == code
+        assert isinstance(refusal(code), errors.CredentialError)
+        assert refusal(code).code == code
     for code in (1, 6, 255):
-        assert isinstance(errors.refusal(code), errors.ServiceError)
+        assert isinstance(refusal(code), errors.ServiceError)

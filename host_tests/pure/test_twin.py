@@ -84,3 +84,16 @@ def test_a_section_that_cannot_be_read_holds_nothing_back():
     assert desired.patch({"a": 1, "$version": 2}) == []
     assert desired.unread() == [{"a": 1, "$version": 2}]
     assert desired.patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]
+
+
+def test_what_an_earlier_life_was_told_is_not_told_again():
+    desired = Desired()
+    desired.known = 7
+    desired.expect()
+    assert desired.whole({"a": 1, "$version": 7}) == []
+    assert desired.patch({"a": 2, "$version": 8}) == [{"a": 2, "$version": 8}]
+    assert desired.section["$version"] == 8
+    other = Desired()
+    other.known = 7
+    other.expect()
+    assert other.whole({"a": 1, "$version": 9}) == [{"a": 1, "$version": 9}]

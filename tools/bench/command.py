@@ -1,8 +1,9 @@
 """Measure, ours beside others' in one run: the local hub under load beside mosquitto (Debian's
-package), AMQP's codec beside uamqp's and azure-eventhub's.
+package), AMQP's codec beside uamqp's and azure-eventhub's; and what the heap of a board holds.
 
 python -m tools bench                    all of it
 python -m tools bench --seconds 1        shorter measurements
+python -m tools bench --ram              what each feature costs of a board's heap, alone
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-COMMAND_HELP = "measure the hub and the AMQP codec beside others"
+COMMAND_HELP = "measure the hub, the AMQP codec and the heap of a board"
 
 
 def arguments(parser):
@@ -18,6 +19,7 @@ def arguments(parser):
         "--devices", type=int, default=1000, help="connected at once (%(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=3, help="a measurement (%(default)s)")
+    parser.add_argument("--ram", action="store_true", help="only the heap of a board")
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turn (%(default)s)")
 
 
@@ -66,8 +68,11 @@ def show(found):
 def run(args):
     from tools.hub.command import raise_file_limit
 
-    from . import codec
+    from . import codec, ram
 
+    ram.show(asyncio.run(ram.measure()))
+    if args.ram:
+        return 0
     raise_file_limit()
     found = asyncio.run(measure(args))
     found.update(codec.measure(args.seconds / 6, args.rounds))

@@ -46,6 +46,7 @@ class AMQPTransport:
         self._wire = Wire(self, options, host, port, credentials.hostname, name, signer)
         self.expiring = client.expiring
         self.renew = self._wire.renew
+        self.trust_anew = self._wire.trust_anew
 
     # -- connection -------------------------------------------------------------------------
 

@@ -41,6 +41,15 @@ def make(**options):
     given = {"server_verification_cert": settings["ca"], "timeout": 5, "operation_timeout": 30}
     given.update(settings.get("options", {}))
     given.update(options)
+    if "will" in settings:
+        from iothub import Message
+
+        given["will"] = Message(settings["will"])
+        given["will"].custom_properties = {"last": "word"}
+    if "proxy" in settings:
+        from iothub import ProxyOptions
+
+        given["proxy_options"] = ProxyOptions(*settings["proxy"])
     if "x509" in settings:
         from iothub import X509
 

@@ -17,6 +17,7 @@ from .feedback import Feedback
 from .identities import Identities, etag, new_key
 from .provisioning import Provisioning
 from .store import Store
+from .uploads import Uploads
 from .values import check, iso
 
 MAX_TELEMETRY = 256 * 1024
@@ -41,6 +42,7 @@ class Core:
         self.access = Access(self.identities, self.policy_keys, self.authorities, clock)
         self.configurations = {}
         self.provisioning = Provisioning(self)
+        self.uploads = Uploads(self.store.folder / "blobs")
         self._next_message = 1
         self._calls = {}  # (identity name, request id): future of (status, body)
         self._arrivals = asyncio.Event()

@@ -40,6 +40,7 @@ class Store:
 
     def __init__(self, path):
         self._path = Path(path)
+        self.folder = self._path.parent
         self._thread = ThreadPoolExecutor(1, "hub-store")
         self._pending = []  # (statement, parameters), oldest first
         self._waiting = []  # futures of those whose writes are in _pending

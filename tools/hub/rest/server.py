@@ -12,7 +12,7 @@ from aiohttp import web
 from ..core import auth
 from ..core.access import POLICIES, host_of
 from ..core.errors import HubError
-from . import devices, enrollments, local, registry, websocket
+from . import devices, enrollments, files, local, registry, websocket
 from .request import AMQP_PORT, CONTEXTS, CORE
 
 log = logging.getLogger("hub.rest")
@@ -25,7 +25,8 @@ BACKLOG = 1024
 async def errors(request, handler):
     """Authenticate, serve, and say a refusal in IoT Hub's shape."""
     try:
-        if request.path not in websocket.PATHS:  # there the protocol does it
+        # There the protocol does it, or the device or the blob's token is asked.
+        if request.path not in websocket.PATHS and not files.concerns(request.path):
             _authenticate(request)
         return await handler(request)
     except HubError as error:
@@ -52,7 +53,7 @@ def application(core, contexts, amqp_port):
     app[CORE] = core
     app[CONTEXTS] = contexts
     app[AMQP_PORT] = amqp_port
-    for part in (registry, devices, enrollments, local, websocket):
+    for part in (registry, devices, enrollments, files, local, websocket):
         app.add_routes(part.routes())
     return app
 

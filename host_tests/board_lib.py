@@ -1,0 +1,18 @@
+"""A folder with what a board's /lib has, whose certificates a test may change."""
+
+import ssl
+from pathlib import Path
+
+from tools.board import ROOT
+
+
+def make_lib(folder, updated=None):
+    """Fill `folder`; updated: a PEM file, for the root that came later."""
+    (folder / "iothub").symlink_to(ROOT / "firmware" / "iothub")
+    certs = folder / "certs"
+    certs.mkdir()
+    for root in ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der"):
+        (certs / root).write_bytes((ROOT / "firmware" / "certs" / root).read_bytes())
+    if updated is not None:
+        der = ssl.PEM_cert_to_DER_cert(Path(updated).read_text())
+        (certs / "updated.der").write_bytes(der)

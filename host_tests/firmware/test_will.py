@@ -1,0 +1,44 @@
+"""Over MQTT: the will, QoS 0, and what the user name says of the device."""
+
+TRANSPORTS = ("mqtt", "mqtt-websockets")
+
+
+def test_the_will_is_sent_when_the_device_is_lost_and_only_then(bench):
+    async def scenario():
+        async with bench.device(will="gone: ü") as (service, device_id, program):
+            await program.tell("disconnect")
+            await program.expect("disconnected")
+            await program.tell("connect")
+            await program.expect("connected")
+            await program.tell("send", "alive")
+            await program.expect("sent", "alive")
+            program.kill()
+            events = service.telemetry(device_id)
+            assert (await anext(events))["body"] == b"alive"
+            will = await anext(events)
+            assert will["body"] == "gone: ü".encode()
+            assert will["application"] == {"last": "word", "iothub-MessageType": "Will"}
+
+    bench.run(scenario)
+
+
+def test_qos_0(bench):
+    async def scenario():
+        async with bench.device(options={"qos": 0}) as (service, device_id, program):
+            for number in range(5):
+                await program.tell("send", f"n{number}")
+                await program.expect("sent", f"n{number}")
+            events = service.telemetry(device_id)
+            bodies = [(await anext(events))["body"] for _ in range(5)]
+            assert bodies == [b"n%d" % number for number in range(5)]
+
+    bench.run(scenario)
+
+
+def test_model_id_and_product_info(bench):
+    async def scenario():
+        options = {"model_id": "dtmi:com:example:Thermostat;1", "product_info": "ünser board (1)"}
+        async with bench.device(options=options) as (service, device_id, _):
+            assert (await service.get_twin(device_id))["modelId"] == options["model_id"]
+
+    bench.run(scenario)
