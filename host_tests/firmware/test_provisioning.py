@@ -3,11 +3,10 @@
 import pytest
 from device_certificate import Certificate
 
-TRANSPORTS = ("mqtt", "mqtt-websockets")
+TRANSPORTS = ("mqtt",)
 
 
-def registration(bench, registration_id, scope=None):
-    front = "https" if bench.websockets else "mqtt"
+def registration(bench, registration_id, scope=None, front="mqtt"):
     host = f"localhost:{bench.hub[f'{front}_port']}"
     return {"registration": [host, registration_id, scope or bench.hub["id_scope"]]}
 
@@ -34,6 +33,14 @@ def test_key_of_its_own(bench):
             given = [name + "-device", {"modelId": "dtmi:a;1"}]
             assert words[0] == ["registered", "assigned", "localhost", *given]
             assert words[1:4] == [["registering"], ["prepared", False], ["sent"]]
+            words = await said(
+                bench,
+                **registration(bench, name, front="https"),
+                keys={"symmetric_key": key},
+                options={"websockets": True},
+                steps=["connect"],
+            )
+            assert ["sent"] in words
             assert (await anext(service.telemetry(name + "-device")))["body"] == b"provisioned"
 
     bench.run(scenario)

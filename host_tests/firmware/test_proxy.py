@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets")
+TRANSPORTS = ("mqtt", "amqp-websockets")
 PATIENCE = 20
 
 
