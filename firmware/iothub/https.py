@@ -64,7 +64,12 @@ async def _some(stream, buffer):
 
 def _complete(answer):
     head, end, body = bytes(answer).partition(b"\r\n\r\n")
-    length = _fields(head).get("content-length") if end else None
+    if not end or head[9:12] in (b"204", b"304"):
+        return bool(end)  # these have no body
+    fields = _fields(head)
+    if fields.get("transfer-encoding", "").lower() == "chunked":
+        return body.endswith(b"0\r\n\r\n")
+    length = fields.get("content-length")
     return length is not None and len(body) >= int(length)
 
 
@@ -79,14 +84,14 @@ def _fields(head):
 def _parsed(answer):
     head, end, body = answer.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
-    if not end or not words[0].startswith(b"HTTP/1.") or not words[1][:3].isdigit():
+    if not end or not words[0].startswith(b"HTTP/1.") or len(words) < 2 or not words[1].isdigit():
         raise ConnectionDroppedError("no whole answer of HTTP's", "read")
     fields = _fields(head)
     if fields.get("transfer-encoding", "").lower() == "chunked":
         body = _unchunked(body)
     elif len(body) < int(fields.get("content-length", "0")):
         raise ConnectionDroppedError("the answer is cut off", "read")
-    return int(words[1][:3]), body
+    return int(words[1]), body
 
 
 def _unchunked(body):
