@@ -10,8 +10,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 demo: setup
 	@$(BIN)/python -m tools demo $(ARGS)
 
+# The tests mostly wait for one another: four at a time fit on two cores.
 test: setup
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 interop: setup
 	@$(BIN)/python -m pytest -m interop $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import ssl
@@ -18,6 +19,7 @@ from tools.hub.client import ServiceClient
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 40
+_SERIAL = itertools.count(1)  # one hub may see several benches
 HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
 
 
@@ -64,7 +66,6 @@ class Bench:
         self.name = name
         self.transport, _, self.websockets = transport.partition("-")
         self.hub = hub
-        self._serial = 0
 
     def connection_string(self, device_id, key, host="localhost", port=None):
         front = "https" if self.websockets else self.transport
@@ -112,8 +113,7 @@ class Bench:
 
     async def new_device(self, service, **fields):
         """(device id, key) of a device that no other test has."""
-        self._serial += 1
-        device_id = f"{self.name}-{self.transport}{self.websockets}-{self._serial}"
+        device_id = f"{self.name}-{self.transport}{self.websockets}-{next(_SERIAL)}"
         device = await service.create_device(device_id, **fields)
         return device_id, device["authentication"]["symmetricKey"]["primaryKey"]
 
