@@ -112,6 +112,19 @@ def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
     assert "sig=" not in caplog.text
 
 
+def test_every_path_that_is_the_services_wants_a_token(on_hub):
+    async def scenario(bench):
+        await bench.new("files")
+        wrong = bench.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
+        async with ServiceClient(wrong, bench.hub.ports["ca_file"]) as stranger:
+            paths = ("/devices/files", "/devices/notifications", "/twins/files", "/nothing/here")
+            for path in paths:
+                for method in ("GET", "PUT", "DELETE"):
+                    await refused(stranger._call(method, path), 401)
+
+    on_hub(scenario)
+
+
 def test_methods_wrong_arguments(on_hub):
     async def scenario(bench):
         await bench.new()

@@ -6,14 +6,14 @@ Source: Microsoft's IoT Hub REST API, "Create" and "Update File Upload Status"; 
 
 import base64
 import hmac
-import time
 from urllib.parse import parse_qs, quote, urlencode
 
 from aiohttp import web
 
+from ..core.access import host_of
 from ..core.auth import TokenError
 from ..core.errors import HubError, bad_request
-from .request import CONTEXTS, CORE, object_of
+from .request import CONTEXTS, CORE, admits_itself, object_of
 
 CONTAINER = "uploads"
 _MAX_BLOB = 256 * 1024 * 1024
@@ -32,11 +32,12 @@ def authenticate(request):
             raise TokenError("no token, and no client certificate")
         core.access.of_certificates(chain, identity)
         return
-    host = request.host.rpartition(":")[0] or request.host
-    if not core.access.of_token(token, {host.lower(), request.host.lower()}).covers(identity):
+    hosts = {host_of(request.host)[0], request.host.lower()}
+    if not core.access.of_token(token, hosts).covers(identity):
         raise TokenError("the token is for another resource")
 
 
+@admits_itself
 async def place(request):
     """Where a blob is to go; with a token that is good for that blob alone."""
     authenticate(request)
@@ -46,7 +47,7 @@ async def place(request):
         raise bad_request("blobName is a text of 1 to 1024 characters")
     correlation = core.uploads.begin(device_id, name, _MAX_ACTIVE)
     blob = f"{device_id}/{name}"
-    expiry = str(int(time.time()) + _LIFE)
+    expiry = str(int(request.app[CORE].clock()) + _LIFE)
     query = urlencode({"se": expiry, "sr": "b", "sp": "rw", "sig": _signature(core, blob, expiry)})
     return web.json_response(
         {
@@ -59,6 +60,7 @@ async def place(request):
     )
 
 
+@admits_itself
 async def notification(request):
     """The device's word on what became of an upload."""
     authenticate(request)
@@ -67,6 +69,7 @@ async def notification(request):
     return web.Response(status=204)
 
 
+@admits_itself
 async def put_blob(request):
     if request.headers.get("x-ms-blob-type") != "BlockBlob":
         raise HubError(400, "InvalidHeaderValue", "x-ms-blob-type is not BlockBlob")
@@ -81,6 +84,7 @@ async def put_blob(request):
     return web.Response(status=201)
 
 
+@admits_itself
 async def get_blob(request):
     path = request.app[CORE].uploads.path(_allowed(request))
     if not path.exists():
@@ -95,7 +99,7 @@ def _allowed(request):
     expiry = query.get("se", "0")
     expected = _signature(request.app[CORE], blob, expiry)
     good = hmac.compare_digest(expected, query.get("sig", ""))
-    if not good or not expiry.isdigit() or int(expiry) < time.time():
+    if not good or not expiry.isdigit() or int(expiry) < request.app[CORE].clock():
         raise HubError(403, "AuthenticationFailed", "the blob's token is not good for it")
     return blob
 
@@ -113,10 +117,3 @@ def routes():
         web.put(f"/{CONTAINER}/{{blob:.+}}", put_blob),
         web.get(f"/{CONTAINER}/{{blob:.+}}", get_blob),
     ]
-
-
-def concerns(path):
-    """Whether a path is one of these, which devices, or blobs' tokens, are let in by."""
-    return path.startswith(f"/{CONTAINER}/") or (
-        path.startswith("/devices/") and path.rstrip("/").endswith(("/files", "/notifications"))
-    )

@@ -14,6 +14,12 @@ AMQP_PORT = web.AppKey("amqp_port", int)
 CONTEXTS = web.AppKey("contexts", Contexts)
 
 
+def admits_itself(handler):
+    """Mark a handler that nobody needs a service's token for: it asks for what it wants."""
+    handler.admits_itself = True
+    return handler
+
+
 def identity_of(request):
     """The Identity that the path names; HubError 404."""
     parts = request.match_info

@@ -25,8 +25,7 @@ BACKLOG = 1024
 async def errors(request, handler):
     """Authenticate, serve, and say a refusal in IoT Hub's shape."""
     try:
-        # There the protocol does it, or the device or the blob's token is asked.
-        if request.path not in websocket.PATHS and not files.concerns(request.path):
+        if not hasattr(request.match_info.handler, "admits_itself"):
             _authenticate(request)
         return await handler(request)
     except HubError as error:

@@ -9,7 +9,7 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from .. import amqp, mqtt
-from .request import AMQP_PORT, CONTEXTS, CORE
+from .request import AMQP_PORT, CONTEXTS, CORE, admits_itself
 
 PATHS = "/$iothub/websocket", "/$servicebus/websocket"
 MAX_MESSAGE = 1024 * 1024
@@ -78,6 +78,7 @@ def _amqp(app, wire, chain):
 _CONNECTIONS = {"mqtt": _mqtt, "AMQPWSB10": _amqp}
 
 
+@admits_itself  # MQTT and AMQP ask who it is
 async def accept(request):
     """Serve one connection, of the protocol that the subprotocol names."""
     socket = web.WebSocketResponse(
