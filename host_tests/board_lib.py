@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from tools.board import ROOT
+from tools.interpreter import ROOT
 
 
 def make_lib(folder, updated=None):

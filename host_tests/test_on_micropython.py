@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.board import ROOT, environment, interpreter
+from tools.interpreter import ROOT, environment, interpreter
 
 PURE = Path(__file__).parent / "pure"
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "device": "tools.device",
     "enrollment": "tools.enrollment",
     "service": "tools.service",
+    "board": "tools.board.command",
     "demo": "tools.demo",
     "sas": "tools.sas",
     "umqtt": "tools.umqtt",

@@ -20,6 +20,8 @@ from pathlib import Path
 COMMAND_HELP = "a board and a hub on this machine, and what they say to each other"
 
 DEVICE = "demo-board"
+PROMPT = ">>> "
+BANNER = ("MicroPython ", "Type ")  # the REPL's, when a program has ended
 STEP_TIMEOUT = 12
 WHOLE_TIMEOUT = 38
 
@@ -63,6 +65,8 @@ class Console:
 
     async def run(self):
         async for line in self._board.lines():
+            if line == PROMPT:  # there the program has ended
+                return
             self._stage.say("board", line)
             async with self._grown:
                 self._lines.append(line)
@@ -79,8 +83,9 @@ class Console:
 
     def ended(self):
         """The Failed to raise when the board's program has ended."""
-        last = self._lines[-1] if self._lines else "it said nothing"
-        return Failed(f"the board's program ended with status {self._board.status}: {last}")
+        said = [line for line in self._lines if not line.startswith(BANNER)]
+        last = said[-1] if said else "it said nothing"
+        return Failed(f"the board's program ended: {last}")
 
 
 @contextlib.asynccontextmanager
@@ -193,7 +198,8 @@ async def while_running(steps, watching, console, timeout):
 
 async def play(args, stage):
     """The whole demo; the steps that were done. Failed: the first that was not."""
-    from tools.board import Board
+    from tools.board.disk import furnish
+    from tools.board.machine import Board
     from tools.device import connection_string
     from tools.hub.client import ServiceClient
 
@@ -213,7 +219,8 @@ async def play(args, stage):
                 "connection_string": connection_string(device, ports),
                 "server_verification_cert": ports["ca_file"],
             }
-            board = Board(disk, settings, heap=args.heap)
+            furnish(disk, settings)
+            board = Board(disk, heap=args.heap)
             await board.start()
             stage.say("demo", f"boot.py and main.py in MicroPython, heap {args.heap}")
             console = Console(board, stage)
@@ -240,6 +247,7 @@ def arguments(parser):
 def run(args):
     from aiohttp import ClientError
 
+    from tools.board.machine import BoardError
     from tools.hub.client import ServiceError
 
     stage = Stage()
@@ -248,7 +256,7 @@ def run(args):
     except KeyboardInterrupt:
         stage.say("demo", "stopped")
         return 0
-    except (Failed, ServiceError, ClientError, OSError, asyncio.TimeoutError) as error:
+    except (Failed, BoardError, ServiceError, ClientError, OSError, asyncio.TimeoutError) as error:
         stage.say("demo", f"FAILED: {error or 'it took too long'}", style="bold red")
         return 1
     stage.say("demo", f"OK: {', '.join(done)}, in {stage.elapsed:.1f} s", style="bold green")

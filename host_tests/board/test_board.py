@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tools.board import Board
+from tools.board.disk import furnish
+from tools.board.machine import Board
 from tools.demo import running_hub
 from tools.device import connection_string
 from tools.hub.client import ServiceClient
@@ -34,15 +35,16 @@ async def console_until(board, text):
     return lines
 
 
-def on_board(tmp_path, settings, text, prepare=lambda disk: None):
+def on_board(tmp_path, settings, text, prepare=lambda disk: None, wifi="up"):
     """The lines that a board with `settings` says up to `text`; then it is switched off.
 
     prepare(disk) changes what is on its disk before it starts.
     """
 
     async def main():
-        board = Board(tmp_path, settings)
+        furnish(tmp_path, settings)
         prepare(tmp_path)
+        board = Board(tmp_path, wifi=wifi)
         await board.start()
         try:
             return await console_until(board, text)
@@ -87,8 +89,7 @@ def test_wrong_connection_string_is_one_line_without_the_secret(tmp_path):
     assert "hunter2" not in "".join(lines)
 
 
-def test_wifi_that_is_not_there_leaves_main_running(tmp_path, monkeypatch):
-    monkeypatch.setenv("STANDIN_WIFI", "down")
+def test_wifi_that_is_not_there_leaves_main_running(tmp_path):
     (tmp_path / "lib").mkdir()
     lines = on_board_with_short_wifi(tmp_path)
     assert lines[0] == "boot: Wi-Fi: net not joined in 1 s: no ap found"
@@ -97,14 +98,14 @@ def test_wifi_that_is_not_there_leaves_main_running(tmp_path, monkeypatch):
 
 def on_board_with_short_wifi(tmp_path):
     """The firmware with a Wi-Fi deadline of 1 s instead of 20."""
-    from tools.board import ROOT
+    from tools.interpreter import ROOT
 
     for path in (ROOT / "firmware").rglob("*.*"):
         if path.suffix in (".py", ".der"):
             copy = tmp_path / "lib" / path.relative_to(ROOT / "firmware")
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes().replace(b"timeout=20):", b"timeout=1):"))
-    return on_board(tmp_path, SETTINGS, "not connected:")
+    return on_board(tmp_path, SETTINGS, "not connected:", wifi="down")
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +126,8 @@ async def board_on_hub(tmp_path, desired=None):
             "connection_string": connection_string(made, ports),
             "server_verification_cert": ports["ca_file"],
         }
-        board = Board(disk, settings)
+        furnish(disk, settings)
+        board = Board(disk)
         await board.start()
         try:
             yield board, service

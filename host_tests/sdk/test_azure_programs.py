@@ -15,8 +15,8 @@ from device_certificate import Certificate
 
 from iothub.sas import sas_token
 from tools import umqtt
-from tools.board import ROOT, interpreter
 from tools.hub.client import ServiceClient
+from tools.interpreter import ROOT, interpreter
 
 PROGRAMS = Path(__file__).parent.parent / "azure_programs"
 PATIENCE = 60

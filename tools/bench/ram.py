@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tools import umqtt
-from tools.board import ROOT, interpreter
+from tools.interpreter import ROOT, interpreter
 
 PROGRAM = Path(__file__).parent / "board_ram.py"
 # feature: (what the program does before, and after, it connects)

@@ -1,0 +1,285 @@
+"""The virtual board, by the real mpremote and by a serial port."""
+
+import hashlib
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import pytest
+from virtual import PATIENCE, Keyboard, Typist, virtual_board
+
+ANYTHING = bytes(range(256)) * 3 + b"\x03\x04\n\r\n\x18\x00"
+
+
+@pytest.fixture
+def board(tmp_path):
+    with virtual_board(tmp_path / "flash") as board:
+        with board.opened() as typist:  # until there is no main.py that the first start would run
+            typist.type(b"\r\x03")
+            typist.expect(b">>> ")
+        yield board
+
+
+def put(board, name, text):
+    path = os.path.join(board.folder, name)
+    with open(path, "w") as file:
+        file.write(text)
+
+
+# -- mpremote --------------------------------------------------------------------------------
+
+
+def test_exec_run_and_files(board, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import os\nprint(os.listdir('/'), 'ä')\n")
+    data = tmp_path / "data.bin"
+    data.write_bytes(ANYTHING)
+    board.mpremote("fs", "mkdir", ":/lib", "+", "fs", "cp", data, ":/lib/data.bin")
+    assert board.mpremote("run", script) == "['lib'] ä\r\n"
+    assert hashlib.sha256(ANYTHING).hexdigest() in board.mpremote(
+        "fs", "sha256sum", ":/lib/data.bin"
+    )
+    board.mpremote("fs", "cp", ":/lib/data.bin", tmp_path / "back.bin")
+    assert (tmp_path / "back.bin").read_bytes() == ANYTHING
+    assert "data.bin" in board.mpremote("fs", "ls", ":lib")
+    board.mpremote("fs", "rm", ":lib/data.bin")
+    assert "data.bin" not in board.mpremote("fs", "ls", ":lib")
+
+
+def test_paths_are_a_boards(board):
+    said = board.mpremote("exec", "import os, sys; print(os.getcwd(), sys.path)")
+    assert said == "/ ['', '.frozen', '/lib']\r\n"
+
+
+def test_mount_reads_and_writes_any_byte(board, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "in.bin").write_bytes(ANYTHING)
+    (tmp_path / "here" / "copy.py").write_text(
+        "with open('in.bin', 'rb') as source, open('out.bin', 'wb') as sink:\n"
+        "    sink.write(source.read())\n"
+        "print('copied')\n"
+    )
+    assert "copied\r\n" in board.mpremote("mount", tmp_path / "here", "exec", "import copy")
+    assert (tmp_path / "here" / "out.bin").read_bytes() == ANYTHING
+
+
+def test_mip_installs_a_package_of_this_machine(board, tmp_path):
+    (tmp_path / "hello.py").write_text("print('hello from lib')\n")
+    (tmp_path / "package.json").write_text(json.dumps({"urls": [["hello.py", "hello.py"]]}))
+    board.mpremote("mip", "install", "--no-mpy", tmp_path / "package.json")
+    assert board.mpremote("exec", "import hello") == "hello from lib\r\n"
+
+
+def test_reset_runs_main_and_soft_reset_for_mpremote_does_not(board):
+    put(board, "main.py", "open('ran', 'a').write('x')\n")
+    ran = os.path.join(board.folder, "ran")
+    board.mpremote("soft-reset")
+    assert not os.path.exists(ran)
+    with board.opened() as typist:
+        typist.type(b"import machine; machine.reset()\r")
+        typist.expect(b"(SW_CPU_RESET)\r\n")
+        typist.expect(b">>> ")
+    with open(ran) as file:
+        assert file.read() == "x"
+    board.mpremote("reset")
+    for _ in range(1000):  # it waits for a moment on the board, when mpremote has gone
+        with open(ran) as file:
+            if file.read() == "xx":
+                break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("main.py did not run")
+
+
+def test_repl_at_a_persons_terminal(board):
+    terminal, theirs = pty.openpty()
+    os.set_blocking(terminal, False)
+    command = [sys.executable, "-m", "mpremote", "connect", board.port, "repl"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as mpremote:
+        person = Typist(Keyboard(terminal))
+        person.expect(b"to exit this shell")
+        person.type(b"print(6*7)\r")
+        person.expect(b"\n42\r\n>>> ")
+        person.type(b"\x1d")
+        assert mpremote.wait(PATIENCE) == 0
+    os.close(terminal)
+    os.close(theirs)
+
+
+def test_an_error_is_told_as_a_board_tells_it(board):
+    said = board.mpremote("exec", "1/0", check=False)
+    assert 'File "<stdin>", line 1, in <module>' in said
+    assert said.split()[-4:] == ["ZeroDivisionError:", "divide", "by", "zero"]
+
+
+# -- the console -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "while True: pass",
+        "import asyncio; asyncio.run(asyncio.Event().wait())",
+        "import time; time.sleep(99)",
+    ],
+)
+def test_ctrl_c_interrupts_a_program(board, program):
+    put(board, "main.py", f"print('begun')\n{program}\n")
+    with board.opened() as typist:
+        typist.type(b"\x04")
+        typist.expect(b"begun\r\n")
+        typist.type(b"\x03")
+        typist.expect(b"KeyboardInterrupt: \r\n")
+        typist.expect(b">>> ")
+        typist.type(b"1+1\r")
+        typist.expect(b"2\r\n>>> ")
+
+
+def test_soft_reset_forgets_the_program_and_starts_it_again(board):
+    with board.opened() as typist:
+        typist.type(b"\r\x03")
+        typist.expect(b">>> ")
+        typist.type(b"x = 5\r")
+        typist.expect(b">>> ")
+        put(board, "boot.py", "print('in boot')\n")
+        put(board, "main.py", "print('main', 'x' in globals(), __file__)\n")
+        typist.type(b"\x04")
+        assert b"MPY: soft reboot\r\n" in typist.expect(b"in boot\r\n")
+        typist.expect(b"main False main.py\r\n")
+        typist.expect(b"MicroPython ")
+        typist.expect(b">>> ")
+
+
+def test_what_boot_raises_leaves_main_out(board):
+    put(board, "boot.py", "import nothing\n")
+    put(board, "main.py", "print('main')\n")
+    with board.opened() as typist:
+        typist.type(b"\r\x03\x04")
+        said = typist.expect(b"MicroPython ")
+        assert b"ImportError: no module named 'nothing'" in said
+        assert b"start.py" not in said
+        assert b"main" not in said.replace(b"<module>", b"")
+
+
+def test_main_that_ends_itself_starts_again(board):
+    put(board, "main.py", "import sys\nprint('begun')\nsys.exit()\n")
+    with board.opened() as typist:
+        typist.type(b"\x04")
+        typist.expect(b"begun\r\nMPY: soft reboot\r\nbegun\r\n")
+
+
+def test_a_second_program_is_told_that_the_port_is_busy(board):
+    with board.opened():
+        said = board.mpremote("exec", "1", check=False)
+    assert "it may be in use by another program" in said
+
+
+# -- the hardware ----------------------------------------------------------------------------
+
+CAUSE = "import machine; print(machine.reset_cause(), machine.RTC().memory())"
+
+
+def test_deep_sleep_keeps_rtc_memory_and_power_does_not(board):
+    put(board, "main.py", CAUSE + "\n")
+    with board.opened() as typist:
+        typist.type(b"\r\x03")
+        typist.expect(b">>> ")
+        typist.type(b"import machine; machine.RTC().memory(b'kept'); machine.deepsleep(10)\r")
+        typist.expect(b"\n4 b'kept'\r\n")
+        typist.expect(b">>> ")
+        typist.type(b"machine.reset()\r")
+        typist.expect(b"\n2 b'kept'\r\n")
+        board.hand("reset")
+        typist.expect(b"\n1 b''\r\n")
+
+
+def test_reset_runs_no_more_of_the_program(board):
+    with board.opened() as typist:
+        typist.type(b"\r\x03")
+        typist.expect(b">>> ")
+        typist.type(b"\x05")
+        typist.type(b"import machine\rtry: machine.reset()\rfinally: print('fi'+'nally')\r\x04")
+        typist.expect(b"MicroPython ")
+        typist.type(b"print('af'+'ter')\r")
+        assert b"finally\r\n" not in typist.expect(b"after\r\n")
+
+
+def test_the_watchdog_resets_a_program_that_hangs_and_not_one_that_feeds_it(board):
+    put(board, "main.py", CAUSE + "\n")
+    with board.opened() as typist:
+        typist.type(b"\r\x03")
+        typist.expect(b">>> ")
+        typist.type(b"import machine; w = machine.WDT(timeout=300)\r")
+        typist.expect(b">>> ")
+        typist.type(b"import time\rfor i in range(6): time.sleep_ms(100); w.feed()\r\r\r")
+        typist.type(b"print('al'+'ive')\r")
+        typist.expect(b"alive\r\n")
+        typist.expect(b"WDT_SYS_RESET)\r\n3 b''\r\n")
+
+
+def test_the_clock_starts_in_2000_and_lasts_through_a_reset_once_set(board):
+    year = "import time; print(time.gmtime()[0])"
+    assert board.mpremote("exec", year) == "2000\r\n"
+    board.mpremote("rtc", "--set")
+    assert int(board.mpremote("exec", year)) >= 2026
+    board.mpremote("reset")
+    assert int(board.mpremote("exec", year)) >= 2026
+
+
+def test_wifi_fails_when_it_is_told_to(board):
+    join = "import network; w = network.WLAN(); w.active(True); w.connect('n', 'p')"
+    ask = f"{join}; print(w.isconnected(), w.status() == network.STAT_WRONG_PASSWORD)"
+    assert board.mpremote("exec", ask) == "True False\r\n"
+    board.hand("wifi wrong-password")
+    assert board.mpremote("exec", ask) == "False True\r\n"
+
+
+def test_the_heap_is_what_was_asked_for(tmp_path):
+    free = "import gc; gc.collect(); print(gc.mem_free())"
+    for heap, words in (("64wK", 65536), ("256wK", 262144)):
+        with virtual_board(tmp_path, "--heap", heap) as board:
+            bytes_of_word = 8 if "8" in board.mpremote("exec", WORD) else 4
+            size = words * bytes_of_word // 4
+            assert abs(int(board.mpremote("exec", free)) / size - 1) < 0.05
+
+
+WORD = "import sys; print(8 if sys.maxsize > 2**32 else 4)"
+
+
+def test_a_flash_can_be_full_and_keeps_what_it_has(tmp_path):
+    fill = "f = open('big', 'wb')\nfor i in range(200): f.write(bytes(4096))"
+    with virtual_board(tmp_path, "--flash", "512K") as board:
+        board.mpremote("exec", "with open('kept', 'w') as f: f.write('x' * 9)")
+        said = board.mpremote("exec", fill, check=False)
+        assert "OSError: 28" in said or "ENOSPC" in said
+    with virtual_board(tmp_path, "--flash", "512K") as board:
+        assert board.mpremote("exec", "print(open('kept').read())") == "xxxxxxxxx\r\n"
+        assert "128" in board.mpremote("exec", "import os; print(os.statvfs('/'))")
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--heap", "much"], "board: heap: much is no size such as 128wK"),
+        (["--flash", "5"], "'5' is no size such as 512K, of 4K blocks"),
+        (["--wifi", "slow"], "invalid choice: 'slow'"),
+    ],
+)
+def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
+    from hub_process import tools
+
+    done = tools("board", str(tmp_path), *arguments)
+    assert done.returncode
+    assert expected in done.stderr.splitlines()[-1]
+
+
+def test_an_interpreter_that_does_not_start_is_one_line(tmp_path, monkeypatch):
+    from hub_process import tools
+
+    monkeypatch.setenv("MICROPYTHON", "/bin/false")
+    done = tools("board", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "board: MicroPython ended at once, with status 1\n"

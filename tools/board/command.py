@@ -1,0 +1,109 @@
+"""A virtual ESP32 on a pseudo-terminal: the real MicroPython, with a folder for its flash.
+
+It prints one JSON line, {"port", "folder"}, and runs until Ctrl-C. Everything that talks to a
+serial port works with it: mpremote connect PORT repl, deploy --port PORT, a terminal program.
+
+    python -m tools board                      a new, empty board in build/board
+    python -m tools board FOLDER --console     and what it says, here
+    python -m tools board --heap 64wK          a small heap; the number is a 32-bit board's
+    python -m tools board --flash 512K         a littlefs of that size, in FOLDER/flash.img
+
+While it runs, lines on standard input are hands on the hardware:
+    reset                           the button EN: power off and on
+    wifi up|down|wrong-password     the Wi-Fi, as the board's network module shows it
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from tools.interpreter import ROOT
+
+from .machine import WIFI, Board, BoardError
+
+COMMAND_HELP = "a virtual ESP32: the real MicroPython on a pseudo-terminal"
+
+_BLOCK = 4096
+_SMALLEST = 8 * _BLOCK
+
+
+def size(text):
+    """Bytes, of text such as 512K or 2M."""
+    scale = {"K": 1024, "M": 1024 * 1024}.get(text[-1:].upper(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdigit() or int(digits) * scale < _SMALLEST or int(digits) * scale % _BLOCK:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 512K, of 4K blocks")
+    return int(digits) * scale
+
+
+def arguments(parser):
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=ROOT / "build" / "board", help="its flash"
+    )
+    parser.add_argument("--heap", default="128wK", help="its heap (default: %(default)s)")
+    parser.add_argument("--flash", type=size, metavar="SIZE", help="a littlefs, not a folder")
+    parser.add_argument("--link", type=Path, help="a name of your choice for the port")
+    parser.add_argument("--wifi", choices=WIFI, default="up", help="(default: %(default)s)")
+    parser.add_argument(
+        "--no-umqtt",
+        action="store_true",
+        help="an image without umqtt.simple, unlike the real ones",
+    )
+    parser.add_argument("--console", action="store_true", help="show here what the board says")
+
+
+async def main(args):
+    board = Board(args.folder, args.heap, args.flash, args.wifi, not args.no_umqtt)
+    await board.start()
+    port = board.port
+    try:
+        if args.link:
+            args.link.unlink(missing_ok=True)
+            args.link.symlink_to(port)
+            port = str(args.link.absolute())
+        print(json.dumps({"port": port, "folder": str(board.folder)}), flush=True)
+        tasks = [asyncio.ensure_future(board.wait()), asyncio.ensure_future(_hands(board))]
+        if args.console:
+            tasks.append(asyncio.ensure_future(_show(board)))
+        await asyncio.gather(*tasks)
+    finally:
+        if args.link:
+            args.link.unlink(missing_ok=True)
+        await board.stop()
+
+
+async def _show(board):
+    async for line in board.lines():
+        print(line, flush=True)
+
+
+async def _hands(board):
+    """Do what standard input says, as long as there is one."""
+    reader = asyncio.StreamReader()
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+    except (ValueError, OSError):  # a file, or nothing
+        return
+    while line := await reader.readline():
+        words = line.decode(errors="replace").split()
+        if words == ["reset"]:
+            board.reset()
+        elif words[:1] == ["wifi"] and len(words) == 2 and words[1] in WIFI:
+            board.wifi = words[1]
+        elif words:
+            print(f"reset, or wifi {'|'.join(WIFI)}", file=sys.stderr)
+
+
+def run(args):
+    try:
+        asyncio.run(main(args))
+    except KeyboardInterrupt:
+        return 0
+    except (BoardError, OSError, ValueError) as error:
+        print(f"board: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,90 @@
+"""The unix port's machine module, and what an ESP32's has besides: resets, sleep, clock, pins."""
+
+import os
+import sys
+import time as _time
+
+import _host
+from umachine import *  # noqa: F403
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
+
+
+def reset_cause():
+    return int(os.getenv("STANDIN_CAUSE") or PWRON_RESET)
+
+
+def unique_id():
+    return b"\x24\x0a\xc4\x00\x00\x01"
+
+
+def freq(hz=None):
+    return 160000000
+
+
+def _gone(line):
+    _host.tell(line)
+    while True:  # no `finally` runs any more; the process is about to be killed
+        _time.sleep(1)
+
+
+def reset():
+    _gone("reset")
+
+
+def soft_reset():
+    sys.exit()
+
+
+def deepsleep(time_ms=0):
+    _gone("deepsleep %d" % time_ms)
+
+
+def lightsleep(time_ms=0):
+    _time.sleep_ms(time_ms)
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        self._timeout = timeout
+        self.feed()
+
+    def feed(self):
+        _host.tell("watch %d" % self._timeout)
+
+
+class RTC:
+    def datetime(self, fields=None):
+        if fields is None:
+            year, month, day, hour, minute, second, weekday = _time.gmtime()[:7]
+            return year, month, day, weekday, hour, minute, second, 0
+        year, month, day, _, hour, minute, second = fields[:7]
+        return _time._set(_time.mktime((year, month, day, hour, minute, second, 0, 0)))
+
+    def memory(self, data=None):
+        if data is None:
+            return _host.load("rtc", b"")
+        return _host.save("rtc", data)
+
+
+class Pin:
+    """A pin with nothing on it: an input reads what was last written."""
+
+    IN, OUT, OPEN_DRAIN = 1, 3, 7
+    PULL_DOWN, PULL_UP = 1, 2
+
+    def __init__(self, id, mode=-1, pull=-1, value=0):
+        self._value = value
+
+    def value(self, x=None):
+        if x is not None:
+            self._value = int(bool(x))
+        return None if x is not None else self._value
+
+    __call__ = value
+
+    def on(self):
+        self._value = 1
+
+    def off(self):
+        self._value = 0

@@ -1,0 +1,77 @@
+"""Power-on of the virtual board: flash at /, what an image has built in, boot.py, main.py.
+
+After it comes the REPL (-i). The names here begin with an underscore: a program shares them.
+"""
+
+
+def _power_on():
+    import os
+    import sys
+    import vfs
+
+    import _host  # noqa: F401  what is imported here is there without a file, as if frozen
+    import time  # noqa: F401
+    import machine  # noqa: F401
+    import network  # noqa: F401
+    import ntptime  # noqa: F401
+    import esp32  # noqa: F401
+
+    if os.getenv("STANDIN_UMQTT"):
+        sys.path.append(os.getenv("STANDIN_UMQTT"))
+        import umqtt.simple  # noqa: F401
+
+    flash = vfs.VfsPosix(os.getenv("STANDIN_ROOT"))
+    if os.getenv("STANDIN_FLASH"):
+        from _flash import littlefs
+
+        flash = littlefs(flash, int(os.getenv("STANDIN_FLASH")))
+    vfs.umount("/")
+    vfs.mount(flash, "/")
+    os.chdir("/")
+    sys.path[:] = ["", ".frozen", "/lib"]
+
+
+def _execute(name):
+    """Whether file `name` ran to its end; a file that is not there is no failure."""
+    import os
+
+    import _host
+
+    try:
+        _host.tell("begun")  # from here on Ctrl-C is welcome
+        try:
+            os.stat(name)
+        except OSError:
+            return True
+        globals()["__file__"] = name
+        execfile(name)  # noqa: F821 (MicroPython's own)
+        return True
+    except SystemExit:
+        _host.tell("soft_reset")
+        while True:
+            pass
+    except BaseException as error:
+        import io
+        import sys
+
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        for line in text.getvalue().splitlines():
+            if "start.py" not in line:
+                print(line)
+    return False
+
+
+try:
+    _power_on()
+except BaseException as error:  # no REPL then, which would have the host's files for its flash
+    import _host as _told
+
+    _told.tell("broken %r" % error)
+    while True:
+        pass
+if _execute("boot.py"):
+    import os as _os
+
+    if not _os.getenv("STANDIN_RAW"):
+        _execute("main.py")
