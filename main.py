@@ -22,7 +22,11 @@ interval_changed = asyncio.Event()
 
 def reading():
     """What is sent: put your sensor here."""
-    return {"temperature": esp32.mcu_temperature(), "uptime": time.ticks_ms() // 1000}
+    if hasattr(esp32, "mcu_temperature"):
+        celsius = esp32.mcu_temperature()
+    else:  # the first ESP32 has °F alone
+        celsius = (esp32.raw_temperature() - 32) * 5 // 9
+    return {"temperature": celsius, "uptime": time.ticks_ms() // 1000}
 
 
 def on_message(message):

@@ -109,8 +109,11 @@ def on_board_with_short_wifi(tmp_path):
 
 
 @contextlib.asynccontextmanager
-async def board_on_hub(tmp_path, desired=None):
-    """(board, service) of a board that is started, and its hub; `desired` is there before it."""
+async def board_on_hub(tmp_path, desired=None, prepare=lambda disk: None):
+    """(board, service) of a board that is started, and its hub; `desired` is there before it.
+
+    prepare(disk): see on_board.
+    """
     hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
     hub_folder.mkdir()
     disk.mkdir()
@@ -127,6 +130,7 @@ async def board_on_hub(tmp_path, desired=None):
             "server_verification_cert": ports["ca_file"],
         }
         furnish(disk, settings)
+        prepare(disk)
         board = Board(disk)
         await board.start()
         try:
@@ -154,5 +158,19 @@ def test_interval_that_makes_no_sense_is_not_taken(tmp_path):
     async def main():
         async with board_on_hub(tmp_path, {"telemetryInterval": 0}) as (board, _):
             await console_until(board, "it stays 10")
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+def test_temperature_of_the_first_esp32_which_has_fahrenheit_alone(tmp_path):
+    def first(disk):
+        with (disk / "boot.py").open("a") as file:
+            file.write("import esp32\ndel esp32.mcu_temperature\n")
+            file.write("esp32.raw_temperature = lambda: 122\n")
+
+    async def main():
+        async with board_on_hub(tmp_path, prepare=first) as (board, _):
+            lines = await console_until(board, "sent:")
+            assert '"temperature": 50' in lines[-1]
 
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
