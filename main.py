@@ -16,7 +16,7 @@ from board import clock, forget
 from iothub import IoTHubDeviceClient, Message
 from iothub.retry import Backoff
 
-interval = 10
+interval = 10  # type: float
 interval_changed = asyncio.Event()
 
 
@@ -26,7 +26,7 @@ def reading():
         celsius = esp32.mcu_temperature()
     else:  # the first ESP32 has °F alone
         celsius = (esp32.raw_temperature() - 32) * 5 // 9
-    return {"temperature": celsius, "uptime": time.ticks_ms() // 1000}
+    return {"temperature": celsius, "uptime": time.ticks_ms() // 1000}  # type: ignore[operator]
 
 
 def on_message(message):
@@ -50,7 +50,7 @@ async def on_method(client, request):
     print("method:", request.name, request.payload)
     if request.name == "getStatus":
         gc.collect()
-        uptime = time.ticks_ms() // 1000
+        uptime = time.ticks_ms() // 1000  # type: ignore[operator]
         return 200, {"interval": interval, "freeMemory": gc.mem_free(), "uptime": uptime}
     if request.name == "reboot":
         asyncio.create_task(reboot(client))

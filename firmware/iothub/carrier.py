@@ -140,7 +140,7 @@ class Carrier:
         if self._error is not None:
             return
         self._error = error
-        self._fail(error)
+        self._fail(error)  # type: ignore[attr-defined]
         self._fail_answers(error)
         if self.up:
             self._broken.set()
@@ -216,7 +216,7 @@ class Carrier:
             try:
                 if self._broken.is_set():
                     await self._end()
-                self._look(ticks_ms())
+                self._look(ticks_ms())  # type: ignore[attr-defined]
             except MemoryError:  # to tell it would need some: the next turn may find more
                 await asyncio.sleep(tick)
             except Exception as error:  # without a keeper there would be no deadlines

@@ -53,7 +53,7 @@ class IoTHubClient(Handlers):
             # The largest first: compiling a file needs more heap than having it.
             from . import link  # noqa: F401, I001
             from . import session  # noqa: F401
-            from .mqtt import MQTTTransport as Transport
+            from .mqtt import MQTTTransport as Transport  # type: ignore[assignment]
         self._transport = Transport(credentials, self, self._options)
         self._backoff = Backoff()
         self._state = DISCONNECTED

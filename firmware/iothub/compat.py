@@ -8,15 +8,15 @@ try:
     from micropython import const
 except ImportError:
 
-    def const(value):
+    def const(value):  # type: ignore[misc]
         """On MicroPython the compiler folds const(); here it is the value itself."""
         return value
 
     def ticks_ms():
         """Milliseconds of a monotonic clock."""
-        return int(time.monotonic() * 1000)
+        return int(time.monotonic() * 1000)  # type: ignore[attr-defined]
 
-    def ticks_diff(now, start):
+    def ticks_diff(now, start):  # type: ignore[no-redef]
         """Milliseconds from `start` to `now`."""
         return now - start
 

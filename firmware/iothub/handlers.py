@@ -57,8 +57,8 @@ class Handlers:
             from .twin import Desired
 
             self._desired = Desired()
-        if self.connected:
-            self._run(self._transport.enable, feature)
+        if self.connected:  # type: ignore[attr-defined]
+            self._run(self._transport.enable, feature)  # type: ignore[attr-defined]
 
     # -- running handlers -------------------------------------------------------------------
 
@@ -79,7 +79,7 @@ class Handlers:
             return None
         result = handler(*arguments)
         if hasattr(result, "send") or hasattr(result, "__await__"):
-            result = await within(self._options["handler_timeout"], "handler", result)
+            result = await within(self._options["handler_timeout"], "handler", result)  # type: ignore[attr-defined]
         return result
 
     def problem(self, error):
@@ -141,7 +141,7 @@ class Handlers:
             await self._call(self.on_message_received, message)
             outcome = message.outcome
         finally:
-            self._transport.settle(receipt, outcome)
+            self._transport.settle(receipt, outcome)  # type: ignore[attr-defined]
 
     def oversized(self, error):
         """A C2D message over max_inbound, which was not kept (an OversizedError)."""
@@ -163,18 +163,18 @@ class Handlers:
         """Read the twin, which may have been asked for already, and tell what it changes."""
         from .twin import desired_of
 
-        while self.connected:
+        while self.connected:  # type: ignore[attr-defined]
             try:
                 if twin is None:
-                    body, _ = await self._transport.request_twin()
+                    body, _ = await self._transport.request_twin()  # type: ignore[attr-defined]
                 else:
-                    body, _ = await within(self._options["timeout"], "twin", twin.wait())
+                    body, _ = await within(self._options["timeout"], "twin", twin.wait())  # type: ignore[attr-defined]
                 self._tell_desired(self._desired.whole(desired_of(json.loads(body))))
                 return
             except (OSError, RefusedError) as error:
                 self.problem(error)
                 twin = None
-                await asyncio.sleep(self._backoff.next())
+                await asyncio.sleep(self._backoff.next())  # type: ignore[attr-defined]
             except ValueError:  # too large, or no twin: what changes is told all the same
                 self._tell_desired(self._desired.unread())
                 raise
@@ -193,7 +193,7 @@ class Handlers:
         if len(self._methods) >= _MAX_METHODS:
             status = 429
         if status:
-            self._transport.send_method_response(rid, status, b"")
+            self._transport.send_method_response(rid, status, b"")  # type: ignore[attr-defined]
         elif rid not in self._methods:
             self._methods[rid] = Answer()
             self._run(self._method, MethodRequest(rid, name, payload))
@@ -205,7 +205,7 @@ class Handlers:
             result = await self._call(self.on_method_request_received, request)
             if result is None:
                 # The handler answers by itself, with send_method_response(): now or soon.
-                await within(self._options["handler_timeout"], "method", answered.wait())
+                await within(self._options["handler_timeout"], "method", answered.wait())  # type: ignore[attr-defined]
             elif not answered.given:
                 await self.send_method_response(_response(rid, result))
         except Exception as error:
@@ -220,7 +220,7 @@ class Handlers:
         """Answer a direct method (a MethodResponse)."""
         rid, payload = method_response.request_id, method_response.payload
         body = b"" if payload is None else json.dumps(payload).encode()
-        self._transport.send_method_response(rid, method_response.status, body)
+        self._transport.send_method_response(rid, method_response.status, body)  # type: ignore[attr-defined]
         answered = self._methods.get(rid)
         if answered is not None:
             answered.give()

@@ -63,7 +63,7 @@ class Link(Carrier):
         self._start_writing()
         self._welcome()
 
-    async def dial(self):
+    async def dial(self):  # type: ignore[override]
         """A stream to the hub. ConnectionFailedError, OperationTimeout."""
         credentials = self._credentials
         return await super().dial(credentials.host, credentials.port, _PORT, "mqtt")

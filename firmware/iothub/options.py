@@ -38,7 +38,7 @@ def checked(options):
     for name in options:
         if name not in DEFAULTS:
             raise TypeError("unknown option: " + name)
-    result = dict(DEFAULTS)
+    result = dict(DEFAULTS)  # type: dict
     result.update(options)
     for name, low, high in (("keep_alive", 1, 1177), ("window", 1, 256)):
         if not low <= result[name] <= high:

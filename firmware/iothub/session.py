@@ -81,7 +81,7 @@ class Session(MQTTClient):
 
     # -- outgoing ---------------------------------------------------------------------------
 
-    def connect(self, token=None, clean_session=False):
+    def connect(self, token=None, clean_session=False):  # type: ignore[override]
         """Begin a new connection: write CONNECT (3.1); the answer comes through feed()."""
         self.begin()
         self.sock.out = self.greeting(token, clean_session)

@@ -143,7 +143,7 @@ class Channel:
 class Part:
     """The base of a channel's parts: it has nothing to wait for."""
 
-    link = None
+    link = None  # type: Any  # type: ignore[name-defined]
 
     def detached(self, error):
         """The hub has ended the link."""

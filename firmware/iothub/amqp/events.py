@@ -23,9 +23,9 @@ async def find(hub, key, policy, make_channel):
     try:
         await hub.add(probe)
     except RefusedError as error:
-        if error.code != "amqp:link:redirect" or not error.info:
+        if error.code != "amqp:link:redirect" or not error.info:  # type: ignore[attr-defined]
             raise
-        info = error.info
+        info = error.info  # type: ignore[attr-defined]
     else:
         raise ProtocolError("the hub does not say where its events are", "attach")
     host, port, address = info["network-host"], info["port"], info["address"]

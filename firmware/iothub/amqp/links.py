@@ -31,7 +31,7 @@ class Delivery:
 class Link:
     """What both kinds share. `about` is whatever the owner wants to find again."""
 
-    role = None  # AMQP's: True receives
+    role = None  # type: bool  # AMQP's: True receives
 
     def __init__(self, session, handle, address, properties=None, filter=None):
         self.session = session
@@ -107,7 +107,7 @@ class Sender(Link):
         if not self._at and (not self._credit or len(self.unsettled) >= self.limit):
             return False
         delivery = self.queue[0]
-        transfer = Composite(TRANSFER, handle=self.handle, more=False)
+        transfer = Composite(TRANSFER, handle=self.handle, more=False)  # type: Any  # type: ignore[name-defined]
         if not self._at:
             # From its first frame on, so that credit taken back meanwhile does not go below none.
             self._credit -= 1

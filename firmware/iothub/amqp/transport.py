@@ -60,10 +60,10 @@ class AMQPTransport:
             try:
                 return await self._connect(features, read_twin)
             except ServiceError as error:
-                if error.code != "amqp:link:redirect" or not error.info or not again:
+                if error.code != "amqp:link:redirect" or not error.info or not again:  # type: ignore[attr-defined]
                     raise
                 again -= 1
-                self._wire.follow(error.info)
+                self._wire.follow(error.info)  # type: ignore[attr-defined]
 
     async def _connect(self, features, read_twin):
         self._links = {}

@@ -252,8 +252,8 @@ def refusal(error, stage):
         kind = CredentialError
     elif condition in ("amqp:connection:forced", "amqp:link:detach-forced", "amqp:link:stolen"):
         failure = ConnectionDroppedError("%s (%s)" % (description, condition), stage)
-        failure.code, failure.info = condition, None
+        failure.code, failure.info = condition, None  # type: ignore[attr-defined]
         return failure
     failure = kind(description, stage, condition)
-    failure.info = getattr(error, "info", None)
+    failure.info = getattr(error, "info", None)  # type: ignore[union-attr]
     return failure

@@ -106,7 +106,7 @@ def _attribute(name):
 class _Client:
     """What the device and the module client share. Made with the create_from_…() of _kind."""
 
-    _kind = None
+    _kind = None  # type: type
 
     def __init__(self, client):
         self._client = client
