@@ -113,6 +113,17 @@ def test_hubs_fronts_do_not_know_each_other(front):
                 assert node.module.partition(".")[0] in ("core", "tls"), path
 
 
+def test_stub_has_the_names_that_iothub_loads():
+    import iothub
+
+    stub = sources.parsed(sources.ROOT / "firmware" / "iothub" / "__init__.pyi")
+    found = {"exceptions": "errors"}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.update({alias.asname: node.module for alias in node.names})
+    assert found == iothub._HOMES
+
+
 def test_nothing_happens_at_import():
     """Outside functions and classes the library only defines, imports and names."""
     allowed = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
