@@ -3,6 +3,7 @@
 #   MICROPYTHON=path UMQTT=folder another interpreter, another umqtt (the folder holds umqtt/simple.py)
 PYTHON ?= python3
 BIN := .venv/bin
+PIP = $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test interop soak bench lint format clean setup
@@ -27,20 +28,23 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
+	@$(BIN)/mypy
 
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# The stubs of MicroPython are for mypy alone, so they have a folder of their own.
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "python3 is older than 3.10: name another with PYTHON=…")'
 	@$(PYTHON) -m venv --clear .venv || { echo "python3 cannot make a virtual environment: install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv, once …"
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[board,dev]'
+	@$(PIP) -e '.[board,dev]'
+	@$(PIP) --target .venv/stubs micropython-esp32-stubs
 	@$(BIN)/python -m tools umqtt
 	@touch $@
 
 clean:
-	rm -rf .venv build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .ruff_cache .mypy_cache .hypothesis
