@@ -2,6 +2,11 @@
 
 import gc
 
+try:
+    execfile("/deploy/finish.py")  # a deployment that was cut off goes on, and resets  # noqa
+except OSError:
+    pass
+
 import board
 from board import clock, settings, wifi
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "enrollment": "tools.enrollment",
     "service": "tools.service",
     "board": "tools.board.command",
+    "deploy": "tools.deploy.command",
     "demo": "tools.demo",
     "sas": "tools.sas",
     "umqtt": "tools.umqtt",

@@ -21,6 +21,11 @@ def load(path="settings.json"):
         raise ValueError("%s is missing: see README, A real board" % path)
     except ValueError:
         raise ValueError("%s is not JSON: look for a missing quote or comma" % path)
+    return check(values, path)
+
+
+def check(values, path):
+    """The settings, if a board can start with them; ValueError, which names `path`, if not."""
     if not isinstance(values, dict):
         raise ValueError("%s is not a JSON object" % path)
     for name in _NEEDED:

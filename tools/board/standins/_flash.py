@@ -1,9 +1,26 @@
-"""A littlefs in a file of the host's, of a size like a small board's: it can be full."""
+"""The board's flash: a folder of the host's, or a littlefs of a board's size."""
 
 import vfs
 
 _BLOCK = 4096
 _IMAGE = "/flash.img"
+
+
+class Folder:
+    """A folder as a file system: VfsPosix, but for a mistake of its."""
+
+    def __init__(self, root):
+        self._rooted = vfs.VfsPosix(root)
+        self._host = vfs.VfsPosix()
+        self._root = root
+
+    def __getattr__(self, name):
+        return getattr(self._rooted, name)
+
+    def rename(self, old, new):
+        # It makes both names in one buffer, and so renames the new one to itself.
+        paths = [self._root + path if path[0] == "/" else path for path in (old, new)]
+        self._host.rename(*paths)
 
 
 class _Image:
@@ -39,7 +56,7 @@ class _Image:
 
 
 def littlefs(folder, size):
-    """The file system in flash.img of `folder` (a VFS), made if need be."""
+    """The file system in flash.img of `folder`, made if need be; it can be full."""
     image = _Image(folder, size)
     if image.blank:
         vfs.VfsLfs2.mkfs(image)

@@ -20,10 +20,10 @@ def _power_on():
         sys.path.append(os.getenv("STANDIN_UMQTT"))
         import umqtt.simple  # noqa: F401
 
-    flash = vfs.VfsPosix(os.getenv("STANDIN_ROOT"))
-    if os.getenv("STANDIN_FLASH"):
-        from _flash import littlefs
+    from _flash import Folder, littlefs
 
+    flash = Folder(os.getenv("STANDIN_ROOT"))
+    if os.getenv("STANDIN_FLASH"):
         flash = littlefs(flash, int(os.getenv("STANDIN_FLASH")))
     vfs.umount("/")
     vfs.mount(flash, "/")

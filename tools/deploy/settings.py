@@ -1,0 +1,96 @@
+"""The board's settings, as a person gives them: a file, the environment, or answers to questions.
+
+Never the command line: it would stay in the shell's history, and in the list of processes.
+
+    a file        --settings settings.json: see README, A real board
+    environment   WIFI_SSID, WIFI_PASSWORD, IOTHUB_DEVICE_CONNECTION_STRING
+"""
+
+import getpass
+import json
+import os
+import ssl
+import sys
+from pathlib import Path
+
+from iothub.credentials import Credentials
+from tools.interpreter import ROOT
+
+VARIABLES = {
+    "wifi_ssid": "WIFI_SSID",
+    "wifi_password": "WIFI_PASSWORD",
+    "connection_string": "IOTHUB_DEVICE_CONNECTION_STRING",
+}
+_ASKED = {
+    "wifi_ssid": "Wi-Fi network: ",
+    "wifi_password": "its password (not shown): ",
+    "connection_string": "the device's connection string (not shown): ",
+}
+
+
+def gather(path, root, ask):
+    """The settings as a dict, or None if none are given; ask: whether a person may be asked.
+
+    root: a file with the certificate to trust instead of Azure's, or None. ValueError.
+    """
+    if path is not None:
+        values = _from_file(path)
+    else:
+        values = {name: os.environ[v] for name, v in VARIABLES.items() if v in os.environ}
+        if not values and not (ask and sys.stdin.isatty()):
+            return None
+        for name, question in _ASKED.items():
+            if name not in values:
+                if not (ask and sys.stdin.isatty()):
+                    raise ValueError(f"{VARIABLES[name]} is missing from the environment")
+                values[name] = _answer(name, question)
+    if root is not None:
+        values["server_verification_cert"] = "root.der"
+    check(values)
+    return values
+
+
+def check(values):
+    """ValueError, in one line without a secret, unless a board can start with them."""
+    board_settings().check(values, "settings")
+    Credentials.from_connection_string(values["connection_string"])
+
+
+def board_settings():
+    """firmware/board/settings.py, which says what is right on the board, too."""
+    sys.path.insert(0, str(ROOT / "firmware"))
+    try:
+        from board import settings
+    finally:
+        sys.path.pop(0)
+    return settings
+
+
+def files(values, root):
+    """{path on the board: bytes} of settings and the root that is trusted."""
+    found = {"/settings.json": json.dumps(values).encode()}
+    if root is not None:
+        found["/root.der"] = certificate(root)
+    return found
+
+
+def certificate(path):
+    """The certificate in a file, PEM or DER, as DER. ValueError."""
+    data = Path(path).read_bytes()
+    if data[:1] == b"\x30":
+        return data
+    try:
+        return ssl.PEM_cert_to_DER_cert(data.decode().strip())
+    except ValueError:
+        raise ValueError(f"{path} is no certificate in PEM or DER") from None
+
+
+def _from_file(path):
+    try:
+        return board_settings().load(str(path))
+    except ValueError as error:
+        raise ValueError(str(error).replace(": see README, A real board", "")) from None
+
+
+def _answer(name, question):
+    return input(question).strip() if name == "wifi_ssid" else getpass.getpass(question).strip()
