@@ -18,6 +18,7 @@ from iothub.retry import Backoff
 
 interval = 10  # type: float
 interval_changed = asyncio.Event()
+client = None
 
 
 def reading():
@@ -107,6 +108,7 @@ def load_settings():
 
 
 async def main():
+    global client  # for the REPL: after Ctrl-C it prints itself
     config = load_settings()
     client = IoTHubDeviceClient.create_from_connection_string(
         config["connection_string"],

@@ -42,6 +42,12 @@ class VirtualBoard:
         assert not check or done.returncode == 0, said
         return said
 
+    def settle(self):
+        """Return when it has started: what a test writes to its flash, that start did not see."""
+        with self.opened() as typist:
+            typist.type(b"\r\x03")
+            typist.expect(b">>> ")
+
     @contextlib.contextmanager
     def opened(self):
         """The port, opened as a terminal program does: a Typist."""

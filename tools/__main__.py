@@ -12,6 +12,7 @@ COMMANDS = {
     "service": "tools.service",
     "board": "tools.board.command",
     "deploy": "tools.deploy.command",
+    "doctor": "tools.doctor",
     "demo": "tools.demo",
     "sas": "tools.sas",
     "umqtt": "tools.umqtt",

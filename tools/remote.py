@@ -16,6 +16,7 @@ from serial.tools import list_ports
 
 PATIENCE = 10  # seconds in which a board must answer
 _CTRL_C, _CTRL_D, _RAW = b"\r\x03", b"\x04", b"\r\x01"
+_GONE = "{}: the board has gone: is it plugged in?"
 _PROMPT = b"raw REPL; CTRL-B to exit\r\n"
 
 
@@ -111,8 +112,8 @@ class Remote:
             raise BoardFailure(error.error_output) from None
         except (TransportError, OSError, IndexError, ValueError) as error:
             if isinstance(error, OSError):
-                raise RemoteError(f"{self.port}: the board has gone: is it plugged in?") from None
-            raise RemoteError(f"{self.port}: the board stopped answering: reset it") from None
+                raise RemoteError(_GONE.format(self.port)) from None
+            raise RemoteError(f"{self.port}: the board answers no more ({error}): reset it")
 
     def _interrupt(self):
         """Ctrl-C, raw REPL, soft reset; Ctrl-C again, or boot.py would wait for its Wi-Fi."""
@@ -126,7 +127,7 @@ class Remote:
             self._until(_PROMPT, lambda: line.write(b"\x03"), 0.3)
             line.timeout = PATIENCE
         except OSError:
-            raise RemoteError(f"{self.port}: the board has gone: is it plugged in?") from None
+            raise RemoteError(_GONE.format(self.port)) from None
         self._transport.in_raw_repl = True
 
     def _until(self, text, push, every):

@@ -11,6 +11,7 @@ says what is due (_look), and what a failure means to a connection that is not u
 import asyncio
 import sys
 
+from . import errors
 from .compat import ticks_diff, ticks_ms, unix_time
 from .deadline import within
 from .errors import ConnectionDroppedError
@@ -39,7 +40,7 @@ class Carrier:
         self._signer = signer
         self._options = options
         self.timeout = options["timeout"]
-        self._watch = Watch(self.timeout, options["keep_alive"])
+        self.watch = Watch(self.timeout, options["keep_alive"])
         self.session = None
         self.answers = {}  # who waits for an answer on this connection: key: Answer
         self.up = False  # from the hub's welcome to the end of the connection
@@ -71,6 +72,8 @@ class Carrier:
         """
         websockets = self._options["websockets"]
         port = port or (443 if websockets else usual)
+        if errors.tell:
+            errors.tell(20, "tcp", "%s:%d" % (host, port))
         if self._context is None:
             self._trust()
         proxy = self._options["proxy_options"]
@@ -95,7 +98,7 @@ class Carrier:
         self._context = None
 
     def _start_reading(self):
-        self._watch.begin(ticks_ms())
+        self.watch.begin(ticks_ms())
         self._tasks.append(asyncio.create_task(self._read(self._stream)))
 
     def _start_writing(self):
@@ -185,7 +188,9 @@ class Carrier:
                 size = await stream.readinto(buffer)
                 if not size:
                     raise ConnectionDroppedError("the hub closed the connection", "read")
-                self._watch.alive(ticks_ms())
+                self.watch.alive(ticks_ms())
+                if errors.tell:
+                    errors.tell(10, "read", size)
                 self.session.feed(view[:size])
                 if self.session.pump():
                     self._wake.set()
@@ -199,10 +204,13 @@ class Carrier:
                 await self._wake.wait()
                 self._wake.clear()
                 while self.session.pump():
-                    self._watch.writing = ticks_ms()
-                    await stream.write(self.session.take())
-                    self._watch.writing = None
-                    self._watch.sent = ticks_ms()
+                    self.watch.writing = ticks_ms()
+                    data = self.session.take()
+                    if errors.tell:
+                        errors.tell(10, "write", len(data))
+                    await stream.write(data)
+                    self.watch.writing = None
+                    self.watch.sent = ticks_ms()
         except Exception as error:
             self.break_off(error)
 

@@ -12,8 +12,10 @@ _to() alone changes the state. The receiving half is in handlers.py.
 """
 
 import asyncio
+import gc
 import json
 
+from . import errors
 from .compat import unix_time
 from .credentials import Credentials
 from .deadline import Answer, within
@@ -60,6 +62,8 @@ class IoTHubClient(Handlers):
         self._outcome = None  # of the attempt to connect that is under way
         self._online = asyncio.Event()
         self._retry = None
+        self.connections = 0  # that were made, in all
+        self.heap_low = None  # the least heap that was free after one, in bytes
         self._losses = 0
         self._since = 0  # when the last attempt succeeded, in seconds
         self._brief = 0  # connections in a row that the hub soon closed
@@ -89,7 +93,9 @@ class IoTHubClient(Handlers):
         return method(self, name)
 
     def __repr__(self):
-        return "<%s %s, %s>" % (type(self).__name__, self._credentials.client_id, self._state)
+        from .extras import describe
+
+        return describe(self)
 
     # -- connection -------------------------------------------------------------------------
 
@@ -129,6 +135,8 @@ class IoTHubClient(Handlers):
 
     def _to(self, state):
         before, self._state = self._state, state
+        if errors.tell:
+            errors.tell(20, "state", state)
         if state == CONNECTED:
             self._online.set()
         else:
@@ -156,6 +164,10 @@ class IoTHubClient(Handlers):
                 self._transport.give_up(error)
             raise
         self._since = unix_time()
+        self.connections += 1
+        gc.collect()  # what connecting took; what is free now is what the rest has to do with
+        if hasattr(gc, "mem_free"):
+            self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
         self._check_clock = self._options["check_clock"]
         self._expiring = False
         self._to(CONNECTED)
@@ -181,7 +193,10 @@ class IoTHubClient(Handlers):
 
     async def _reconnect(self):
         while self._state != CONNECTED:
-            await asyncio.sleep(self._backoff.next())
+            wait = self._backoff.next()
+            if errors.tell:
+                errors.tell(20, "state", "connecting again in %.1f s" % wait)
+            await asyncio.sleep(wait)
             if self._state == DISCONNECTED:
                 try:
                     await self._attempt()

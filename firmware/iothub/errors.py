@@ -9,6 +9,8 @@ disconnect; with AMQP also sasl, open, token, attach, link, disposition, close. 
 azure.iot.device.exceptions where it has one.
 """
 
+tell = None  # iothub.log's, while that is on: tell(level, stage, text or exception)
+
 
 class TransportError(OSError):
     """The connection failed at `stage`; connecting again may help."""

@@ -7,6 +7,7 @@ its own. A handler is a function or a coroutine function; what it raises is repo
 import asyncio
 import json
 
+from . import errors
 from .deadline import Answer, within
 from .errors import OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
@@ -84,9 +85,11 @@ class Handlers:
 
     def problem(self, error):
         """Report what went wrong behind the program's back: to its handler, or the console."""
-        if self.on_background_exception is None:
+        if errors.tell:
+            errors.tell(40, getattr(error, "stage", None), error)
+        elif self.on_background_exception is None:
             print("iothub: %s: %s" % (type(error).__name__, error))
-        else:
+        if self.on_background_exception is not None:
             self._run(self._report, error)
 
     async def _report(self, error):

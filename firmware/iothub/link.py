@@ -6,6 +6,7 @@ problem(error), lost(error).
 
 import asyncio
 
+from . import errors
 from .carrier import Carrier
 from .compat import const, ticks_ms
 from .deadline import Answer, within
@@ -81,6 +82,8 @@ class Link(Carrier):
         await within(self.timeout, stream.stage, stream.write(session.take()))
         self._start_reading()
         session_present = await within(self.timeout, "connack", self._connack.wait())
+        if errors.tell:
+            errors.tell(20, "connack", "session present" if session_present else "new session")
         if before and not session_present:
             answers += self.subscribe_anew()
             prologue()
@@ -155,10 +158,10 @@ class Link(Carrier):
         """What is due by now: messages given up, a ping, or the end of a connection."""
         self.session.expire(now, self._options["operation_timeout"] * 1000)
         if self.up and self._error is None:
-            error = self._watch.overdue(now, self.session.oldest())
+            error = self.watch.overdue(now, self.session.oldest())
             if error is not None:
                 self.break_off(error)
-            elif self._watch.ping_due(now):
+            elif self.watch.ping_due(now):
                 self.session.ping()
                 self._wake.set()
             else:

@@ -50,6 +50,10 @@ class MQTTTransport:
         self.disconnect = self._link.disconnect
         self.give_up = self._link.give_up
 
+    def health(self):
+        """(messages that wait to be acknowledged, round trip in ms or None)."""
+        return self._link.session.unacknowledged, self._link.watch.round_trip
+
     async def connect(self, features, read_twin=False):
         """Connect with `features` on, in one flight with what waits to be sent.
 

@@ -7,7 +7,7 @@ puts there. Source: spec iothub-mqtt, "TLS".
 
 import binascii
 
-_BUILT_IN = ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der")
+BUILT_IN = ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der")
 UPDATED = "updated.der"
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _END = b"-----END CERTIFICATE-----"
@@ -20,7 +20,7 @@ def load(certificate=None):
     ValueError if it holds none; OSError if the file cannot be read.
     """
     if certificate is None:
-        for name in _BUILT_IN:
+        for name in BUILT_IN:
             yield _read(place(name))
         try:
             yield _read(place(UPDATED))

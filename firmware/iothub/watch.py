@@ -16,17 +16,20 @@ class Watch:
         # hub itself would, one and a half times the keep-alive after it heard the last of us.
         self._quiet = keep_alive * 750
         self._ping_limit = min(self._limit, keep_alive * 500)
+        self.round_trip = None  # of the last question that was measured, in ms
         self.begin(0)
 
     def begin(self, now):
         """A new connection: nothing is owed."""
-        self.received = self.sent = self._oldest_since = now
+        self.received = self.sent = self._asked = self._oldest_since = now
         self.writing = self._pinged = self._oldest = None
 
     def alive(self, now):
         """Something came."""
         self.received = now
         self._pinged = None
+        if self._asked is not None:
+            self.round_trip, self._asked = ticks_diff(now, self._asked), None
 
     def overdue(self, now, oldest, stage="puback"):
         """The error that ends the connection, or None. `oldest`: what waits longest, or None."""
@@ -45,5 +48,5 @@ class Watch:
         quiet = max(ticks_diff(now, self.received), ticks_diff(now, self.sent))
         if self._pinged is not None or quiet < self._quiet:
             return False
-        self._pinged = self.sent = now
+        self._pinged = self._asked = self.sent = now
         return True

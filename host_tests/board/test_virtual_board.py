@@ -17,9 +17,7 @@ ANYTHING = bytes(range(256)) * 3 + b"\x03\x04\n\r\n\x18\x00"
 @pytest.fixture
 def board(tmp_path):
     with virtual_board(tmp_path / "flash") as board:
-        with board.opened() as typist:  # until there is no main.py that the first start would run
-            typist.type(b"\r\x03")
-            typist.expect(b">>> ")
+        board.settle()
         yield board
 
 

@@ -168,23 +168,23 @@ class Board:
         """From power-on, or a reset, to the next: (why, detail)."""
         loop = asyncio.get_running_loop()
         self._terminal.renew(keep=cause == SOFT_RESET)
-        self._verdict = loop.create_future()
+        verdict = self._verdict = loop.create_future()  # another life's is no business of this one
         control, notes = os.pipe()
         process = self._process = await self._launch(cause, raw, notes)
         os.close(notes)
         loop.add_reader(control, self._note, control)
         ending = loop.create_task(process.wait())
-        ending.add_done_callback(lambda _: self._end("exit", ""))
+        ending.add_done_callback(lambda _: verdict.done() or self._end("exit", ""))
         try:
             if raw:
                 self._terminal.write(b"\x01")
             await self._begun()
             started.set()
-            verdict = await self._verdict
-            if verdict[0] == "exit" and process.returncode < 0 and process.returncode != -2:
+            why, detail = await verdict
+            if why == "exit" and process.returncode < 0 and process.returncode != -signal.SIGINT:
                 self._say(b"\r\nMicroPython has crashed\r\n")
-                verdict = "crash", ""
-            return verdict
+                why = "crash"
+            return why, detail
         finally:
             self._set_watchdog(None)
             loop.remove_reader(control)

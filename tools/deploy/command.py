@@ -33,6 +33,9 @@ def arguments(parser):
     parser.add_argument(
         "--frozen", type=Path, metavar="FILE", help="write a manifest for an image, and no more"
     )
+    parser.add_argument(
+        "--package", type=Path, metavar="FILE", help="write a package.json for mip, and no more"
+    )
 
 
 class Progress:
@@ -79,11 +82,13 @@ def deploy(args, progress):
 
 
 def _bring(args, progress, remote, given, files):
+    from rich.filesize import decimal
+
     found = transfer.survey(remote, args.force)
     version = ".".join(map(str, found["version"]))
     progress.say(
         f"{found['name']}, MicroPython {version}: {found['heap'] // 2048} KB of heap and "
-        f"{found['flash'] // 1024} KB of flash are free"
+        f"{decimal(found['flash'])} of flash are free"
     )
     if transfer.set_clock(remote, found):
         progress.say("its clock was not set: it has this machine's time now")
@@ -121,8 +126,14 @@ def run(args):
         args.frozen.write_text(frozen.manifest())
         print(f"wrote {args.frozen}: build an image with FROZEN_MANIFEST={args.frozen.absolute()}")
         return 0
+    if args.package:
+        args.package.write_text(frozen.package())
+        return 0
     if not args.port:
-        print("deploy: --port is missing: python -m mpremote connect list shows them")
+        print(
+            "deploy: --port is missing: python -m mpremote connect list shows them",
+            file=sys.stderr,
+        )
         return 2
     try:
         deploy(args, Progress())

@@ -1,9 +1,13 @@
-"""A manifest for whoever builds an image with the library in it: it costs no flash of the file
-system then, and little heap.
+"""Other ways to a board: a manifest for whoever builds an image with the library in it, where it
+takes no flash of the file system and little heap; a package.json for mpremote's mip.
 
 boot.py, main.py, the settings and the roots stay files; deploy brings them, and sees that the
 library is there. Source: MicroPython's documentation, "MicroPython manifest files".
 """
+
+import json
+
+from iothub import __version__
 
 from . import image
 
@@ -26,3 +30,17 @@ def manifest():
             f"    base_path={str(image.FIRMWARE)!r},\n)"
         )
     return "\n".join(lines) + "\n"
+
+
+def package():
+    """The text of the repository's package.json: the library alone, and the roots."""
+    urls = [
+        (path.removeprefix("/lib/") + ".py", file.relative_to(image.ROOT).as_posix())
+        for path, file in image.sources().items()
+        if path.startswith("/lib/iothub/")
+    ]
+    urls += [
+        (f"certs/{path.name}", path.relative_to(image.ROOT).as_posix())
+        for path in sorted((image.FIRMWARE / "certs").glob("*.der"))
+    ]
+    return json.dumps({"urls": urls, "deps": [], "version": __version__}, indent=1) + "\n"

