@@ -30,7 +30,7 @@ _ADVICE = {
     "connect": "iothub.log.on('debug') tells more",
     "message": "iothub.log.on('debug') tells more",
 }
-_DEADLINE = 10  # seconds, of a TLS handshake
+_DEADLINE = 10  # seconds, to join the Wi-Fi, and for a TLS handshake
 
 
 def run(config=None, show=print):
@@ -83,8 +83,8 @@ class Examination:
     def wifi(self):
         from board import wifi
 
-        ssid = self._config["wifi_ssid"]
-        return "%s, address %s" % (ssid, wifi.connect(ssid, self._config["wifi_password"]))
+        ssid, password = self._config["wifi_ssid"], self._config["wifi_password"]
+        return "%s, address %s" % (ssid, wifi.connect(ssid, password, _DEADLINE))
 
     def dns(self):
         host, port = self._place()

@@ -1,0 +1,143 @@
+"""The doctor, on the virtual board and from this side: what is wrong, and that nothing is."""
+
+import json
+
+import pytest
+from hub_process import tools
+from virtual import virtual_board
+
+from tools.board.disk import furnish
+
+WELL = ["settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "message"]
+
+
+@pytest.fixture
+def patient(workshop, tmp_path):
+    """patient(settings …): a board with the firmware, and settings like these."""
+
+    def prepare(*arguments, **settings):
+        folder = tmp_path / "flash"
+        folder.mkdir()
+        furnish(
+            folder,
+            {
+                "wifi_ssid": "home",
+                "wifi_password": "hunter2",
+                "connection_string": workshop.connection_string,
+                "server_verification_cert": workshop.hub["ca_file"],
+                **settings,
+            },
+        )
+        return virtual_board(folder, *arguments)
+
+    return prepare
+
+
+def examined(workshop, board):
+    """(exit status, lines) of the doctor; the lines never show a secret."""
+    done = tools("doctor", "--port", board.port)
+    assert not done.stderr
+    for secret in workshop.secrets:
+        assert secret not in done.stdout
+    return done.returncode, done.stdout.splitlines()
+
+
+def stages(lines, verdict):
+    return [line.split()[1].rstrip(":") for line in lines if line.startswith(verdict)]
+
+
+def test_a_board_that_is_well(workshop, patient):
+    with patient() as board:
+        status, lines = examined(workshop, board)
+        assert status == 0, lines
+        assert stages(lines, "ok") == WELL
+        with board.opened() as typist:  # its own program runs again
+            typist.type(b"\x03")
+            typist.expect(b'File "main.py"')
+
+    async def scenario(service):
+        bodies = [event["body"] for event in await service.events("box")]
+        assert b'{"doctor": true}' in bodies
+
+    workshop.service(scenario)
+
+
+def test_on_the_board_itself(workshop, patient):
+    with patient() as board:
+        said = board.mpremote("exec", "import iothub.doctor").splitlines()
+        assert stages(said, "ok") == WELL
+
+
+def fails(workshop, board, stage, *words):
+    """The doctor finds `stage` at fault, says `words`, and what to do; what is before is well."""
+    status, lines = examined(workshop, board)
+    assert status == 1
+    (line,) = [line for line in lines if line.startswith("FAIL")]
+    assert line is lines[-1]
+    assert line.startswith(f"FAIL  {stage}: "), lines
+    assert " -> " in line
+    for word in words:
+        assert word in line
+    before = WELL[: WELL.index(stage)] if stage in WELL else WELL[: WELL.index("tls")]
+    assert stages(lines, "ok") == before
+
+
+def test_wrong_settings(workshop, patient):
+    with patient(connection_string="HostName=x;DeviceId=y") as board:
+        fails(workshop, board, "settings", "SharedAccessKey")
+
+
+def test_wrong_wifi_password(workshop, patient):
+    with patient("--wifi", "wrong-password") as board:
+        fails(workshop, board, "wifi", "wrong password", "ssid")
+
+
+def test_a_host_that_has_no_address(workshop, patient):
+    text = "HostName=no-such-hub.invalid;DeviceId=box;SharedAccessKey=aGVsbG8="
+    with patient(connection_string=text) as board:
+        fails(workshop, board, "dns", "connection string")
+
+
+def test_a_port_where_nobody_listens(workshop, patient):
+    text = workshop.connection_string.replace(str(workshop.hub["mqtt_port"]), "1")
+    with patient(connection_string=text) as board:
+        fails(workshop, board, "tcp", "ECONNREFUSED", "443")
+
+
+def test_a_hub_that_no_root_proves(workshop, patient):
+    """Without its CA there are Azure's two, each of which is tried."""
+    with patient(server_verification_cert=None) as board:
+        path = f"{board.folder}/settings.json"
+        with open(path) as file:
+            settings = json.load(file)
+        del settings["server_verification_cert"]
+        with open(path, "w") as file:
+            json.dump(settings, file)
+        status, lines = examined(workshop, board)
+        assert status == 1
+        looked = [line for line in lines if line.startswith("look  tls: ")]
+        assert len(looked) == 2
+        assert all(" does not: " in line for line in looked)
+        assert lines[-1].startswith("FAIL  tls: the hub's certificate is not proved -> ")
+
+
+def test_a_root_that_is_not_on_the_board(workshop, patient):
+    with patient() as board:
+        board.mpremote("fs", "rm", ":ca.pem")
+        status, lines = examined(workshop, board)
+        assert "look  tls: ca.pem is not on the board" in lines
+        assert lines[-1].startswith("FAIL  tls: ")
+
+
+def test_a_key_that_the_hub_refuses(workshop, patient):
+    key = workshop.secrets[1]
+    wrong = workshop.connection_string.replace(key, "d3Jvbmc=")
+    with patient(connection_string=wrong) as board:
+        fails(workshop, board, "credentials", "(5)", "copy its connection string again")
+
+
+def test_a_board_without_the_firmware(workshop, tmp_path):
+    with virtual_board(tmp_path / "flash") as board:
+        done = tools("doctor", "--port", board.port)
+    assert done.returncode == 1
+    assert done.stderr == "doctor: the firmware is not there: python -m tools deploy\n"
