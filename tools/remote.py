@@ -140,7 +140,7 @@ class Remote:
             if now > give_up:
                 raise RemoteError(
                     f"{self.port}: no MicroPython answers there: press the board's reset button; "
-                    "if it was never flashed, see README, A real board"
+                    "if it was never flashed, see README"
                 )
             if now - pushed > every:
                 push()

@@ -18,7 +18,7 @@ def load(path="settings.json"):
         with open(path) as file:
             values = json.load(file)
     except OSError:
-        raise ValueError("%s is missing: see README, A real board" % path)
+        raise ValueError("%s is missing: python -m tools deploy brings it" % path)
     except ValueError:
         raise ValueError("%s is not JSON: look for a missing quote or comma" % path)
     return check(values, path)

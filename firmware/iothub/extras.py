@@ -23,7 +23,7 @@ def describe(client):
     if round_trip is not None:
         parts.append("round trip %d ms" % round_trip)
     if client.connections > 1:
-        parts.append("%d reconnects" % (client.connections - 1))
+        parts.append("reconnects %d" % (client.connections - 1))
     if client.heap_low is not None:
         parts.append("heap low %d KB" % (client.heap_low // 1024))
     names = type(client).__name__, client._credentials.client_id, ", ".join(parts)

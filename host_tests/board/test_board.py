@@ -78,7 +78,7 @@ def test_wrong_setting_is_one_line_from_each_program(tmp_path, content, expected
 
 def test_missing_settings_are_one_line(tmp_path):
     lines = on_board(tmp_path, SETTINGS, "main:", lambda disk: (disk / "settings.json").unlink())
-    assert lines[-1] == "main: settings.json is missing: see README, A real board"
+    assert lines[-1] == "main: settings.json is missing: python -m tools deploy brings it"
 
 
 def test_wrong_connection_string_is_one_line_without_the_secret(tmp_path):

@@ -2,7 +2,7 @@
 
 Never the command line: it would stay in the shell's history, and in the list of processes.
 
-    a file        --settings settings.json: see README, A real board
+    a file        --settings settings.json: see README, From a box to a running board
     environment   WIFI_SSID, WIFI_PASSWORD, IOTHUB_DEVICE_CONNECTION_STRING
 """
 
@@ -86,10 +86,9 @@ def certificate(path):
 
 
 def _from_file(path):
-    try:
-        return board_settings().load(str(path))
-    except ValueError as error:
-        raise ValueError(str(error).replace(": see README, A real board", "")) from None
+    if not path.exists():
+        raise ValueError(f"{path} is missing")
+    return board_settings().load(str(path))
 
 
 def _answer(name, question):

@@ -1,0 +1,66 @@
+"""README's way from a box to a running board, run as it stands there, on the virtual board."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from virtual import PATIENCE, Keyboard, Typist
+
+from tools.interpreter import ROOT
+
+SECTION = "## From a box to a running board"
+PREPARED = ". .venv/bin/activate"
+
+
+def blocks():
+    """The lines of the section's two blocks: a real board's, and the virtual one's."""
+    section = (ROOT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
+    return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
+
+
+def test_both_boards_are_used_alike():
+    real, virtual = blocks()
+    assert len(real) <= 10
+    assert [line for line in real if "tools" in line or "mpremote" in line] == [
+        line.replace(" --root build/hub/ca.pem", "")
+        for line in virtual
+        if "$PORT" in line and "tools board" not in line and "until" not in line
+    ]
+
+
+def test_the_virtual_boards_lines_run(tmp_path):
+    _, lines = blocks()
+    assert lines[0] == PREPARED
+    script = "\n".join(["set -e", *lines[1:]]).replace("build/", f"{tmp_path}/")
+    terminal, theirs = pty.openpty()
+    bin_folder = str(Path(sys.executable).parent)
+    with subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PATH": bin_folder + ":" + os.environ["PATH"]},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        person = Typist(Keyboard(terminal))
+        try:
+            person.expect(b"deployed; ")
+            person.expect(b"ok    message: ")
+            person.expect(b" iothub/")
+            person.expect(b"to exit this shell")
+            person.expect(b"connected: <IoTHubDeviceClient my-board")
+            person.type(b"\x03")
+            person.expect(b"KeyboardInterrupt")
+            person.expect(b">>> ")
+            person.type(b"client\r")
+            person.expect(b"<IoTHubDeviceClient my-board")
+            person.type(b"\x1d")
+            assert process.wait(PATIENCE) == 0
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+    os.close(terminal)
+    os.close(theirs)
