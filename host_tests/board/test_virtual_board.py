@@ -194,6 +194,15 @@ def test_deep_sleep_keeps_rtc_memory_and_power_does_not(board):
         typist.expect(b"\n1 b''\r\n")
 
 
+def test_the_button_wakes_a_board_that_sleeps_for_ever(board):
+    put(board, "main.py", CAUSE + "\n")
+    with board.opened() as typist:
+        typist.type(b"import machine; print('good night'); machine.deepsleep()\r")
+        typist.expect(b"\r\ngood night\r\n")
+        board.hand("reset")
+        typist.expect(b"(POWERON_RESET)\r\n1 b''\r\n")
+
+
 def test_reset_runs_no_more_of_the_program(board):
     with board.opened() as typist:
         typist.type(b"\r\x03")

@@ -42,7 +42,7 @@ _TOLD = {
 _CTRL_C = b"\x03"
 _PROMPT = b">>> "
 _ROOM = 4096  # bytes typed ahead
-_START = 5  # seconds within which MicroPython must be running
+_START = 20  # seconds within which MicroPython must be running
 _RESTART = 0.05  # seconds that a reset takes, so that a loop of them leaves the host some time
 _LINES = 10000  # of the console, kept for lines()
 _LEAST = 4096
@@ -78,6 +78,7 @@ class Board:
         self._interrupted = 0
         self._verdict = None  # a Future: why this process is to end
         self._watchdog = None
+        self._pressed = asyncio.Event()  # the button
         self._tasks = []
         self._said = _Lines()
 
@@ -135,6 +136,7 @@ class Board:
 
     def reset(self):
         """Press the button EN."""
+        self._pressed.set()
         self._end("power", "")
 
     # -- one life after the other -------------------------------------------------------------
@@ -149,9 +151,8 @@ class Board:
                 cause = SOFT_RESET
             elif verdict == "soft_reset":
                 cause = SOFT_RESET
-            elif verdict == "deepsleep":
+            elif verdict == "deepsleep" and await self._sleep(int(detail) / 1000):
                 cause = DEEPSLEEP_RESET
-                await asyncio.sleep(int(detail) / 1000) if detail != "0" else await _for_ever()
             else:
                 cause = {"reset": HARD_RESET, "watchdog": WDT_RESET}.get(verdict, PWRON_RESET)
             if cause == SOFT_RESET:
@@ -163,6 +164,14 @@ class Board:
                     (Path(self._state.name) / "rtc").unlink(missing_ok=True)
                     (Path(self._state.name) / "clock").unlink(missing_ok=True)
             await asyncio.sleep(_RESTART)
+
+    async def _sleep(self, seconds):
+        """Deep sleep, for ever if it is 0 s; whether it came to its end."""
+        self._pressed.clear()
+        pressing = asyncio.ensure_future(self._pressed.wait())
+        done, _ = await asyncio.wait({pressing}, timeout=seconds or None)
+        pressing.cancel()
+        return not done
 
     async def _once(self, cause, raw, started):
         """From power-on, or a reset, to the next: (why, detail)."""
@@ -336,7 +345,3 @@ def _with_standins(heap):
         raise ValueError(f"heap: {heap} is no size such as 128wK")
     size = int(digits) * scale
     return f"{size + _STANDINS}w" if words else str(size + 2 * _STANDINS)
-
-
-async def _for_ever():
-    await asyncio.Event().wait()
