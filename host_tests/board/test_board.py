@@ -162,6 +162,34 @@ def test_interval_that_makes_no_sense_is_not_taken(tmp_path):
     asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
+def test_the_log_tells_stages_and_losses_and_no_secret(tmp_path):
+    def turn_on(disk):
+        with (disk / "boot.py").open("a") as file:
+            file.write("import iothub.log\niothub.log.on('debug')\n")
+
+    async def main():
+        async with board_on_hub(tmp_path, prepare=turn_on) as (board, service):
+            lines = await console_until(board, "sent:")
+            await service.drop("d")
+            lines += await console_until(board, "state: connected")
+            key = (await service.get_device("d"))["authentication"]["symmetricKey"]["primaryKey"]
+            return lines, key
+
+    lines, key = asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    told = [line.split(None, 1)[1] for line in lines if line.lstrip()[:1].isdigit()]
+    order = ["info    state: connecting", "info    tcp: localhost:", "debug   read: "]
+    order += ["info    connack: new session", "info    state: connected", "debug   write: "]
+    order += ["info    state: disconnected", "error   read: ConnectionDroppedError: "]
+    order += ["info    state: connecting again in ", "info    connack: session present"]
+    remaining = iter(told)
+    for wanted in order:
+        assert any(line.startswith(wanted) for line in remaining), (wanted, told)
+    text = "\n".join(lines)
+    assert "Traceback (most recent call last):" in text
+    assert key not in text
+    assert "hunter2" not in text
+
+
 def test_temperature_of_the_first_esp32_which_has_fahrenheit_alone(tmp_path):
     def first(disk):
         with (disk / "boot.py").open("a") as file:

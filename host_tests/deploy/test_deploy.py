@@ -406,7 +406,17 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
 
     terminal, theirs = pty.openpty()
     root = workshop.hub["ca_file"]
-    command = [sys.executable, "-m", "tools", "deploy", "--port", board.port, "--root", root]
+    command = [
+        sys.executable,
+        "-m",
+        "tools",
+        "deploy",
+        "--port",
+        board.port,
+        "--root",
+        root,
+        "--repl",
+    ]
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     ) as process:
@@ -420,6 +430,9 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
             said += person.expect(question)
             person.type(answer.encode() + b"\n")
         said += person.expect(b"deployed; ")
+        said += person.expect(b"to exit this shell")
+        said += person.expect(b"connected: ")
+        person.type(b"\x1d")
         assert process.wait(PATIENCE) == 0
     os.close(terminal)
     os.close(theirs)

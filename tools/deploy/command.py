@@ -4,7 +4,7 @@
     python -m tools deploy --port P --settings my.json    or takes them from a file
     WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… python -m tools deploy --port P
     python -m tools deploy --port P --root ca.pem --repl  a hub with a CA of its own; then the REPL
-    python -m tools deploy --frozen manifest.py           for an image with the library built in
+    python -m tools deploy --frozen                       for an image with the library built in
 
 The library is compiled to .mpy for the MicroPython that the board has; boot.py and main.py go as
 they are. It can be interrupted at any time: the board has the old program, whole, until it has the
@@ -31,7 +31,12 @@ def arguments(parser):
     parser.add_argument("--repl", action="store_true", help="then open the board's REPL")
     parser.add_argument("--force", action="store_true", help="even where little heap is free")
     parser.add_argument(
-        "--frozen", type=Path, metavar="FILE", help="write a manifest for an image, and no more"
+        "--frozen",
+        nargs="?",
+        type=Path,
+        const=Path("manifest.py"),
+        metavar="FILE",
+        help="write a manifest for an image (manifest.py), and no more",
     )
     parser.add_argument(
         "--package", type=Path, metavar="FILE", help="write a package.json for mip, and no more"
@@ -55,7 +60,8 @@ class Progress:
         from rich.progress import Progress as Bars
 
         columns = BarColumn(), DownloadColumn(), TextColumn("{task.description}")
-        bars = Bars(*columns, console=self.console, transient=True)
+        shown = self.console.is_terminal
+        bars = Bars(*columns, console=self.console, transient=True, disable=not shown)
         task = bars.add_task("", total=size)
         bars.advance_file = lambda path, done: bars.update(task, advance=done, description=path)
         return bars
