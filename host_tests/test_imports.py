@@ -31,7 +31,7 @@ FLOORS = [
     {"amqp.service", "provisioning", "wake", "module", "doctor"},
 ]
 ON_A_BOARD = {
-    "asyncio", "binascii", "errno", "gc", "hashlib", "json", "micropython", "os", "socket",
+    "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "micropython", "os", "socket",
     "struct", "sys", "time", "tls", "umqtt.simple",
     "esp32", "machine", "network", "ntptime",
 }  # fmt: skip
