@@ -431,7 +431,7 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
             person.type(answer.encode() + b"\n")
         said += person.expect(b"deployed; ")
         said += person.expect(b"to exit this shell")
-        said += person.expect(b"connected: ")
+        said += person.expect(b"sent: ")
         person.type(b"\x1d")
         assert process.wait(PATIENCE) == 0
     os.close(terminal)

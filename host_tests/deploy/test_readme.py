@@ -52,7 +52,7 @@ def test_the_virtual_boards_lines_run(tmp_path):
             person.expect(b"ok    message: ")
             person.expect(b" iothub/")
             person.expect(b"to exit this shell")
-            person.expect(b"connected: <IoTHubDeviceClient my-board")
+            person.expect(b"sent: ")
             person.type(b"\x03")
             person.expect(b"KeyboardInterrupt")
             person.expect(b">>> ")

@@ -25,7 +25,7 @@ from tools.interpreter import STANDINS, interpreter
 
 from .newlines import Newlines
 from .port import Port
-from .terminal import Terminal, interruptible
+from .terminal import Terminal, interrupt_at_rest, interruptible
 
 WIFI = ("up", "down", "wrong-password")
 # machine.reset_cause()'s numbers
@@ -42,6 +42,7 @@ _TOLD = {
 _CTRL_C = b"\x03"
 _PROMPT = b">>> "
 _ROOM = 4096  # bytes typed ahead
+_BUSY = 0.3  # seconds within which a program mostly waits for something, and can be interrupted
 _START = 20  # seconds within which MicroPython must be running
 _RESTART = 0.05  # seconds that a reset takes, so that a loop of them leaves the host some time
 _LINES = 10000  # of the console, kept for lines()
@@ -75,7 +76,7 @@ class Board:
         self._typed = bytearray()
         self._process = None
         self._running = False  # whether this process's program, or REPL, has begun
-        self._interrupted = 0
+        self._interrupting = False
         self._verdict = None  # a Future: why this process is to end
         self._watchdog = None
         self._pressed = asyncio.Event()  # the button
@@ -287,19 +288,31 @@ class Board:
 
     def _type(self):
         """Give MicroPython what was typed; Ctrl-C as a signal while a program runs."""
-        if not self._running:
+        if not self._running or self._interrupting:
             return
         if _CTRL_C in self._typed and interruptible(self._process.pid, self._terminal):
             self._typed = self._typed.replace(_CTRL_C, b"")
-            # A second one would end the process, were the first not taken note of yet.
-            if time.monotonic() - self._interrupted > 0.1:
-                self._interrupted = time.monotonic()
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.send_signal(signal.SIGINT)
+            self._interrupting = True
+            self._interrupt(self._process, time.monotonic() + _BUSY)
+            return
         if self._typed:
             del self._typed[: self._terminal.write(bytes(self._typed))]
         if self._typed:  # full: somebody types ahead of a program that does not read
             asyncio.get_running_loop().call_later(0.01, self._type)
+
+    def _interrupt(self, process, give_up):
+        """Raise KeyboardInterrupt in the program: when it waits, or at last wherever it is."""
+        if process.returncode is None and interruptible(process.pid, self._terminal):
+            busy = time.monotonic() < give_up
+            if busy and not interrupt_at_rest(process.pid):
+                again = asyncio.get_running_loop().call_later
+                again(0.002, self._interrupt, process, give_up)
+                return
+            if not busy:
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
+        self._interrupting = False
+        self._type()
 
 
 class _Lines:

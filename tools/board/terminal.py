@@ -1,8 +1,9 @@
 """The terminal that MicroPython has for standard input and output, and what it is doing there.
 
 On a board Ctrl-C interrupts a program, and is a mere byte to the REPL. The unix port takes it for
-a byte at both; here a signal is what interrupts, and whoever holds the other end must know which
-of the two it is to be.
+a byte at both; there a signal is what interrupts, and whoever holds the other end must know which
+of the two it is to be. A board raises KeyboardInterrupt between two bytecodes, the unix port where
+it happens to be, in the middle of an allocation if need be: the signal waits for a system call.
 """
 
 import contextlib
@@ -55,6 +56,35 @@ class Terminal:
     def close(self):
         os.close(self.outside)
         os.close(self.inside)
+
+
+def interrupt_at_rest(pid):
+    """Send SIGINT if process `pid` waits in a system call just now; whether it does."""
+    if not sys.platform.startswith("linux"):
+        os.kill(pid, signal.SIGINT)
+        return True
+    try:
+        if _state(pid) != "S":
+            return False
+        os.kill(pid, signal.SIGSTOP)  # or it might go on between the look and the signal
+        try:
+            for _ in range(1000):
+                if _state(pid) == "T":
+                    break
+            with open(f"/proc/{pid}/syscall") as file:
+                rests = file.read().split()[0] not in ("-1", "running")
+            if rests:
+                os.kill(pid, signal.SIGINT)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        return rests
+    except OSError:  # it has just ended
+        return True
+
+
+def _state(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 def interruptible(pid, terminal):
