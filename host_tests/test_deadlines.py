@@ -26,12 +26,13 @@ WATCHED = {
     ("websocket.py", "WebSocket.readinto", "readinto"): "the keeper: Watch.overdue",
     ("websocket.py", "WebSocket._exactly", "readinto"): "the keeper: Watch.overdue",
     ("carrier.py", "Carrier._read", "readinto"): "the keeper: Watch.overdue",
-    ("carrier.py", "Carrier._write", "wait"): "nothing is owed while nothing is written",
+    ("carrier.py", "Carrier._write", "await"): "nothing is owed while nothing is written",
     ("carrier.py", "Carrier._write", "write"): "the keeper: Watch.writing",
     ("https.py", "_some", "readinto"): "_read() has within()",
     ("proxy.py", "ProxyOptions.open.send", "drain"): "open() has within()",
     ("takeover.py", "_connack", "readinto"): "dialled() has within()",
-    ("link.py", "Link.deliver", "wait"): "the keeper: Session.expire",
+    ("once_host.py", "coroutine", "await"): "the keeper: Session.expire",
+    ("wake.py", "_visit", "await"): "tasks of send_message: Session.expire",
     ("pending.py", "Pending.deliver", "wait"): "the keeper: Pending.oldest",
     ("channel.py", "Inbox.__anext__", "wait"): "what comes is waited for as long as one likes",
     ("events.py", "Events.begin", "read"): "_Management.read has within()",
@@ -44,7 +45,9 @@ BLOCKING = {("wifi.py", "sleep_ms"), ("clock.py", "sleep_ms")}  # at boot, in lo
 
 
 class Waits(ast.NodeVisitor):
-    """The awaited calls of a file that wait and stand in no call of within() or wait_for()."""
+    """What a file awaits that is no call, or one that waits, and stands in no within() or
+    wait_for().
+    """
 
     def __init__(self):
         self.found = []
@@ -69,6 +72,8 @@ class Waits(ast.NodeVisitor):
     _awaited = False
 
     def visit_Await(self, node):
+        if not isinstance(node.value, ast.Call):  # an object that is itself waited for
+            self.found.append((".".join(self._scope), "await", node.lineno))
         before, self._awaited = self._awaited, True
         self.generic_visit(node)
         self._awaited = before

@@ -15,6 +15,7 @@ from . import errors
 from .compat import ticks_diff, ticks_ms, unix_time
 from .deadline import within
 from .errors import ConnectionDroppedError
+from .once import Bell
 from .retry import random
 from .sas import token_fields
 from .watch import Watch
@@ -54,16 +55,13 @@ class Carrier:
         self.moving = False  # another connection is about to take this one's place
         self._broken = asyncio.Event()
         self._error = None
-        self._wake = asyncio.Event()
+        self._work = Bell()  # there may be something to write
+        self.wake = self._work.ring  # lets the writer send what the session has ready
 
     @property
     def open(self):
         """Whether what is sent now has a connection to leave by."""
         return self.moving or self._stream is not None and self._error is None
-
-    def wake(self):
-        """Let the writer send what the session has ready."""
-        self._wake.set()
 
     async def dial(self, host, port, usual, protocol):
         """A stream, to the usual port if none is named; with websockets, of that protocol.
@@ -193,7 +191,7 @@ class Carrier:
                     errors.tell(10, "read", size)
                 self.session.feed(view[:size])
                 if self.session.pump():
-                    self._wake.set()
+                    self.wake()
         except Exception as error:  # whatever it was: nobody reads on, so the connection ends
             self.break_off(error)
 
@@ -201,18 +199,22 @@ class Carrier:
         """Send what the session has ready; the keeper watches over how long that takes."""
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                await self._work
                 while self.session.pump():
                     self.watch.writing = ticks_ms()
                     data = self.session.take()
                     if errors.tell:
                         errors.tell(10, "write", len(data))
                     await stream.write(data)
+                    if stream.copies:
+                        self.written(data)
                     self.watch.writing = None
                     self.watch.sent = ticks_ms()
         except Exception as error:
             self.break_off(error)
+
+    def written(self, data):
+        """What the session gave has left, and is its own again."""
 
     async def _keep(self):
         tick = min(1, self.timeout / 4, self._options["keep_alive"] / 8)

@@ -34,6 +34,7 @@ from .retry import Backoff
 DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
 
 _MAX_MESSAGE = 262144
+_SHORT = _MAX_MESSAGE // 4
 
 
 class IoTHubClient(Handlers):
@@ -52,9 +53,9 @@ class IoTHubClient(Handlers):
         if self._options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
-            # The largest first: compiling a file needs more heap than having it.
-            from . import link  # noqa: F401, I001
-            from . import session  # noqa: F401
+            # Compiling a file needs more heap than having it: these while there is most of it.
+            from . import session  # noqa: F401, I001
+            from . import link  # noqa: F401
             from .mqtt import MQTTTransport as Transport  # type: ignore[assignment]
         self._transport = Transport(credentials, self, self._options)
         self._backoff = Backoff()
@@ -250,8 +251,8 @@ class IoTHubClient(Handlers):
 
     # -- sending ----------------------------------------------------------------------------
 
-    async def send_message(self, message):
-        """Send a Message (or str, or bytes) as telemetry; returns once the hub has it.
+    def send_message(self, message):
+        """Send a Message (or str, or bytes) as telemetry; awaited, it returns once the hub has it.
 
         Through a lost connection it waits and is sent again. OperationTimeout at puback after
         operation_timeout; ValueError over 256 KB.
@@ -260,14 +261,16 @@ class IoTHubClient(Handlers):
             message = Message(message)
         # A str of that many characters may be too long as bytes: only then it is worth encoding.
         data = message.data
-        short = isinstance(data, (str, bytes)) and len(data) <= _MAX_MESSAGE // 4
+        short = (isinstance(data, bytes) or isinstance(data, str)) and len(data) <= _SHORT  # noqa: SIM101
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
         if self._state == DISCONNECTED and self._retry is None:
-            await self._ready()
-        answer = self._transport.send_message(message)
-        if answer is not None:
-            await answer
+            return self._send_once_ready(message)
+        return self._transport.send_message(message)
+
+    async def _send_once_ready(self, message):
+        await self._ready()
+        await self._transport.send_message(message)
 
     async def get_twin(self):
         """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""

@@ -6,7 +6,12 @@ try:
     from time import ticks_diff, ticks_ms
 
     from micropython import const
+
+    def utf8(text):
+        """The bytes of a str, for whoever takes a buffer: here a str is one itself."""
+        return text
 except ImportError:
+    utf8 = str.encode
 
     def const(value):  # type: ignore[misc]
         """On MicroPython the compiler folds const(); here it is the value itself."""

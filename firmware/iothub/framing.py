@@ -32,6 +32,7 @@ class Framer:
         self._max_inbound = max_inbound
         self._buffer = bytearray()
         self._skip = 0
+        self._length = 0
 
     def feed(self, data):
         """Take in what arrived. ProtocolError: no packet of a server's."""
@@ -43,10 +44,11 @@ class Framer:
         buffer.extend(data)
         at = 0
         while True:
-            body, length = self._header(buffer, at)
-            end = body + length
+            body = self._header(buffer, at)
             if not body:
                 break
+            length = self._length
+            end = body + length
             if length > self._max_inbound:
                 if not self._drop(buffer, at, body, end):
                     break
@@ -60,7 +62,7 @@ class Framer:
             self._buffer = buffer[at:]
 
     def _header(self, buffer, at):
-        """(start of the body, its length) of the packet at `at`; (0, 0) while not all is here.
+        """Where the body of the packet at `at` starts, and its _length; 0 while not all is here.
 
         What no server sends is refused at its first byte: its length may never be reached.
         """
@@ -69,11 +71,12 @@ class Framer:
             raise ProtocolError("packet type %d, flags %d" % divmod(buffer[at], 16), "read")
         for i in range(4):
             if at + i + 1 >= len(buffer):
-                return 0, 0
+                return 0
             byte = buffer[at + i + 1]
             length |= (byte & 127) << 7 * i
             if byte < 128:
-                return at + i + 2, length
+                self._length = length  # no tuple: that would cost each packet its heap
+                return at + i + 2
         raise ProtocolError("a remaining length of more than four bytes", "read")
 
     def _drop(self, buffer, at, body, end):

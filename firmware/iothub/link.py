@@ -163,7 +163,7 @@ class Link(Carrier):
                 self.break_off(error)
             elif self.watch.ping_due(now):
                 self.session.ping()
-                self._wake.set()
+                self.wake()
             else:
                 self._renew_if_due(now)
 
@@ -191,32 +191,27 @@ class Link(Carrier):
             answer.give()
 
     def puback(self, delivery):
-        delivery.settled.set()
+        delivery.settle()
         if not self.session.unacknowledged:
             self._drained.set()
 
     def failed(self, delivery, error):
-        delivery.error = error
-        delivery.settled.set()
+        delivery.settle(error)
+
+    def written(self, data):
+        self.session.reuse(data)
 
     def pong(self):
         pass  # any byte proves the hub alive, and the reader has noted it
 
     # -- what the owner asks ----------------------------------------------------------------
 
-    async def deliver(self, topic, payload):
-        """Publish at QoS 1; returns once acknowledged, over however many connections it takes.
+    def deliver(self, topic, payload):
+        """Publish at QoS 1: a Delivery, to be awaited over however many connections it takes.
 
         OperationTimeout at puback: the message is withdrawn; it may have arrived all the same.
         """
         delivery = self.session.publish(topic, payload, qos=1)
-        delivery.accepted = ticks_ms()
-        delivery.settled = asyncio.Event()
-        self._wake.set()
-        try:
-            await delivery.settled.wait()  # the keeper holds the deadline
-        except asyncio.CancelledError:
-            self.session.withdraw(delivery)
-            raise
-        if delivery.error is not None:
-            raise delivery.error
+        delivery.accepted = ticks_ms()  # the keeper holds the deadline
+        self.wake()
+        return delivery

@@ -11,23 +11,43 @@ class Message:
     custom_properties: {name: value}; a received value is str, "" or None (the name stood alone).
     """
 
+    # What a message does not set it shares: attributes of its own cost each one its heap.
+    message_id = None  # type: str
+    content_encoding = None  # type: str
+    content_type = None  # type: str
+    output_name = None  # type: str
+    input_name = None  # type: str
+    correlation_id = None  # type: str
+    user_id = None  # type: str
+    expiry_time_utc = None  # type: object
+    creation_time_utc = None  # type: object
+    iothub_interface_id = None  # type: str
+    ack = None  # type: str
+    outcome = "complete"
+    _custom = None  # type: dict
+
     def __init__(
         self, data, message_id=None, content_encoding=None, content_type=None, output_name=None
     ):
         self.data = data
-        self.custom_properties = {}
-        self.message_id = message_id
-        self.content_encoding = content_encoding
-        self.content_type = content_type
-        self.output_name = output_name
-        self.input_name = None
-        self.correlation_id = None
-        self.user_id = None
-        self.expiry_time_utc = None
-        self.creation_time_utc = None
-        self.iothub_interface_id = None
-        self.ack = None
-        self.outcome = "complete"
+        if message_id is not None:
+            self.message_id = message_id
+        if content_encoding is not None:
+            self.content_encoding = content_encoding
+        if content_type is not None:
+            self.content_type = content_type
+        if output_name is not None:
+            self.output_name = output_name
+
+    @property
+    def custom_properties(self):
+        if self._custom is None:
+            self._custom = {}
+        return self._custom
+
+    @custom_properties.setter
+    def custom_properties(self, properties):
+        self._custom = properties
 
     def reject(self):
         """In a handler: refuse a C2D message for good (AMQP; over MQTT it is completed)."""
@@ -40,11 +60,13 @@ class Message:
     def payload(self):
         """The body as bytes; TypeError for what is neither str nor bytes."""
         data = self.data
+        if isinstance(data, bytes):
+            return data
         if data is None:
             return b""
         if isinstance(data, str):
             return data.encode()
-        if isinstance(data, (bytes, bytearray, memoryview)):
+        if isinstance(data, (bytearray, memoryview)):
             return data
         raise TypeError("Message.data is a %s: give str or bytes" % type(data).__name__)
 

@@ -14,6 +14,7 @@ from .deadline import Answer, within
 from .errors import ConnectionDroppedError, ServiceError
 from .link import Link
 from .messages import Message
+from .once import DONE, coroutine
 
 
 class MQTTTransport:
@@ -31,7 +32,7 @@ class MQTTTransport:
         self.max_inbound = options["max_inbound"]
         device, module = credentials.device_id, credentials.module_id
         self._own = topics.identity(device, module)
-        self._events = topics.events(device, module)
+        self._events = topics.events(device, module).encode()
         self._filters = {
             "messages": (topics.messages_filter(device, module), 1),
             "methods": (topics.METHODS_FILTER, 0),
@@ -43,8 +44,8 @@ class MQTTTransport:
         self._link = Link(self, credentials, options)
         will = options["will"]
         if will is not None:
-            topic = self._events + topics.encode_message(will)
-            self._link.session.set_last_will(topic.encode(), will.payload(), qos=1)
+            topic = topics.telemetry(self._events, will)
+            self._link.session.set_last_will(topic, will.payload(), qos=1)
         self.renew = self._link.renew
         self.trust_anew = self._link.trust_anew
         self.disconnect = self._link.disconnect
@@ -83,15 +84,15 @@ class MQTTTransport:
         self._link.wake()
 
     def send_message(self, message):
-        """Send telemetry. An awaitable, done once the hub has acknowledged it.
+        """Send telemetry. To be awaited: done once the hub has acknowledged it.
 
-        At QoS 0 it is None: the message is queued, on the connection that stands.
+        At QoS 0 it is done at once: the message is queued, on the connection that stands.
         """
-        topic = (self._events + topics.encode_message(message)).encode()
+        topic = topics.telemetry(self._events, message)
         if self._qos:
-            # No coroutine of its own: every level costs each waiting message its frame.
-            return self._link.deliver(topic, message.payload())
-        return self._publish(topic, message.payload(), "write")
+            return coroutine(self._link.deliver(topic, message.payload()))
+        self._publish(topic, message.payload(), "write")
+        return coroutine(DONE)
 
     async def request_twin(self, patch=None):
         """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.

@@ -15,6 +15,7 @@ from umqtt.simple import MQTTClient
 from .compat import const, ticks_diff
 from .errors import OperationTimeout, ProtocolError
 from .framing import Framer, topic_end
+from .once import Once
 from .packets import write_connect, write_publish, write_subscribe
 
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.
@@ -44,18 +45,23 @@ class Pipe:
         pass
 
 
-class Delivery:
-    """A QoS 1 message on its way: in the window from its first sending to its PUBACK."""
+class Delivery(Once):
+    """A QoS 1 message on its way: in the window from its first sending to its PUBACK.
 
-    def __init__(self, topic, payload):
+    Awaited, it is done when it is acknowledged; who gives up waiting withdraws it.
+    """
+
+    accepted = 0  # ticks in ms; the owner's
+    pid = 0
+    dup = False  # sent on an earlier connection
+
+    def __init__(self, session, topic, payload):
+        self._session = session
         self.topic = topic
         self.payload = payload
-        self.accepted = 0  # ticks in ms; the owner's, like the next two
-        self.settled = None
-        self.error = None
-        self.pid = 0
-        self.sent = False  # on the present connection
-        self.dup = False  # on an earlier one
+
+    def given_up(self):
+        self._session.withdraw(self)
 
 
 class Session(MQTTClient):
@@ -77,6 +83,7 @@ class Session(MQTTClient):
         self.connection = 0
         self._framer = None
         self._message = None  # (topic, payload) that umqtt has just taken apart
+        self._spare = None  # an empty bytearray that has grown already
         self.hold = None  # a takeover.Hold, while another connection may take this one's place
 
     # -- outgoing ---------------------------------------------------------------------------
@@ -95,10 +102,9 @@ class Session(MQTTClient):
         self.hold = None
         self._framer = Framer(self._packet, self._listener.oversized, self._max_inbound)
         self.connection += 1
+        for delivery in self._flight[: self._unsent]:
+            delivery.dup = True
         self._unsent = 0
-        for delivery in self._flight:
-            delivery.dup = delivery.dup or delivery.sent
-            delivery.sent = False
 
     def greeting(self, token=None, clean_session=False):
         """CONNECT (3.1), with `token` (str) for the password; a bytearray."""
@@ -127,7 +133,7 @@ class Session(MQTTClient):
         if not qos:
             write_publish(self.sock.out, 0x30 | retain, topic, msg)
             return None
-        delivery = Delivery(topic, msg)
+        delivery = Delivery(self, topic, msg)
         self._waiting.append(delivery)
         return delivery
 
@@ -146,7 +152,6 @@ class Session(MQTTClient):
                 flight.append(delivery)
             delivery = flight[self._unsent]
             self._unsent += 1
-            delivery.sent = True
             first = 0x3A if delivery.dup else 0x32
             write_publish(out, first, delivery.topic, delivery.payload, delivery.pid)
         return len(out) > 0
@@ -155,9 +160,14 @@ class Session(MQTTClient):
         """What waits to leave, as one bytearray that is the caller's now."""
         if self.hold is not None:
             return self.hold.take()
-        out = self.sock.out
-        self.sock.out = bytearray()
+        out, spare = self.sock.out, self._spare
+        self.sock.out, self._spare = bytearray() if spare is None else spare, None
         return out
+
+    def reuse(self, out):
+        """What take() gave has been copied on its way: the next packets may have its place."""
+        out[:] = b""
+        self._spare = out
 
     def withdraw(self, delivery):
         """Forget a Delivery; a PUBACK that still comes for it is ignored."""
@@ -198,10 +208,13 @@ class Session(MQTTClient):
 
     def _next_pid(self):
         while True:
-            self.pid = self.pid % 65535 + 1
+            pid = self.pid = self.pid % 65535 + 1
             # An id in use is passed over: its first message may still be sent again (2.3.1).
-            if not any(delivery.pid == self.pid for delivery in self._flight):
-                return self.pid
+            for delivery in self._flight:
+                if delivery.pid == pid:
+                    break
+            else:
+                return pid
 
     # -- incoming ---------------------------------------------------------------------------
 

@@ -41,6 +41,8 @@ def client_context(certificate=None, x509=None):
 class Stream:
     """Bytes to and from a peer. Reads and writes have no deadline: whoever calls them sets it."""
 
+    copies = True  # what was written is the caller's again
+
     def __init__(self, arrival, writer, tls=None):
         self._arrival = arrival  # a reader of the bare socket, by which to wait
         self._writer = writer

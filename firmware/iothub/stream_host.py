@@ -50,6 +50,8 @@ def _show(context, certificate, key):
 class HostStream(Stream):
     """CPython's readers have no readinto(), and its TLS no quick close()."""
 
+    copies = False
+
     async def _readinto(self, buffer):
         data = await self._arrival.read(len(buffer))
         buffer[: len(data)] = data

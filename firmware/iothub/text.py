@@ -1,25 +1,37 @@
 """Percent-encoding, as IoT Hub wants it in topics, user names and tokens (RFC 3986)."""
 
+from .compat import utf8
+
 _HEX = b"0123456789ABCDEF"
 _SAFE = b"-_.~"
 
 
-def _unreserved(byte):
-    return 48 <= byte <= 57 or 97 <= byte <= 122 or 65 <= byte <= 90 or byte in _SAFE
-
-
 def quote(text):
     """Percent-encode `text` (str, or UTF-8 bytes): all but letters, digits and -_.~ as %XX."""
-    data = text.encode() if isinstance(text, str) else text
     out = bytearray()
-    for byte in data:
-        if _unreserved(byte):
+    write_quoted(out, text)
+    return out.decode()
+
+
+def write_quoted(out, text):
+    """Append what quote(text) gives to a bytearray."""
+    at = len(out)
+    out.extend(utf8(text) if isinstance(text, str) else text)
+    for i in range(at, len(out)):
+        byte = out[i]
+        if not (48 <= byte <= 57 or 97 <= byte <= 122 or 65 <= byte <= 90 or byte in _SAFE):
+            break
+    else:
+        return  # as is almost always so: nothing was to be encoded, and no heap taken for it
+    rest = bytes(out[i:])
+    out[i:] = b""
+    for byte in rest:
+        if 48 <= byte <= 57 or 97 <= byte <= 122 or 65 <= byte <= 90 or byte in _SAFE:
             out.append(byte)
         else:
             out.append(37)
             out.append(_HEX[byte >> 4])
             out.append(_HEX[byte & 15])
-    return out.decode()
 
 
 def _digit(byte):

@@ -3,7 +3,7 @@
 Source: spec iothub-mqtt. A parser answers None for "not mine", so a router tries them in turn.
 """
 
-from .text import quote, unquote
+from .text import unquote, write_quoted
 
 METHODS_FILTER = "$iothub/methods/POST/#"
 TWIN_ANSWER_FILTER = "$iothub/twin/res/#"
@@ -28,13 +28,22 @@ def encode_properties(pairs):
 
     Names and values that are no str are written with str().
     """
+    bag = bytearray()
     if hasattr(pairs, "items"):
         pairs = pairs.items()
-    parts = []
     for name, value in pairs:
-        part = quote(str(name))
-        parts.append(part if value is None else part + "=" + quote(str(value)))
-    return "&".join(parts)
+        _write_property(bag, 0, name, value)
+    return bag.decode()
+
+
+def _write_property(bag, start, name, value):
+    """Append a property to the bag that begins at `start` of a bytearray."""
+    if len(bag) > start:
+        bag.append(38)  # &
+    write_quoted(bag, name if isinstance(name, str) else str(name))
+    if value is not None:
+        bag.append(61)  # =
+        write_quoted(bag, value if isinstance(value, str) else str(value))
 
 
 def decode_properties(bag):
@@ -88,17 +97,26 @@ def parse_message(topic, own):
     return None
 
 
-def encode_message(message):
-    """The property bag of an outgoing Message: its system properties, then its own."""
-    pairs = []
+def telemetry(events, message):
+    """The topic of an outgoing Message, as bytes: `events`, which is events(…) as bytes, and its
+    property bag: the system properties, then its own. Without any it is `events` itself.
+    """
+    topic, start = events, len(events)
     for name, attribute in _SYSTEM:
         value = getattr(message, attribute)
         if value is not None:
-            pairs.append((name, value.isoformat() if hasattr(value, "isoformat") else value))
-    custom = message.custom_properties
+            if topic is events:
+                topic = bytearray(events)
+            if hasattr(value, "isoformat"):
+                value = value.isoformat()
+            _write_property(topic, start, name, value)
+    custom = message._custom
     if custom:
-        pairs.extend(custom.items())
-    return encode_properties(pairs) if pairs else ""
+        if topic is events:
+            topic = bytearray(events)
+        for name in custom:
+            _write_property(topic, start, name, custom[name])
+    return topic
 
 
 def decode_message(bag, message):

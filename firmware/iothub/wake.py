@@ -60,11 +60,9 @@ async def _visit(client, messages, reported, memory, linger):
 
 
 async def _send(client, message):
-    answer = client._transport.send_message(
+    await client._transport.send_message(
         message if isinstance(message, Message) else Message(message)
     )
-    if answer is not None:
-        await answer
 
 
 async def _quiet(client, linger):

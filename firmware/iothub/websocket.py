@@ -87,6 +87,8 @@ def masked(data, mask):
 class WebSocket:
     """A stream like the one below it. Pings are answered; a close ends it as an end does."""
 
+    copies = True
+
     def __init__(self, stream):
         self._stream = stream
         self._left = 0  # bytes of the data frame that is being read

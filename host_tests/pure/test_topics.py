@@ -74,8 +74,9 @@ def test_outgoing_message():
     message = Message("x", "m/1", "utf-8", "application/json", "out")
     message.correlation_id = "c"
     message.custom_properties = {"own": "é"}
-    bag = topics.encode_message(message)
-    assert topics.decode_properties(bag) == {
+    bag = bytes(topics.telemetry(b"t/", message)).decode()
+    assert bag.startswith("t/")
+    assert topics.decode_properties(bag[2:]) == {
         "$.mid": "m/1",
         "$.cid": "c",
         "$.ct": "application/json",
@@ -84,7 +85,11 @@ def test_outgoing_message():
         "own": "é",
     }
     assert bag.endswith("&own=%C3%A9")
-    assert topics.encode_message(Message("x")) == ""
+
+
+def test_a_message_without_properties_has_the_topic_itself():
+    events = b"devices/d/messages/events/"
+    assert topics.telemetry(events, Message("x")) is events
 
 
 def test_incoming_message():

@@ -11,7 +11,7 @@ FIRMWARE = ROOT / "firmware"
 OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
-_HOST_ONLY = {"iothub/stream_host.py"}
+_HOST_ONLY = {"iothub/stream_host.py", "iothub/once_host.py"}
 # Folders on the board that are the deployment's alone: what else lies there is taken away, or an
 # old client.py would be imported before a new client.mpy.
 OWNED = ("/lib/iothub", "/lib/board", "/lib/certs")

@@ -8,6 +8,7 @@ import os
 
 from ..deadline import Answer, within
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
+from ..once import DONE, coroutine
 from ..text import quote
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
@@ -153,16 +154,16 @@ class AMQPTransport:
     # -- telemetry --------------------------------------------------------------------------
 
     def send_message(self, message):
-        """Send telemetry. An awaitable, done once the hub has settled it.
+        """Send telemetry. To be awaited: done once the hub has settled it.
 
-        At QoS 0 it is None: the message is sent settled, on the connection that stands.
+        At QoS 0 it is done at once: the message is sent settled, on the connection that stands.
         """
         delivery = Delivery(*message_to(message).parts_to_send())
         if self._qos:
             return self._pending.deliver(self._wire, delivery)
         delivery.presettled = True
         self._send(self._events, delivery, "write")
-        return None
+        return coroutine(DONE)
 
     async def send_to(self, address, delivery):
         """Send a Delivery on a link of its own; returns once the hub has taken it."""
