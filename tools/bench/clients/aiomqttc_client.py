@@ -1,0 +1,53 @@
+"""aiomqttc: publish() with QoS 1 looks for its PUBACK every 0.1 s, so senders make its rate.
+
+It logs a line for each PUBACK, and an image's machine.RTC tells the time of it; the unix port
+has none.
+"""
+
+import asyncio
+import sys
+import time
+
+import harness
+from harness import settings
+
+
+class Machine:
+    class RTC:
+        def datetime(self):
+            year, month, day, hour, minute, second, weekday = time.gmtime()[:7]
+            return year, month, day, weekday, hour, minute, second, 0
+
+
+sys.modules["machine"] = Machine
+
+from aiomqttc import MQTTClient  # noqa: E402 (it imports machine)
+
+client = MQTTClient(
+    client_id="aiomqttc",
+    server=settings["host"],
+    port=settings["port"],
+    keepalive=600,
+    ssl=harness.context(),
+)
+
+
+async def connect():
+    if not await client.connect():
+        raise OSError("not connected")
+
+
+async def send_some(count):
+    for _ in range(count):
+        if not await client.publish(harness.topic, harness.payload, qos=1):
+            raise OSError("not published")
+
+
+async def send_all(count):
+    senders = settings["senders"]
+    shares = [(count + number) // senders for number in range(senders)]
+    await asyncio.gather(*map(send_some, shares))
+
+
+asyncio.run(connect())
+harness.measure(lambda count: asyncio.run(send_all(count)))
