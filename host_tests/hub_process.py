@@ -64,13 +64,13 @@ def hub_process(folder):
             process.stdout.close()
 
 
-def tools(*arguments, **options):
+def tools(*arguments, patience=PATIENCE, **options):
     """Run python -m tools with these arguments; the CompletedProcess, its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "tools", *arguments],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
         **options,
     )

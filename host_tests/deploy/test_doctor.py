@@ -35,7 +35,7 @@ def patient(workshop, tmp_path):
 
 def examined(workshop, board):
     """(exit status, lines) of the doctor; the lines never show a secret."""
-    done = tools("doctor", "--port", board.port)
+    done = tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
     assert not done.stderr
     for secret in workshop.secrets:
         assert secret not in done.stdout

@@ -1,17 +1,20 @@
-"""Measure, ours beside others' in one run: the local hub under load beside mosquitto (Debian's
-package), AMQP's codec beside uamqp's and azure-eventhub's; and what the heap of a board holds.
+"""Measure, ours beside others' in one run: the device client beside other MQTT clients, all in
+MicroPython; the local hub under load beside mosquitto (Debian's package); AMQP's codec beside
+uamqp's and azure-eventhub's; and what the heap of a board holds.
 
 python -m tools bench                    all of it
 python -m tools bench --seconds 1        shorter measurements
 python -m tools bench --ram              what each feature costs of a board's heap, alone
+python -m tools bench --telemetry        the device client beside others, alone
 """
 
 import asyncio
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
-COMMAND_HELP = "measure the hub, the AMQP codec and the heap of a board"
+COMMAND_HELP = "measure the device client, the hub, the AMQP codec and the heap of a board"
 
 
 def arguments(parser):
@@ -20,6 +23,7 @@ def arguments(parser):
     )
     parser.add_argument("--seconds", type=float, default=3, help="a measurement (%(default)s)")
     parser.add_argument("--ram", action="store_true", help="only the heap of a board")
+    parser.add_argument("--telemetry", action="store_true", help="only the device client")
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turn (%(default)s)")
 
 
@@ -68,8 +72,16 @@ def show(found):
 def run(args):
     from tools.hub.command import raise_file_limit
 
-    from . import codec, ram
+    from . import codec, ram, telemetry
 
+    if not args.ram:
+        try:
+            telemetry.show(asyncio.run(telemetry.compare(args.rounds)))
+        except (OSError, telemetry.ClientError) as error:
+            print(error, file=sys.stderr)
+            return 1
+    if args.telemetry:
+        return 0
     ram.show(asyncio.run(ram.measure()))
     if args.ram:
         return 0
