@@ -20,18 +20,8 @@ else:
         def __iter__(self):
             return self
 
-        def send(self, _value):
-            return self.__next__()
-
-        def throw(self, error):
-            raise error
-
         def remove(self, _task):
             self.task = None
-            self.given_up()
-
-        def given_up(self):
-            """Nobody waits any more."""
 
         def _wait(self):
             self.task = core.cur_task
@@ -55,6 +45,16 @@ else:
                 self.error = error
             self._wake()
             self.task = False
+
+        def send(self, _value):
+            return self.__next__()
+
+        def throw(self, error):
+            self.given_up()
+            raise error
+
+        def given_up(self):
+            """Nobody waits any more."""
 
         def __next__(self):
             if self.task is not False:

@@ -166,8 +166,9 @@ class Session(MQTTClient):
 
     def reuse(self, out):
         """What take() gave has been copied on its way: the next packets may have its place."""
-        out[:] = b""
-        self._spare = out
+        if len(out) < 2 * _OUT_LIMIT:  # or one large message would keep its heap for good
+            out[:] = b""
+            self._spare = out
 
     def withdraw(self, delivery):
         """Forget a Delivery; a PUBACK that still comes for it is ignored."""

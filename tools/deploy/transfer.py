@@ -89,7 +89,7 @@ def bring(remote, plan, progress):
         remote.run(f"wdt.feed()\nos.rename({onboard.STAGE + '/part'!r}, {onboard.FINISH!r})")
         finish(remote)
     except BoardFailure as error:
-        if "28" in str(error) or "ENOSPC" in str(error):
+        if "OSError: 28" in str(error) or "[Errno 28]" in str(error):  # ENOSPC
             raise DeployError("the board is full: remove files (mpremote fs rm), or erase it")
         raise
 

@@ -57,7 +57,7 @@ def _execute(name):
         text = io.StringIO()
         sys.print_exception(error, text)
         for line in text.getvalue().splitlines():
-            if "start.py" not in line:
+            if "/standins/start.py" not in line:
                 print(line)
     return False
 

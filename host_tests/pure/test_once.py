@@ -1,0 +1,115 @@
+"""iothub.once: what is awaited without a coroutine, by itself and as asyncio has it."""
+
+import asyncio
+
+from iothub.once import DONE, Bell, Once, coroutine
+
+
+class Kept(Once):
+    """One that notes that nobody waits for it any more."""
+
+    left = 0
+
+    def given_up(self):
+        self.left += 1
+
+
+def on_loop(main):
+    return asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_settled_before_and_after_it_is_awaited():
+    async def main():
+        await coroutine(DONE)
+        await coroutine(DONE)
+        first = Once()
+        first.settle()
+        await first
+        later = Once()
+        task = asyncio.create_task(coroutine(later))
+        await asyncio.sleep(0)
+        assert not task.done()
+        later.settle()
+        await task
+
+    on_loop(main)
+
+
+def test_an_error_is_raised_where_it_is_awaited():
+    async def main():
+        failing = Once()
+        task = asyncio.create_task(coroutine(failing))
+        await asyncio.sleep(0)
+        failing.settle(OSError("no"))
+        try:
+            await task
+        except OSError as error:
+            return str(error)
+        return None
+
+    assert on_loop(main) == "no"
+
+
+def test_many_are_gathered_in_any_order():
+    async def main():
+        all_of_them = [Once() for _ in range(5)]
+        tasks = [asyncio.create_task(coroutine(one)) for one in all_of_them]
+        for one in reversed(all_of_them):
+            await asyncio.sleep(0)
+            one.settle()
+        await asyncio.gather(*tasks)
+
+    on_loop(main)
+
+
+def test_a_deadline_gives_it_up_and_it_may_still_settle():
+    async def main():
+        kept = Kept()
+        try:
+            await asyncio.wait_for(coroutine(kept), 0.01)
+        except asyncio.TimeoutError:
+            kept.settle()
+            return kept.left
+        return None
+
+    assert on_loop(main) == 1
+
+
+def test_who_is_cancelled_inside_a_coroutine_gives_it_up():
+    async def main():
+        kept = Kept()
+
+        async def waiter():
+            await kept
+
+        task = asyncio.create_task(waiter())
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            return kept.left
+        return None
+
+    assert on_loop(main) == 1
+
+
+def test_a_bell_wakes_once_for_what_rang():
+    async def main():
+        bell = Bell()
+        bell.ring()
+        bell.ring()
+        await bell
+        heard = []
+
+        async def listen():
+            await bell
+            heard.append(1)
+
+        task = asyncio.create_task(listen())
+        await asyncio.sleep(0)
+        assert not heard
+        bell.ring()
+        await task
+
+    on_loop(main)
