@@ -94,7 +94,7 @@ class IoTHubClient(Handlers):
         return method(self, name)
 
     def __repr__(self):
-        from .extras import describe
+        from .state import describe
 
         return describe(self)
 

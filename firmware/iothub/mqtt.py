@@ -1,4 +1,4 @@
-"""The MQTT transport: IoT Hub's features as topics over a Link.
+"""The MQTT transport: IoT Hub's features as topics over a Link; what comes in is in routes.py.
 
 It offers the client the few operations that any transport does. Source: spec iothub-mqtt.
 
@@ -11,13 +11,13 @@ import os
 
 from . import topics
 from .deadline import Answer, within
-from .errors import ConnectionDroppedError, ServiceError
+from .errors import ConnectionDroppedError
 from .link import Link
-from .messages import Message
 from .once import DONE, coroutine
+from .routes import Routes
 
 
-class MQTTTransport:
+class MQTTTransport(Routes):
     """See the module. The features are "messages", "methods", "twin" and "desired"."""
 
     def __init__(self, credentials, client, options):
@@ -125,61 +125,3 @@ class MQTTTransport:
             raise ConnectionDroppedError("there is no connection", stage)
         self._link.session.publish(topic, payload)
         self._link.wake()
-
-    def message(self, topic, payload, receipt):
-        """Hand a PUBLISH to whom it is for. One that nobody can read is reported, and dropped."""
-        try:
-            topic = topic.decode()
-            for route in (self._on_message, self._on_twin, self._on_method, self._on_desired):
-                if route(topic, payload, receipt):
-                    return
-            raise ValueError("a message on a topic that is not this device's")
-        except Exception as error:
-            # One bad message must not end the connection: it would come again, and again.
-            self._client.problem(error)
-
-    def oversized(self, topic, size):
-        """A packet over max_inbound, which was not kept: whoever waits for it is told."""
-        from .oversized import tell
-
-        tell(self, self._client, self._link.answers, topic, size)
-
-    def _on_message(self, topic, payload, receipt):
-        parsed = topics.parse_message(topic, self._own)
-        if parsed is None:
-            return False
-        message = Message(payload)
-        message.input_name, bag = parsed
-        topics.decode_message(bag, message)
-        self._client.received(message, receipt)
-        return True
-
-    def _on_twin(self, topic, payload, receipt):
-        parsed = topics.parse_twin_answer(topic)
-        if parsed is None:
-            return False
-        self.acknowledge(receipt)
-        status, rid, version = parsed
-        answer = self._link.answers.pop(rid, None)
-        if answer is None:
-            return True  # of a request given up, or of the boot before
-        if status >= 300:
-            answer.fail(ServiceError("the hub refused a twin request", "twin", status))
-        else:
-            answer.give((payload, version))
-        return True
-
-    def _on_method(self, topic, payload, receipt):
-        parsed = topics.parse_method(topic)
-        if parsed is None:
-            return False
-        self.acknowledge(receipt)
-        self._client.method(parsed[0], parsed[1], payload)
-        return True
-
-    def _on_desired(self, topic, payload, receipt):
-        if topics.parse_desired(topic) is None:
-            return False
-        self.acknowledge(receipt)
-        self._client.desired(payload)
-        return True
