@@ -8,9 +8,20 @@ import sources
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
     {"compat", "errors", "messages", "options", "retry", "twin", "roots", "extras", "once_host"},
-    {"text", "once", "log", "packets", "framing", "watch", "deadline", "blame", "amqp.codec"},
+    {
+        "text",
+        "once",
+        "log",
+        "packets",
+        "framing",
+        "watch",
+        "deadline",
+        "blame",
+        "amqp.codec",
+        "journal",
+    },
     {"sas", "bags", "state"},
-    {"topics"},
+    {"topics", "outbox"},
     {"renewal", "websocket", "x509", "takeover", "oversized", "pnp", "proxy", "https"},
     {"credentials", "session", "stream", "handlers", "routes", "amqp.composites"},
     {"stream_host", "amqp.frames", "amqp.sections"},

@@ -8,6 +8,7 @@ _HOMES = {
     "Message": "messages",
     "MethodRequest": "messages",
     "MethodResponse": "messages",
+    "Outbox": "outbox",
     "ProvisioningDeviceClient": "provisioning",
     "ProxyOptions": "proxy",
     "X509": "x509",

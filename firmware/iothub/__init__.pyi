@@ -6,6 +6,7 @@ from .messages import Message as Message
 from .messages import MethodRequest as MethodRequest
 from .messages import MethodResponse as MethodResponse
 from .module import IoTHubModuleClient as IoTHubModuleClient
+from .outbox import Outbox as Outbox
 from .provisioning import ProvisioningDeviceClient as ProvisioningDeviceClient
 from .proxy import ProxyOptions as ProxyOptions
 from .x509 import X509 as X509

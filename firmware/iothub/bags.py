@@ -28,11 +28,11 @@ def encode_properties(pairs):
     if hasattr(pairs, "items"):
         pairs = pairs.items()
     for name, value in pairs:
-        _write_property(bag, 0, name, value)
+        write_property(bag, 0, name, value)
     return bag.decode()
 
 
-def _write_property(bag, start, name, value):
+def write_property(bag, start, name, value):
     """Append a property to the bag that begins at `start` of a bytearray."""
     if len(bag) > start:
         bag.append(38)  # &
@@ -71,13 +71,13 @@ def telemetry(events, message):
                 topic = bytearray(events)
             if hasattr(value, "isoformat"):
                 value = value.isoformat()
-            _write_property(topic, start, name, value)
+            write_property(topic, start, name, value)
     custom = message._custom
     if custom:
         if topic is events:
             topic = bytearray(events)
         for name in custom:
-            _write_property(topic, start, name, custom[name])
+            write_property(topic, start, name, custom[name])
     return topic
 
 

@@ -58,6 +58,9 @@ class IoTHubClient(Handlers):
             from . import link  # noqa: F401
             from .mqtt import MQTTTransport as Transport  # type: ignore[assignment]
         self._transport = Transport(credentials, self, self._options)
+        self._outbox = self._options["outbox"]
+        if self._outbox is not None:
+            self._outbox.attach(self, self._transport, self._options)
         self._backoff = Backoff()
         self._state = DISCONNECTED
         self._outcome = None  # of the attempt to connect that is under way
@@ -131,6 +134,8 @@ class IoTHubClient(Handlers):
         """Disconnect for good."""
         self._closed = True
         await self.disconnect()
+        if self._outbox is not None:
+            self._outbox.close()
         self._inbox.append(None)  # the worker ends when it comes to this
         self._arrived.set()
 
@@ -142,6 +147,8 @@ class IoTHubClient(Handlers):
             self._online.set()
         else:
             self._online.clear()
+        if self._outbox is not None:
+            self._outbox.moved(state != DISCONNECTED)
         if (before == CONNECTED) != (state == CONNECTED):
             self._run(self._call, self.on_connection_state_change)
 
@@ -264,6 +271,8 @@ class IoTHubClient(Handlers):
         short = (isinstance(data, bytes) or isinstance(data, str)) and len(data) <= _SHORT  # noqa: SIM101
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
+        if self._outbox is not None:
+            return self._outbox.send(message)
         if self._state == DISCONNECTED and self._retry is None:
             return self._send_once_ready(message)
         return self._transport.send_message(message)

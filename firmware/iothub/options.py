@@ -26,6 +26,7 @@ DEFAULTS = {
     "sasl": "cbs",  # with AMQP: the token by put-token, or "plain": with SASL PLAIN
     "will": None,  # a Message, sent by the hub when the device is lost
     "window": 16,  # QoS 1 messages on their way at once
+    "outbox": None,  # an iothub.Outbox, which keeps telemetry while there is no connection
     "check_clock": None,  # a function; True: the clock was wrong, and is set now
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }

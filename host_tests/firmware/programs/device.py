@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from harness import describe, make, run, say, word
+from harness import describe, make, run, say, settings, word
 
 from iothub import Message, MethodResponse
 
@@ -53,6 +53,9 @@ async def do(client, verb, argument):
     if verb == "send":
         await client.send_message(Message(argument))
         return ["sent", argument]
+    if verb == "outbox":
+        outbox = client._options["outbox"]
+        return ["outbox", len(outbox), outbox.dropped]
     if verb == "send many":
         await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
         return ["sent", argument]
@@ -97,7 +100,8 @@ async def main():
     client.on_new_sastoken_required = lambda: say("sastoken required")
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
-    await client.connect()
+    if not settings.get("offline"):
+        await client.connect()
     say("ready")
     await obey(client)
     await client.shutdown()

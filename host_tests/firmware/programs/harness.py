@@ -46,6 +46,10 @@ def make(**options):
 
         given["will"] = Message(settings["will"])
         given["will"].custom_properties = {"last": "word"}
+    if "outbox" in settings:
+        from iothub import Outbox
+
+        given["outbox"] = Outbox(**settings["outbox"])
     if "proxy" in settings:
         from iothub import ProxyOptions
 

@@ -1,0 +1,249 @@
+"""Records in flash, in order, until they are done with: append-only files with checksums.
+
+A record is 16 bytes and two byte strings:
+
+    0xA5, kind (m: a message, d: all before seq are done with)   2 bytes
+    seq, size of the first string, size of the second            4, 2, 4 bytes, big-endian
+    CRC-32 of all the others                                     4 bytes
+
+Power may go at any byte. What is torn is passed over when the journal is opened, and nothing is
+written behind it: each opening begins a file of its own. Files are removed whole, oldest first,
+and a "d" is written only for every _DONE_EVERY messages: the flash is written once a message, or
+once for all that come together, and after a power loss a few messages may be read once more.
+"""
+
+import os
+import struct
+from binascii import crc32
+
+from .compat import const
+
+_HEAD = const(16)
+_FORMAT = ">2sIHI"
+_DONE_EVERY = const(32)
+_MESSAGE, _DONE = b"\xa5m", b"\xa5d"
+
+
+def _record(kind, seq, first, second):
+    head = struct.pack(_FORMAT, kind, seq, len(first), len(second))
+    return head + struct.pack(">I", crc32(second, crc32(first, crc32(head))))
+
+
+def _read(file, at, size):
+    """(kind, seq, first, second, where it ends) of the record at `at`, or None: there is none."""
+    file.seek(at)
+    head = file.read(_HEAD)
+    if len(head) < _HEAD or head[:2] not in (_MESSAGE, _DONE):
+        return None
+    kind, seq, first, second = struct.unpack(_FORMAT, head[:12])
+    end = at + _HEAD + first + second
+    if end > size:
+        return None
+    first, second = file.read(first), file.read(second)
+    if _record(kind, seq, first, second) != head:
+        return None
+    return kind, seq, first, second, end
+
+
+def _find(file, at, size):
+    """The first whole record from `at` on, or None; what lies before it is damaged."""
+    while at < size:
+        record = _read(file, at, size)
+        if record is not None:
+            return record
+        file.seek(at + 1)
+        chunk = file.read(64)
+        found = chunk.find(b"\xa5")
+        at += 1 + (found if found >= 0 else len(chunk))
+    return None
+
+
+class _File:
+    """last: the seq of its last message, or -1; size: up to where it has been written whole."""
+
+    def __init__(self, path, size=0):
+        self.path = path
+        self.size = size
+        self.last = -1
+
+
+class Journal:
+    """The records in `folder`, which is made if need be; at most about `limit` bytes of flash.
+
+    The messages first <= seq < end wait to be done with; next() reads them one by one.
+    damaged: bytes that were passed over. OSError: the flash is full, or fails.
+    """
+
+    def __init__(self, folder, limit):
+        self._folder = folder
+        self._limit = limit
+        self._files = []  # oldest first
+        self._number = 0  # of the newest
+        self._out = None  # the newest, while it is written to
+        self._not_noted = 0  # messages done with since the last "d"
+        self._recover()
+        self.rewind()
+
+    def _name(self, number):
+        return "%s/%08x.log" % (self._folder, number)
+
+    def _recover(self):
+        """Take in what an earlier run has left."""
+        try:
+            os.mkdir(self._folder)
+        except OSError:  # it is there, or else listdir() says what is wrong
+            pass
+        self.end = self.damaged = 0
+        done = lowest = 0
+        for name in sorted(os.listdir(self._folder)):
+            try:
+                number = int(name[:-4], 16)
+            except ValueError:
+                continue
+            path = self._name(number)
+            if path != self._folder + "/" + name:  # it is not one of these
+                continue
+            self._number = number
+            file = _File(path, os.stat(path)[6])
+            self._files.append(file)
+            at = 0
+            with open(path, "rb") as data:
+                while True:
+                    record = _find(data, at, file.size)
+                    if record is None:
+                        break
+                    kind, seq, first, second, end = record
+                    self.damaged += end - at - self.cost(first, second)
+                    at = end
+                    if kind == _DONE:
+                        done = max(done, seq)
+                        self.end = max(self.end, seq)
+                    else:
+                        lowest = lowest if self.end else seq
+                        self.end = seq + 1
+                        file.last = seq
+            self.damaged += file.size - at
+        self.first = max(done, lowest)
+        self._file = self._at = 0
+        self._clear()
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def room(self, size):
+        """Whether messages of `size` bytes in all fit."""
+        return sum([file.size for file in self._files]) + size <= self._limit
+
+    @staticmethod
+    def cost(first, second):
+        """What a message takes, in bytes."""
+        return _HEAD + len(first) + len(second)
+
+    def append(self, pairs):
+        """Keep messages, pairs of bytes, in one go; the seq of the first.
+
+        OSError: they are not kept, though some may be found after a restart.
+        """
+        seq = self.end
+        self.end += len(pairs)  # at once: no number is given out twice, whatever happens
+        self._write(
+            [(_MESSAGE, seq + at, first, second) for at, (first, second) in enumerate(pairs)]
+        )
+        self._files[-1].last = self.end - 1
+        return seq
+
+    def _write(self, records):
+        if self._out is not None and self._files[-1].size > self._limit // 8:
+            self.close()
+        if self._out is None:
+            self._number += 1
+            file = _File(self._name(self._number))
+            self._out = open(file.path, "wb")  # noqa: SIM115
+            self._files.append(file)
+        size = self._files[-1].size
+        try:
+            for kind, seq, first, second in records:
+                self._out.write(_record(kind, seq, first, second))
+                self._out.write(first)
+                self._out.write(second)
+                size += self.cost(first, second)
+            self._out.flush()
+            if hasattr(os, "fsync"):
+                os.fsync(self._out.fileno())  # elsewhere flush() has done it
+        except OSError:
+            self.close()  # nothing is written behind what may be torn
+            raise
+        self._files[-1].size = size
+
+    def close(self):
+        """Nothing is written for now."""
+        if self._out is not None:
+            out, self._out = self._out, None
+            try:
+                out.close()
+            except OSError:
+                pass  # what was promised has been flushed
+
+    # -- done with --------------------------------------------------------------------------
+
+    def done(self, seq):
+        """The messages up to `seq` are done with."""
+        if seq < self.first:
+            return
+        self._not_noted += seq + 1 - self.first
+        self.first = seq + 1
+        self._clear()
+        if self._not_noted >= _DONE_EVERY and self._files:
+            self._write([(_DONE, self.first, b"", b"")])
+            self._not_noted = 0
+
+    def drop_oldest(self):
+        """Give up the oldest file; how many messages that were."""
+        before = self.first
+        self.first = max(before, self._files[0].last + 1)
+        if len(self._files) == 1:
+            self.close()
+        self._remove()
+        return self.first - before
+
+    def _clear(self):
+        """Remove the files that hold nothing that waits."""
+        if self.first >= self.end:
+            self.close()
+        while self._files and self._files[0].last < self.first:
+            if self._out is not None and len(self._files) == 1:
+                break
+            self._remove()
+
+    def _remove(self):
+        os.remove(self._files.pop(0).path)
+        if self._file:
+            self._file -= 1
+        else:
+            self._at = 0
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def rewind(self, seq=0):
+        """next() goes on with `seq`, or with the oldest that waits."""
+        self._seq = max(seq, self.first)
+        self._file = self._at = 0
+
+    def next(self):
+        """(seq, first, second) of the next message, or None."""
+        while self._file < len(self._files):
+            file = self._files[self._file]
+            if file.last >= self._seq:
+                with open(file.path, "rb") as data:
+                    while True:
+                        record = _find(data, self._at, file.size)
+                        if record is None:
+                            break
+                        kind, seq, first, second, self._at = record
+                        if kind == _MESSAGE and seq >= max(self._seq, self.first):
+                            self._seq = seq + 1
+                            return seq, first, second
+            if self._out is not None and file is self._files[-1]:
+                return None  # more may be written to it
+            self._file += 1
+            self._at = 0
+        return None
