@@ -1,0 +1,149 @@
+"""The network that the bench puts between clients and servers: by a clock of the test's own."""
+
+import asyncio
+
+from tools.bench.delay import Conditions, Counts, Line, Network
+
+PATIENCE = 10
+RECORD = b"\x17\x03\x03\x00\x04data"  # a TLS record of four bytes
+
+
+class Timer:
+    """A clock that goes on when the test says so; it fires the newest first of what is due."""
+
+    def __init__(self):
+        self._now = 0
+        self._calls = []
+
+    def time(self):
+        return self._now
+
+    def call_at(self, when, callback):
+        self._calls.append((when, callback))
+
+    def go_on(self, now):
+        self._now = now
+        due = [callback for when, callback in self._calls if when <= now]
+        self._calls = [call for call in self._calls if call[0] > now]
+        for callback in reversed(due):
+            callback()
+
+
+class Server:
+    """Repeats what it is sent, and keeps it."""
+
+    def __init__(self):
+        self.heard = b""
+
+    async def serve(self, reader, writer):
+        while data := await reader.read(100):
+            self.heard += data
+            writer.write(data)
+        writer.close()
+
+
+async def until(true):
+    while not true():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+def run(scenario, **conditions):
+    """scenario(network, timer, server, reader, writer) of a connection through a network."""
+
+    async def whole():
+        server, timer = Server(), Timer()
+        async with await asyncio.start_server(server.serve, "localhost", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            async with Network(port, Conditions(**conditions), timer) as network:
+                reader, writer = await asyncio.open_connection("localhost", network.port)
+                await scenario(network, timer, server, reader, writer)
+                writer.close()
+
+    asyncio.run(asyncio.wait_for(whole(), PATIENCE))
+
+
+def test_chunks_are_under_way_together():
+    line = Line(Conditions(round_trip=2))
+    assert [line.due(0, 100), line.due(0.25, 100), line.due(5, 100)] == [1, 1.25, 6]
+
+
+def test_bandwidth_lets_one_chunk_wait_for_the_one_before():
+    line = Line(Conditions(round_trip=2, bandwidth=100))
+    assert [line.due(0, 100), line.due(0, 50), line.due(9, 100)] == [2, 2.5, 11]
+
+
+def test_a_loss_holds_up_what_comes_behind_and_nothing_more():
+    line = Line(Conditions(round_trip=2, loss=250, retransmission=3))
+    due = [line.due(0, 200), line.due(1, 100), line.due(2, 100), line.due(8, 50)]
+    assert (due, line.losses) == ([1, 5, 5, 9], 1)
+
+
+def test_records_are_counted_however_they_are_cut():
+    counts = Counts()
+    for piece in (RECORD * 2 + RECORD[:3], RECORD[3:7], RECORD[7:], RECORD[:5]):
+        counts.add(piece)
+    assert (counts.records, counts.chunks, counts.bytes) == (4, 4, 3 * len(RECORD) + 5)
+
+
+def test_what_is_written_arrives_in_order_after_half_a_round_trip():
+    async def scenario(network, timer, server, reader, writer):
+        await until(lambda: network.connections)
+        timer.go_on(10)
+        (connection,) = network.connections
+        for number in range(3):
+            writer.write(b"%d" % number)
+            await until(lambda number=number: connection.sent.chunks == number + 1)
+        timer.go_on(10.9)
+        assert server.heard == b""
+        timer.go_on(11)
+        await until(lambda: server.heard == b"012")
+        await until(lambda: timer._calls)
+        assert connection.received.bytes == 0
+        timer.go_on(12)
+        assert await reader.readexactly(3) == b"012"
+
+    run(scenario, round_trip=2)
+
+
+def test_the_first_bytes_pay_for_the_connection():
+    async def scenario(network, timer, server, _, writer):
+        writer.write(b"hello")
+        await until(lambda: network.connections and network.connections[0].sent.chunks)
+        timer.go_on(2.9)
+        assert server.heard == b""
+        timer.go_on(3)
+        await until(lambda: server.heard == b"hello")
+
+    run(scenario, round_trip=2)
+
+
+def test_a_turn_is_counted_when_the_client_speaks_again():
+    async def scenario(network, timer, _, reader, writer):
+        await until(lambda: network.connections)
+        (connection,) = network.connections
+        for turn in (1, 2):
+            for _ in range(2):  # a flight of two
+                chunks = connection.sent.chunks
+                writer.write(RECORD)
+                await until(lambda chunks=chunks: connection.sent.chunks == chunks + 1)
+            assert (connection.turns, connection.round_trips) == (turn, turn + 1)
+            answer = asyncio.create_task(reader.readexactly(2 * len(RECORD)))
+            while not answer.done():
+                timer.go_on(timer.time() + 1)
+                await asyncio.sleep(0)
+        assert (connection.sent.records, connection.received.records) == (4, 4)
+
+    run(scenario)
+
+
+def test_the_end_arrives_behind_what_was_written():
+    async def scenario(network, timer, server, reader, writer):
+        writer.write(b"bye")
+        writer.write_eof()
+        await until(lambda: network.connections and network.connections[0].sent.chunks)
+        assert server.heard == b""
+        timer.go_on(3)
+        await until(lambda: server.heard == b"bye")
+        assert await reader.read() == b""
+
+    run(scenario, round_trip=2)

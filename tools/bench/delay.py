@@ -1,0 +1,190 @@
+"""A network between clients and a server of this machine: a port before the server's, with delay,
+a limit of bandwidth and loss, which counts what passes.
+
+Delays do not serialise: what is written at t arrives at t + round_trip / 2, with any number of
+chunks under way. Loss is TCP's, as its user sees it: nothing is missing, but from the lost segment
+on the stream stands still for the retransmission time.
+
+Loopback accepts a connection at once; TCP would take a round trip. It is charged to the first
+bytes: what the client writes leaves no earlier than one round trip after it connected, and the
+server's no earlier than one and a half, when the client's ACK would have come. So the first answer
+is there after two round trips, as over TCP. What the client computes meanwhile is not seen, and
+connect() itself returns at once: a time must be taken from the connect() to an answer.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import NamedTuple
+
+_CHUNK = 65536
+_UNDER_WAY = 1 << 20  # bytes in one direction before its sender has to wait, as for TCP's window
+_HEADER = 5  # bytes of a TLS record before its content (RFC 5246, 6.2.1)
+
+
+class Conditions(NamedTuple):
+    """round_trip and retransmission in seconds, bandwidth in bytes a second each way (None: no
+    limit). loss: bytes in one direction after which a segment is lost, again and again; 0: none.
+    """
+
+    round_trip: float = 0
+    bandwidth: float | None = None
+    loss: int = 0
+    retransmission: float = 0.2
+
+
+class Line:
+    """One direction: due(now, size) says when a chunk, written at `now`, has arrived.
+
+    opens: nothing leaves before. The caller's clock counts, in seconds.
+    """
+
+    def __init__(self, conditions, opens=0):
+        self._conditions = conditions
+        self._free = opens
+        self._last = opens
+        self._passed = 0  # bytes since the last loss
+        self.losses = 0
+
+    def due(self, now, size):
+        conditions = self._conditions
+        self._free = max(now, self._free)
+        if conditions.bandwidth:
+            self._free += size / conditions.bandwidth
+        arrival = self._free + conditions.round_trip / 2
+        self._passed += size
+        if conditions.loss and self._passed >= conditions.loss:
+            self._passed %= conditions.loss
+            self.losses += 1
+            arrival += conditions.retransmission
+        self._last = max(self._last, arrival)  # nothing overtakes what was lost
+        return self._last
+
+
+class Counts:
+    """What passed in one direction: bytes, chunks (as read from the socket), TLS records."""
+
+    def __init__(self):
+        self.bytes = self.chunks = self.records = 0
+        self._header = b""
+        self._rest = 0  # of the content of the record that has begun
+
+    def add(self, data):
+        self.bytes += len(data)
+        self.chunks += 1
+        while data:
+            if self._rest:
+                step = min(self._rest, len(data))
+                self._rest -= step
+            else:
+                step = _HEADER - len(self._header)
+                self._header += data[:step]
+                if len(self._header) == _HEADER:
+                    self.records += 1
+                    self._rest, self._header = int.from_bytes(self._header[3:], "big"), b""
+            data = data[step:]
+
+
+class Connection:
+    """What the client of one connection `sent` and `received` (Counts), at its end of the line;
+    `turns`: how often it sent something after it had received, the first time counted too.
+    """
+
+    def __init__(self, began):
+        self.began = began  # by the clock of the timer
+        self.sent, self.received = Counts(), Counts()
+        self.turns = 0
+        self._sending = False
+
+    @property
+    def round_trips(self):
+        """TCP's one for the connection, and one for each turn."""
+        return 1 + self.turns
+
+    def count(self, data, sending):
+        if sending and not self._sending:
+            self.turns += 1
+        self._sending = sending
+        (self.sent if sending else self.received).add(data)
+
+
+class Network:
+    """async with Network(the server's port, Conditions(…)) as network: connect to network.port.
+
+    connections: the Connections so far. timer: whose time() and call_at() count, instead of the
+    event loop's.
+    """
+
+    def __init__(self, upstream, conditions=Conditions(), timer=None):  # noqa: B008 (immutable)
+        self._upstream = upstream
+        self._conditions = conditions
+        self._timer = timer
+        self._server = None
+        self._serving = set()
+        self.connections = []
+        self.port = None
+
+    async def __aenter__(self):
+        self._timer = self._timer or asyncio.get_running_loop()
+        self._server = await asyncio.start_server(self._serve, "localhost", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        task = asyncio.current_task()
+        self._serving.add(task)
+        pumps = []
+        began, trip = self._timer.time(), self._conditions.round_trip
+        connection = Connection(began)
+        self.connections.append(connection)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("localhost", self._upstream)
+            out = Line(self._conditions, began + trip)
+            back = Line(self._conditions, began + 1.5 * trip)
+            pumps = [
+                asyncio.create_task(self._pump(reader, up_writer, out, connection, True)),
+                asyncio.create_task(self._pump(up_reader, writer, back, connection, False)),
+            ]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            up_writer.close()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            writer.close()
+            self._serving.discard(task)
+
+    async def _pump(self, reader, writer, line, connection, sending):
+        """Carry one direction, to its end, which arrives no earlier than what was written."""
+        under_way, size = deque(), 0
+        arrived = asyncio.Event()
+
+        def arrive():
+            # The oldest chunk, whichever timer this is: timers due at once come in any order.
+            nonlocal size
+            data = under_way.popleft()
+            size -= len(data)
+            arrived.set()
+            if not sending:
+                connection.count(data, sending)
+            writer.write(data)
+
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                if sending:
+                    connection.count(data, sending)
+                under_way.append(data)
+                size += len(data)
+                self._timer.call_at(line.due(self._timer.time(), len(data)), arrive)
+                while size > _UNDER_WAY:
+                    arrived.clear()
+                    await arrived.wait()
+                await writer.drain()
+        while under_way:
+            arrived.clear()
+            await arrived.wait()
