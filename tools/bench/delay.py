@@ -153,6 +153,8 @@ class Network:
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             up_writer.close()
+        except asyncio.CancelledError:
+            pass  # by __aexit__; streams of Python 3.11 would print the traceback
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -172,7 +174,8 @@ class Network:
             arrived.set()
             if not sending:
                 connection.count(data, sending)
-            writer.write(data)
+            if not writer.is_closing():
+                writer.write(data)
 
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):

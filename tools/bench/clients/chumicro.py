@@ -32,7 +32,7 @@ def connect():
         transport_factory=fixed_connector_factory(
             settings["host"], settings["port"], ssl_context=harness.context()
         ),
-        client_id="chumicro",
+        client_id=harness.device,
         max_tx_queue_size=max(20, window),
     )
     client.on_publish = count_one

@@ -17,6 +17,7 @@ PASSES = 5
 
 settings = json.loads(sys.stdin.readline())
 topic = settings["topic"]
+device = topic.split("/")[1]  # the client id of each, as IoT Hub wants it
 payload = b"x" * settings["payload"]
 
 

@@ -12,7 +12,7 @@ from iothub import IoTHubDeviceClient, Message
 client = IoTHubDeviceClient.create_from_symmetric_key(
     "c2VjcmV0",
     "{host}:{port}".format(**settings),
-    settings["topic"].split("/")[1],
+    harness.device,
     server_verification_cert=settings["ca"],
     window=settings["window"],
 )

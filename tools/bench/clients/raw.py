@@ -11,7 +11,7 @@ import harness
 from harness import settings
 
 IPPROTO_TCP, TCP_NODELAY = 6, 1
-CONNECT = b"\x10\x0f\0\x04MQTT\x04\x02\0\0\0\x03raw"
+CONNECT = b"\0\x04MQTT\x04\x02\0\0"  # without its first byte, its length and the client id
 
 
 def connect():
@@ -20,7 +20,9 @@ def connect():
     plain.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     plain.connect(socket.getaddrinfo(settings["host"], settings["port"])[0][-1])
     sock = harness.context().wrap_socket(plain, server_hostname=settings["host"])
-    sock.write(CONNECT)
+    name = harness.device.encode()
+    body = CONNECT + len(name).to_bytes(2, "big") + name
+    sock.write(b"\x10" + bytes((len(body),)) + body)
     answer = sock.read(4)
     if answer != b"\x20\x02\0\0":
         raise OSError("CONNACK {!r}".format(answer))

@@ -11,7 +11,7 @@ from umqtt.simple import MQTTClient
 sys.modules["ussl"] = ssl  # its name when 1.3.4 was new; later ones import ssl
 
 client = MQTTClient(
-    "umqtt",
+    harness.device,
     settings["host"],
     settings["port"],
     ssl=True,
