@@ -30,6 +30,25 @@ class ClientError(Exception):
     """A client program failed, or was not done in time; the text ends with its last output."""
 
 
+def client_folders():
+    """Where the client programs import from."""
+    return [CLIENTS, peers.folder(), ROOT / "firmware"]
+
+
+def client_settings(broker, flying, **others):
+    """A client program's line of input, for `flying` messages in flight; `others` are added."""
+    return {
+        "host": "localhost",
+        "port": broker.port,
+        "ca": broker.ca_file,
+        "window": flying,
+        "senders": flying,
+        "payload": PAYLOAD,
+        "topic": TOPIC,
+        **others,
+    }
+
+
 async def measure(program, settings, folders, heap="8192wK"):
     """What `program` (a path) prints: {"seconds", "allocated" (bytes a message), "count"}.
 
@@ -69,7 +88,7 @@ async def measure(program, settings, folders, heap="8192wK"):
 
 async def compare(rounds):
     """{(name, in flight): [what it measured, …]}, of each client beside mosquitto."""
-    folders, found = [CLIENTS, peers.folder(), ROOT / "firmware"], {}
+    folders, found = client_folders(), {}
     with tempfile.TemporaryDirectory() as folder:
         async with brokers.mosquitto(folder, 1) as broker:
             if broker is None:
@@ -77,16 +96,7 @@ async def compare(rounds):
             for _ in range(rounds):
                 for name, (program, counts) in COMPARED.items():
                     for flying, count in counts.items():
-                        settings = {
-                            "host": "localhost",
-                            "port": broker.port,
-                            "ca": broker.ca_file,
-                            "count": count,
-                            "window": flying,
-                            "senders": flying,
-                            "payload": PAYLOAD,
-                            "topic": TOPIC,
-                        }
+                        settings = client_settings(broker, flying, count=count)
                         one = await measure(CLIENTS / program, settings, folders)
                         found.setdefault((name, flying), []).append(one)
     return found

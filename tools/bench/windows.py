@@ -9,20 +9,19 @@ import asyncio
 import itertools
 import tempfile
 
-from tools.interpreter import ROOT
-
-from . import brokers, peers, telemetry
+from . import brokers, telemetry
 from .delay import Conditions, Network
 from .rows import OURS, Goal, Row
 
 CLIENTS = {OURS: "ours.py", "raw": "raw.py", "chumicro-mqtt": "chumicro.py"}
 WINDOWS = (1, 4, 16, 64, 256)
 # (round trip in seconds, windows measured side by side, as many as disturb one another little)
-RUNS = ((0.3, WINDOWS), (0.05, (1, 4, 16)), (0.05, (64,)), (0.05, (256,)))
-ALONE = tuple((trip, (window,)) for trip in (0.3, 0.05) for window in WINDOWS)
+SHORT = tuple((0.05, (window,)) for window in WINDOWS)
+RUNS = ((0.3, WINDOWS), *SHORT)
+ALONE = (*((0.3, (window,)) for window in WINDOWS), *SHORT)
 QUICK_RUNS = ((0.3, WINDOWS), (0.05, (256,)))
 BUSY = ("chumicro-mqtt",)  # it never pauses, so each of its windows has the machine to itself
-FULL = {0.05: 16, 0.3: 4}  # round trip: windows of messages sent
+FULL = {0.05: 12, 0.3: 4}  # round trip: windows of messages sent
 LOOPBACK = 8000  # messages
 GOAL = 0.9
 SLACK = 1.5
@@ -69,17 +68,14 @@ async def _rates(broker, name, trip, windows):
 
 
 async def _rate(port, broker, name, window, count):
-    settings = {
-        "host": "localhost",
-        "port": port,
-        "ca": broker.ca_file,
-        "count": count,
-        "window": window,
-        "senders": window,
-        "payload": telemetry.PAYLOAD,
-        "topic": f"devices/dev{next(_SERIAL) % 10}/messages/events/",
-        "allocated": False,
-    }
-    folders = [telemetry.CLIENTS, peers.folder(), ROOT / "firmware"]
-    one = await telemetry.measure(telemetry.CLIENTS / CLIENTS[name], settings, folders)
+    settings = telemetry.client_settings(
+        broker,
+        window,
+        port=port,
+        topic=f"devices/dev{next(_SERIAL) % 10}/messages/events/",
+        count=count,
+        allocated=False,
+    )
+    program, folders = telemetry.CLIENTS / CLIENTS[name], telemetry.client_folders()
+    one = await telemetry.measure(program, settings, folders)
     return one["count"] / one["seconds"]

@@ -50,11 +50,25 @@ def allocated(send, count):
     return used / count
 
 
+def bursts(send):
+    """Say when ready for a burst, and send as many messages as the answer says, until it is 0."""
+    while True:
+        print(json.dumps("ready"))
+        count = int(sys.stdin.readline())
+        if not count:
+            return
+        send(count)
+
+
 def measure(send):
     """Print what `send(count)`, which returns once all PUBACKs are there, takes and allocates.
 
     With "allocated": false among the settings it is sent once, which matters where it takes long.
+    With "bursts": true nothing is measured here, see bursts().
     """
+    if settings.get("bursts"):
+        bursts(send)
+        return
     count = settings["count"]
     least = None
     if settings.get("allocated", True):

@@ -1,0 +1,74 @@
+"""Bytes that QoS 1 telemetry takes on the wire, from MicroPython to mosquitto over TLS 1.2.
+
+Counted on a connection that stands, from the client's side alone, TLS records included. The least
+that TLS and MQTT allow is one record a message, or for a burst one record of all of it.
+"""
+
+import tempfile
+
+from tools.interpreter import environment, interpreter
+
+from . import brokers, telemetry
+from .delay import Network
+from .dialogue import dialogue
+from .rows import OURS, Goal, Row
+
+CLIENTS = {
+    OURS: "ours.py",
+    "umqtt.simple": "umqtt_simple.py",
+    "chumicro-mqtt": "chumicro.py",
+    "raw": "raw.py",
+}
+# PUBLISH: type, remaining length, topic, packet id, payload.
+PACKET = 1 + 2 + 2 + len(telemetry.TOPIC) + 2 + telemetry.PAYLOAD
+# A record of TLS 1.2 with AES-GCM: its header, the explicit part of the nonce, the tag (RFC 5288).
+RECORD = 5 + 8 + 16
+BURSTS = (1, 10, 30)
+
+
+async def measure(rounds, quick=False):
+    """Rows of the bytes a message takes, alone and in a burst; they are counted, so one round is
+    as good as three.
+    """
+    names = [OURS] if quick else list(CLIENTS)
+    found = {count: {} for count in BURSTS}
+    with tempfile.TemporaryDirectory() as folder:
+        async with brokers.mosquitto(folder, 1) as broker:
+            if broker is None:
+                return []
+            for _ in range(rounds):
+                for name in names:
+                    for count, taken in (await _bytes(broker, name)).items():
+                        found[count].setdefault(name, []).append(taken / count)
+    return [_row(count, values) for count, values in found.items()]
+
+
+def _row(count, values):
+    limit = (PACKET * count + RECORD) / count
+    what = "alone" if count == 1 else f"in a burst of {count}"
+    return Row(
+        f"a message of {telemetry.PAYLOAD} bytes, {what}",
+        "bytes on the wire",
+        values,
+        (Goal(limit),),
+        f"{PACKET} of MQTT, and {RECORD} of TLS for each record: no less than {limit:.1f}",
+    )
+
+
+async def _bytes(broker, name):
+    """{messages in a burst: bytes that the client sent for it}"""
+    most = max(BURSTS)
+    async with Network(broker.port) as network:
+        settings = telemetry.client_settings(broker, most, port=network.port, bursts=True)
+        command = [interpreter(), "-X", "heapsize=2048wK", str(telemetry.CLIENTS / CLIENTS[name])]
+        folders = telemetry.client_folders()
+        found = {}
+        async with dialogue(command, settings, environment(*folders)) as client:
+            await client.expect("ready")
+            (connection,) = network.connections
+            for count in BURSTS:
+                before = connection.sent.bytes
+                await client.tell(count)
+                await client.expect("ready")
+                found[count] = connection.sent.bytes - before
+    return found
