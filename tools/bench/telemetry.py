@@ -30,9 +30,9 @@ class ClientError(Exception):
     """A client program failed, or was not done in time; the text ends with its last output."""
 
 
-def client_folders():
-    """Where the client programs import from."""
-    return [CLIENTS, peers.folder(), ROOT / "firmware"]
+def client_folders(name):
+    """Where the program of client `name` imports from; nothing is fetched that it does not need."""
+    return [CLIENTS, peers.folder() if name in peers.PEERS else ROOT / "firmware"]
 
 
 def client_settings(broker, flying, **others):
@@ -88,7 +88,7 @@ async def measure(program, settings, folders, heap="8192wK"):
 
 async def compare(rounds):
     """{(name, in flight): [what it measured, …]}, of each client beside mosquitto."""
-    folders, found = client_folders(), {}
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         async with brokers.mosquitto(folder, 1) as broker:
             if broker is None:
@@ -97,7 +97,7 @@ async def compare(rounds):
                 for name, (program, counts) in COMPARED.items():
                     for flying, count in counts.items():
                         settings = client_settings(broker, flying, count=count)
-                        one = await measure(CLIENTS / program, settings, folders)
+                        one = await measure(CLIENTS / program, settings, client_folders(name))
                         found.setdefault((name, flying), []).append(one)
     return found
 

@@ -76,6 +76,6 @@ async def _rate(port, broker, name, window, count):
         count=count,
         allocated=False,
     )
-    program, folders = telemetry.CLIENTS / CLIENTS[name], telemetry.client_folders()
+    program, folders = telemetry.CLIENTS / CLIENTS[name], telemetry.client_folders(name)
     one = await telemetry.measure(program, settings, folders)
     return one["count"] / one["seconds"]

@@ -61,7 +61,7 @@ async def _bytes(broker, name):
     async with Network(broker.port) as network:
         settings = telemetry.client_settings(broker, most, port=network.port, bursts=True)
         command = [interpreter(), "-X", "heapsize=2048wK", str(telemetry.CLIENTS / CLIENTS[name])]
-        folders = telemetry.client_folders()
+        folders = telemetry.client_folders(name)
         found = {}
         async with dialogue(command, settings, environment(*folders)) as client:
             await client.expect("ready")

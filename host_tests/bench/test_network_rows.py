@@ -1,0 +1,32 @@
+"""What is counted on the wire has no noise: a quick run must reach its goals."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from tools.bench import trips, wire
+
+PATIENCE = 100
+
+
+def counted(measure):
+    """(what, goal, value) of each goal that a count, not a time, must reach."""
+    rows = asyncio.run(asyncio.wait_for(measure(1, quick=True), PATIENCE))
+    judged = [(row.what, *one) for row in rows for one in row.judged()]
+    return [(what, goal, value) for what, goal, value in judged if goal.slack == 1]
+
+
+def missed(measure):
+    found = counted(measure)
+    assert found
+    return [(what, goal, value) for what, goal, value in found if not goal.reached(value)]
+
+
+def test_the_first_message_leaves_with_connect():
+    assert missed(trips.measure) == []
+
+
+@pytest.mark.skipif(not shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), reason="mosquitto")
+def test_a_burst_is_one_record():
+    assert missed(wire.measure) == []
