@@ -31,7 +31,7 @@ class ClientError(Exception):
 
 
 def client_folders(name):
-    """Where the program of client `name` imports from; nothing is fetched that it does not need."""
+    """Where the program of client `name` imports from; what it does not need is not fetched."""
     return [CLIENTS, peers.folder() if name in peers.PEERS else ROOT / "firmware"]
 
 
