@@ -13,29 +13,35 @@ class Timer:
 
     def __init__(self):
         self._now = 0
-        self._calls = []
+        self.calls = []
 
     def time(self):
         return self._now
 
     def call_at(self, when, callback):
-        self._calls.append((when, callback))
+        self.calls.append((when, callback))
+
+    @property
+    def due(self):
+        return [when for when, _ in self.calls]
 
     def go_on(self, now):
         self._now = now
-        due = [callback for when, callback in self._calls if when <= now]
-        self._calls = [call for call in self._calls if call[0] > now]
+        due = [callback for when, callback in self.calls if when <= now]
+        self.calls = [call for call in self.calls if call[0] > now]
         for callback in reversed(due):
             callback()
 
 
 class Server:
-    """Repeats what it is sent, and keeps it."""
+    """Says its greeting, repeats what it is sent, and keeps it."""
 
-    def __init__(self):
+    def __init__(self, greeting):
+        self._greeting = greeting
         self.heard = b""
 
     async def serve(self, reader, writer):
+        writer.write(self._greeting)
         while data := await reader.read(100):
             self.heard += data
             writer.write(data)
@@ -47,11 +53,11 @@ async def until(true):
         await asyncio.sleep(0)
 
 
-def run(scenario, **conditions):
+def run(scenario, greeting=b"", **conditions):
     """scenario(network, timer, server, reader, writer) of a connection through a network."""
 
     async def whole():
-        server, timer = Server(), Timer()
+        server, timer = Server(greeting), Timer()
         async with await asyncio.start_server(server.serve, "localhost", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
             async with Network(port, Conditions(**conditions), timer) as network:
@@ -93,11 +99,11 @@ def test_what_is_written_arrives_in_order_after_half_a_round_trip():
         for number in range(3):
             writer.write(b"%d" % number)
             await until(lambda number=number: connection.sent.chunks == number + 1)
-        timer.go_on(10.9)
-        assert server.heard == b""
+        assert timer.due == [11, 11, 11]
         timer.go_on(11)
         await until(lambda: server.heard == b"012")
-        await until(lambda: timer._calls)
+        await until(lambda: timer.due)
+        assert set(timer.due) == {12}
         assert connection.received.bytes == 0
         timer.go_on(12)
         assert await reader.readexactly(3) == b"012"
@@ -109,12 +115,21 @@ def test_the_first_bytes_pay_for_the_connection():
     async def scenario(network, timer, server, _, writer):
         writer.write(b"hello")
         await until(lambda: network.connections and network.connections[0].sent.chunks)
-        timer.go_on(2.9)
-        assert server.heard == b""
+        assert timer.due == [3]
         timer.go_on(3)
         await until(lambda: server.heard == b"hello")
 
     run(scenario, round_trip=2)
+
+
+def test_a_server_that_speaks_first_has_waited_for_the_connection_too():
+    async def scenario(network, timer, server, reader, writer):
+        await until(lambda: timer.due)
+        assert timer.due == [4]
+        timer.go_on(4)
+        assert await reader.readexactly(5) == b"hello"
+
+    run(scenario, greeting=b"hello", round_trip=2)
 
 
 def test_a_turn_is_counted_when_the_client_speaks_again():
@@ -140,10 +155,13 @@ def test_the_end_arrives_behind_what_was_written():
     async def scenario(network, timer, server, reader, writer):
         writer.write(b"bye")
         writer.write_eof()
-        await until(lambda: network.connections and network.connections[0].sent.chunks)
-        assert server.heard == b""
+        # Once a connection that came later has been heard of, the end has been, too.
+        _, later = await asyncio.open_connection("localhost", network.port)
+        later.write(b"later")
+        await until(lambda: len(network.connections) == 2 and network.connections[1].sent.chunks)
+        later.transport.abort()
         timer.go_on(3)
-        await until(lambda: server.heard == b"bye")
+        await until(lambda: b"bye" in server.heard)
         assert await reader.read() == b""
 
     run(scenario, round_trip=2)
