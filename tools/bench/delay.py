@@ -126,7 +126,7 @@ class Network:
 
     async def __aenter__(self):
         self._timer = self._timer or asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._serve, "localhost", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -153,8 +153,8 @@ class Network:
             ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
             up_writer.close()
-        except asyncio.CancelledError:
-            pass  # by __aexit__; streams of Python 3.11 would print the traceback
+        except (OSError, asyncio.CancelledError):
+            pass  # no server, or __aexit__: asyncio's streams would print the traceback
         finally:
             for pump in pumps:
                 pump.cancel()

@@ -26,7 +26,7 @@ AWAITED = "ours, connect() awaited"
 SDK = "azure-iot-device"
 ROUND_TRIP = 0.3
 LEAST = 4  # TCP 1, TLS 1.2 2, MQTT 1
-COMPUTING = 0.5  # of a round trip, of which half a dozen signatures and MicroPython take a part
+COMPUTING = 0.5  # of a round trip: TLS's signatures, on both sides, and MicroPython
 DESIRED = {"properties": {"desired": {"interval": 10}}}
 
 

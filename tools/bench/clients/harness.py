@@ -1,6 +1,6 @@
 """What the clients here share: their settings, TLS that verifies, and the two measured passes.
 
-A client program reads one line of JSON and prints one, its last; tools/bench/run_client.py
+A client program reads one line of JSON and prints one, its last; tools/bench/telemetry.py
 writes the one and reads the other.
 """
 
