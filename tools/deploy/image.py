@@ -50,15 +50,15 @@ def build(azure=False, root=ROOT):
         files[f"/lib/certs/{path.name}"] = path.read_bytes()
     for name in ("boot.py", "main.py"):
         _compile(root / name, name)  # a slip of the pen is found here, not there
-    return {**files, **_compiled(sources(azure))}
+    return {**files, **compiled(sources(azure))}
 
 
 def umqtt_simple():
     """{path on the board: bytes}, for an image that lacks it."""
-    return _compiled({"/lib/umqtt/simple": umqtt.folder() / "umqtt" / "simple.py"})
+    return compiled({"/lib/umqtt/simple": umqtt.folder() / "umqtt" / "simple.py"})
 
 
-def _compiled(sources):
+def compiled(sources):
     return {
         f"{name}.mpy": _compile(path, name.removeprefix("/lib/") + ".py")
         for name, path in sources.items()

@@ -1,0 +1,65 @@
+"""The least heap in which a program of four features (see features) does all of them, from source
+and compiled, beside the same by umqtt.simple, and TLS alone. It is bisected: sizes are in KB of a
+32-bit board, as -X heapsize=…wK has them.
+"""
+
+import math
+
+from . import features
+from .rows import OURS, Goal, Row
+from .telemetry import ClientError
+
+TOO_SMALL, ENOUGH = 4, 128
+DOCUMENTED = 64  # in the README
+FORMS = ("source", ".mpy")
+NAMES = (OURS, features.UMQTT, features.TLS)
+GOALS = (Goal(48), Goal(32))
+
+
+async def measure(rounds, quick=False):
+    """Rows of KB; a size is enough when `rounds` runs in it succeed, one after the other.
+
+    quick: whether the documented size is enough; inf where it is not.
+    """
+    async with features.bench() as bench:
+        if quick:
+            enough = await fits(bench, OURS, "source", DOCUMENTED, rounds)
+            found = {OURS: [DOCUMENTED if enough else math.inf]}
+            return [Row("least heap, from source, at most", "KB", found, (Goal(DOCUMENTED),))]
+        rows = []
+        for form in FORMS:
+            found = {name: [await least(bench, name, form, rounds)] for name in NAMES}
+            note = where_it_goes((await bench.run(OURS, form))["marks"])
+            rows.append(Row(f"least heap, {form}", "KB", found, GOALS, note))
+    return rows
+
+
+async def least(bench, name, form, rounds):
+    """The least KB that are enough; one less has failed."""
+    low, high = TOO_SMALL, ENOUGH
+    while high - low > 1:
+        middle = (low + high) // 2
+        if await fits(bench, name, form, middle, rounds):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+async def fits(bench, name, form, size, rounds):
+    """Whether `rounds` runs succeed: what lies in the heap differs a little from run to run."""
+    try:
+        for _ in range(rounds):
+            await bench.run(name, form, f"{size}wK")
+    except ClientError:
+        return False
+    return True
+
+
+def where_it_goes(marks):
+    """What the heap holds at each stage, of a run with room enough."""
+    held = {stage: f"{size / 2048:.1f}" for stage, (_, size) in marks.items()}
+    return (
+        f"{held['import']} KB once imported, {held['connect']} once connected, {held['use']} in "
+        "use, without garbage: the library's code, which is held whatever form it comes in"
+    )

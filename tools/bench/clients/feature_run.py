@@ -1,0 +1,30 @@
+"""Run a program that uses each feature, and tell what it takes of a board's time and heap.
+
+Prints {"marks": {stage: [µs, bytes of heap] since the start}, "modules": those imported}.
+"""
+
+import gc
+import json
+import sys
+import time
+
+gc.threshold(4096)  # as boot.py does
+
+settings = json.loads(sys.stdin.readline())
+marks = {}
+
+
+def heap():
+    gc.collect()
+    return gc.mem_alloc()
+
+
+def mark(stage):
+    took = time.ticks_diff(time.ticks_us(), start)
+    marks[stage] = [took, heap() - before]
+
+
+before = heap()
+start = time.ticks_us()
+__import__(settings["program"]).run(settings, mark)
+print(json.dumps({"marks": marks, "modules": list(sys.modules)}))

@@ -1,0 +1,45 @@
+"""What a program of four features (see features) takes of flash, of heap and of time until it
+can connect, from source and compiled, beside the same by umqtt.simple and by hand.
+"""
+
+from . import features
+from .rows import OURS, Row
+
+ENDINGS = {"source": ".py", ".mpy": ".mpy"}
+HALVED = "measured on a 64-bit build, and halved; a board's own figure is higher, for bytecode is"
+HALVED += " as long there"
+
+
+async def measure(rounds, quick=False):
+    """Rows of bytes on flash, KB of heap and ms; umqtt, which every image has, is on no flash."""
+    rows = []
+    async with features.bench() as bench:
+        for form, ending in ENDINGS.items():
+            flash, heap, took = {}, {}, {}
+            for _ in range(rounds):
+                for name in (OURS, features.UMQTT):
+                    ran = await bench.run(name, form)
+                    microseconds, held = ran["marks"]["import"]
+                    stored = on_flash(ran["modules"], bench.folders[form], ending)
+                    flash.setdefault(name, []).append(stored)
+                    heap.setdefault(name, []).append(held / 2048)
+                    took.setdefault(name, []).append(microseconds / 1000)
+            rows += [
+                Row(f"on flash, {form}", "KB", flash),
+                Row(f"heap once imported, {form}", "KB", heap, note=HALVED),
+                Row(f"import, {form}", "ms", took),
+            ]
+    return rows
+
+
+def on_flash(modules, folders, ending):
+    """KB of the files that hold `modules`, of those names that are in `folders`."""
+    size = 0
+    for module in modules:
+        path = module.replace(".", "/")
+        if path.startswith("umqtt"):
+            continue
+        names = (path + ending, f"{path}/__init__{ending}")
+        files = [folder / name for folder in folders for name in names]
+        size += sum(file.stat().st_size for file in files if file.is_file())
+    return size / 1024
