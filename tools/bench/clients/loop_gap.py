@@ -1,0 +1,79 @@
+"""The longest time that asyncio's loop gives no other task a turn: while the client connects, and
+while a large message goes out and comes in.
+
+A probe takes turn after turn, and notes the longest gap between two of them for each stage; what
+the TLS handshake computes is a stage of its own. Prints {stage: µs}.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+
+gc.threshold(4096)  # as boot.py does
+
+from iothub import IoTHubDeviceClient, Message  # noqa: E402 (the threshold comes first)
+
+settings = json.loads(sys.stdin.readline())
+longest = {}
+stage = "idle"
+
+
+def now(client):
+    """The stage; the first write on a stream does the handshake, as Stream.stage tells."""
+    stream = client._transport._link._stream
+    if stage == "connect" and stream is not None and stream.stage == "tls":
+        return "handshake"
+    return stage
+
+
+async def probe(client):
+    """Between two turns the loop does nothing but what it would without the probe."""
+    last = time.ticks_us()
+    before = now(client)
+    while True:
+        await asyncio.sleep(0)
+        gap = time.ticks_diff(time.ticks_us(), last)
+        longest[before] = max(longest.get(before, 0), gap)
+        before = now(client)
+        last = time.ticks_us()
+
+
+async def main():
+    global stage
+    client = IoTHubDeviceClient.create_from_symmetric_key(
+        settings["key"],
+        "{host}:{port}".format(**settings),
+        settings["device"],
+        server_verification_cert=settings["ca"],
+        max_inbound=settings["size"] + 1024,
+    )
+    arrived = asyncio.Event()
+    large = []
+
+    def on_message(message):
+        large.append(len(message.data))
+        arrived.set()
+
+    client.on_message_received = on_message
+    probing = asyncio.create_task(probe(client))
+    stage = "connect"
+    await client.connect()
+    stage = "use"
+    await client.send_message("small")
+    payload = bytes(settings["size"])
+    stage = "send"
+    await client.send_message(Message(payload))
+    stage = "receive"
+    await asyncio.wait_for(arrived.wait(), 10)
+    if large != [settings["size"]]:
+        raise ValueError(large)
+    await asyncio.sleep(0.05)
+    probing.cancel()
+    stage = "close"
+    await client.shutdown()
+
+
+asyncio.run(main())
+print(json.dumps(longest))

@@ -1,0 +1,74 @@
+"""How long the device client keeps asyncio's loop from other tasks: while it connects, and while
+64 KB go out and come in.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+
+from tools.interpreter import ROOT
+
+from .rows import OURS, Goal, Row
+from .telemetry import CLIENTS
+from .telemetry import measure as run
+
+SIZE = 64 * 1024
+HEAP = "256wK"  # a board's, with room for the message
+STAGES = {
+    "connect": "the longest that other tasks wait while it connects",
+    "handshake": "… while TLS computes its handshake",
+    "send": "… while 64 KB go out",
+    "receive": "… while 64 KB come in",
+}
+GOAL = Goal(20, slack=3)
+NOTE = "of this machine's time; a board's processor is slower"
+
+
+async def measure(rounds, quick=False):
+    """Rows of ms; the handshake, which is the TLS library's, has no goal."""
+    from tools.demo import running_hub
+    from tools.hub.client import ServiceClient
+
+    longest = {stage: [] for stage in STAGES}
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            running_hub(Path(folder)) as hub,
+            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+        ):
+            for number in range(rounds):
+                found = await _one(hub, service, f"gap-{number}")
+                for stage, values in longest.items():
+                    values.append(found[stage] / 1000)
+    return [
+        Row(what, "ms", {OURS: longest[stage]}, () if stage == "handshake" else (GOAL,), NOTE)
+        for stage, what in STAGES.items()
+    ]
+
+
+async def _one(hub, service, device):
+    made = await service.create_device(device)
+    settings = {
+        "host": "localhost",
+        "port": hub["mqtt_port"],
+        "ca": hub["ca_file"],
+        "device": device,
+        "key": made["authentication"]["symmetricKey"]["primaryKey"],
+        "size": SIZE,
+    }
+    cloud = asyncio.create_task(_answer(service, device))
+    try:
+        folders = [CLIENTS, ROOT / "firmware"]
+        return await run(CLIENTS / "loop_gap.py", settings, folders, HEAP)
+    finally:
+        cloud.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cloud
+
+
+async def _answer(service, device):
+    """64 KB for the device, once its own have arrived."""
+    async for event in service.telemetry(device):
+        if len(event["body"]) == SIZE:
+            break
+    await service.send_c2d(device, bytes(SIZE))
