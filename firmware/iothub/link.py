@@ -40,7 +40,6 @@ class Link(Carrier):
         self.granted = {}  # filter: QoS, as the hub has them in its session
         self.clean_session = False
         self._connack = None
-        self._drained = asyncio.Event()
 
     # -- connection -------------------------------------------------------------------------
 
@@ -133,9 +132,7 @@ class Link(Carrier):
         stream = self._stream
         if stream is not None:
             try:
-                if self.session.unacknowledged:
-                    self._drained.clear()
-                    await within(self.timeout, "disconnect", self._drained.wait())
+                await within(self.timeout, "disconnect", self._drain())
                 self._cancel_tasks()  # the writer must not write beside us
                 self.session.disconnect()
                 await within(self.timeout, "disconnect", stream.write(self.session.take()))
@@ -145,12 +142,16 @@ class Link(Carrier):
         await self._hang_up(OperationCancelled("the client disconnected", "disconnect"))
         self.session.fail_all(OperationCancelled("the client disconnected", "puback"))
 
+    async def _drain(self):
+        # What is unacknowledged may be acknowledged, given up, or cut off: all of it shows here.
+        while self.session.unacknowledged and self._error is None:
+            await asyncio.sleep(0.005)
+
     def give_up(self, error):
         """Nobody will connect again: what is unacknowledged fails with `error`."""
         self.session.fail_all(error)
 
     def _fail(self, error):
-        self._drained.set()
         if not self._connack.given:
             self._connack.fail(error)
 
@@ -192,8 +193,6 @@ class Link(Carrier):
 
     def puback(self, delivery):
         delivery.settle()
-        if not self.session.unacknowledged:
-            self._drained.set()
 
     def failed(self, delivery, error):
         delivery.settle(error)

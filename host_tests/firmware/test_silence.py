@@ -97,6 +97,19 @@ def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
     bench.run(scenario)
 
 
+def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls):
+    async def scenario():
+        async with device_of(bench, Scripted("puback"), localhost_tls) as program:
+            await program.expect("ready")
+            await program.tell("send and give up", "one")
+            await program.expect("disconnected")
+            await program.tell("end")
+            await program.expect("end")
+        assert not [words for words in program.said if words[0] == "background"]
+
+    bench.run(scenario)
+
+
 def test_missing_pingresp_ends_the_connection(bench, localhost_tls):
     async def scenario():
         hub = Scripted("pingresp")

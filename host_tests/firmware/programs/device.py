@@ -73,7 +73,11 @@ async def do(client, verb, argument):
     if verb == "sastoken":
         await client.update_sastoken(argument)
         return ["renewed"]
-    if verb == "disconnect":
+    if verb == "send and give up":
+        sending = asyncio.create_task(client.send_message(argument))
+        await asyncio.sleep(0)
+        sending.cancel()
+    if verb in ("disconnect", "send and give up"):
         await client.disconnect()
         return ["disconnected"]
     await client.connect()
