@@ -144,7 +144,7 @@ class Link(Carrier):
 
     async def _drain(self):
         # What is unacknowledged may be acknowledged, given up, or cut off: all of it shows here.
-        while self.session.unacknowledged and self._error is None:
+        while self.session.unacknowledged and self._error is None:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     def give_up(self, error):

@@ -39,20 +39,27 @@ async def measure(rounds, quick=False):
         ):
             for load, (senders, bound) in LOADS.items():
                 took = {name: [] for name in PROGRAMS}
+                rates = {name: [] for name in PROGRAMS}
                 for number in range(rounds):
                     for name, values in took.items():
                         device = f"{name}-{senders}-{number}"
-                        calls = _calls(service, device, 50 if quick else 300)
-                        values.append(await _one(hub, service, device, name, senders, calls))
+                        calls = _calls(service, device, 50 if quick else 600)
+                        rate, middle = await _one(hub, service, device, name, senders, calls)
+                        rates[name].append(rate)
+                        values.append(middle)
                 added = {OURS: [a - b for a, b in zip(took[OURS], took[RAW], strict=True)]}
                 goal = Goal(bound, slack=3)
-                rows.append(Row(f"a method's round trip, {load}", "ms", took))
+                row = Row(f"a method's round trip, {load}", "ms", took)
+                if senders:
+                    said = [f"{name} {statistics.median(rates[name]):,.0f}" for name in rates]
+                    row = row._replace(note=f"messages a second meanwhile: {', '.join(said)}")
+                rows.append(row)
                 rows.append(Row(f"… of it added by the client, {load}", "ms", added, (goal,)))
     return rows
 
 
 async def _one(hub, service, device, name, senders, calls):
-    """The median of `calls` to a device that runs the program `name`."""
+    """(messages a second, median of `calls`) of a device that runs the program `name`."""
     made = await service.create_device(device)
     key, ca = made["authentication"]["symmetricKey"]["primaryKey"], Path(hub["ca_file"])
     settings = {
@@ -70,11 +77,11 @@ async def _one(hub, service, device, name, senders, calls):
     program = run(CLIENTS / PROGRAMS[name], settings, [CLIENTS, ROOT / "firmware"], HEAP)
     calling = asyncio.create_task(calls)
     try:
-        await program
+        rate = (await program)["sent"]
     except BaseException:
         calling.cancel()
         raise
-    return await calling
+    return rate, await calling
 
 
 async def _calls(service, device, count):
