@@ -67,8 +67,8 @@ async def _one(hub, service, device):
 
 
 async def _answer(service, device):
-    """64 KB for the device, once its own have arrived."""
+    """64 KB for the device, once it says that it is ready."""
     async for event in service.telemetry(device):
-        if len(event["body"]) == SIZE:
+        if event["body"] == b"ready":
             break
     await service.send_c2d(device, bytes(SIZE))

@@ -60,12 +60,11 @@ async def main():
     probing = asyncio.create_task(probe(client))
     stage = "connect"
     await client.connect()
-    stage = "use"
-    await client.send_message("small")
     payload = bytes(settings["size"])
     stage = "send"
     await client.send_message(Message(payload))
     stage = "receive"
+    await client.send_message("ready")
     await asyncio.wait_for(arrived.wait(), 10)
     if large != [settings["size"]]:
         raise ValueError(large)
