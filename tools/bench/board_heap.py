@@ -61,5 +61,6 @@ def where_it_goes(marks):
     held = {stage: f"{size / 2048:.1f}" for stage, (_, size) in marks.items()}
     return (
         f"{held['import']} KB once imported, {held['connect']} once connected, {held['use']} in "
-        "use, without garbage: the library's code, which is held whatever form it comes in"
+        "use, without garbage: code, which is held whatever form it comes in, unless it is frozen "
+        "into the image. (Halved as w does; but a 32-bit board's bytecode is as long as here.)"
     )
