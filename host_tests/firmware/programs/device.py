@@ -48,17 +48,28 @@ def on_method(client):
     return handle
 
 
-async def do(client, verb, argument):
-    """Do what the test tells; what is said afterwards."""
+async def send(client, verb, argument):
+    """Send telemetry, in one of several ways."""
     if verb == "send":
         await client.send_message(Message(argument))
-        return ["sent", argument]
+    elif verb == "send many":
+        await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
+    elif verb == "send large":
+        await client.send_message("x" * argument)
+    else:
+        sending = asyncio.create_task(client.send_message(argument))
+        await asyncio.sleep(0)
+        sending.cancel()
+    return ["sent", argument]
+
+
+async def do(client, verb, argument):
+    """Do what the test tells; what is said afterwards."""
+    if verb.startswith("send"):
+        return await send(client, verb, argument)
     if verb == "outbox":
         outbox = client._options["outbox"]
         return ["outbox", len(outbox), outbox.dropped]
-    if verb == "send many":
-        await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
-        return ["sent", argument]
     if verb == "twin":
         return ["twin", await client.get_twin()]
     if verb == "report":
@@ -67,17 +78,10 @@ async def do(client, verb, argument):
     if verb in OUTCOMES:
         OUTCOMES[verb].append(argument)
         return [verb + "ing"]
-    if verb == "send large":
-        await client.send_message("x" * argument)
-        return ["sent", argument]
     if verb == "sastoken":
         await client.update_sastoken(argument)
         return ["renewed"]
-    if verb == "send and give up":
-        sending = asyncio.create_task(client.send_message(argument))
-        await asyncio.sleep(0)
-        sending.cancel()
-    if verb in ("disconnect", "send and give up"):
+    if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
     await client.connect()
