@@ -54,6 +54,9 @@ async def send(client, verb, argument):
         await client.send_message(Message(argument))
     elif verb == "send many":
         await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
+    elif verb == "send batch":
+        text, count = argument
+        await asyncio.gather(*[client.send_message(text + str(i)) for i in range(count)])
     elif verb == "send large":
         await client.send_message("x" * argument)
     else:
@@ -88,16 +91,24 @@ async def do(client, verb, argument):
     return ["connected"]
 
 
-async def obey(client):
-    """Each word of the test's is [verb, argument]."""
+async def obey(client, verb, argument):
+    try:
+        say(*await do(client, verb, argument))
+    except Exception as error:
+        say("error", *describe(error))
+
+
+async def listen(client):
+    """Each word of the test's is [verb, argument]; "later" is [verb, argument] in its own task."""
+    tasks = []
     while True:
         verb, argument = json.loads(await word())
         if verb == "end":
             return
-        try:
-            say(*await do(client, verb, argument))
-        except Exception as error:
-            say("error", *describe(error))
+        if verb == "later":
+            tasks.append(asyncio.create_task(obey(client, *argument)))
+        else:
+            await obey(client, verb, argument)
 
 
 async def main():
@@ -111,7 +122,7 @@ async def main():
     if not settings.get("offline"):
         await client.connect()
     say("ready")
-    await obey(client)
+    await listen(client)
     await client.shutdown()
 
 
