@@ -6,6 +6,7 @@ python -m tools bench                    all of it
 python -m tools bench --seconds 1        shorter measurements
 python -m tools bench --ram              what each feature costs of a board's heap, alone
 python -m tools bench --telemetry        the device client beside others, alone
+python -m tools bench --reconnects       how a fleet returns to its hub, drawn
 """
 
 import asyncio
@@ -24,6 +25,7 @@ def arguments(parser):
     parser.add_argument("--seconds", type=float, default=3, help="a measurement (%(default)s)")
     parser.add_argument("--ram", action="store_true", help="only the heap of a board")
     parser.add_argument("--telemetry", action="store_true", help="only the device client")
+    parser.add_argument("--reconnects", action="store_true", help="only docs/reconnects.png")
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turn (%(default)s)")
 
 
@@ -72,8 +74,11 @@ def show(found):
 def run(args):
     from tools.hub.command import raise_file_limit
 
-    from . import codec, ram, telemetry
+    from . import codec, ram, reconnects, telemetry
 
+    if args.reconnects:
+        reconnects.show()
+        return 0
     if not args.ram:
         try:
             telemetry.show(asyncio.run(telemetry.compare(args.rounds)))
