@@ -23,6 +23,7 @@ class ScriptedHub:
         self.published = []  # (connection, DUP, body) of telemetry
         self.heard = []  # [connection, what, value …], of all that came
         self.desired = {"$version": 1}
+        self.twin_body = None  # instead of a twin
         self.statuses = []  # of the next answers about the twin, before they are good again
         self._news = asyncio.Event()
         self._writer = None
@@ -58,9 +59,9 @@ class ScriptedHub:
         self.send(packets.publish(topic, body, 1, packet_id, dup))
 
     def method(self, name, rid, payload=None):
-        """Call a direct method."""
-        topic = f"$iothub/methods/POST/{name}/?$rid={rid}"
-        self.send(packets.publish(topic, json.dumps(payload).encode()))
+        """Call a direct method; a payload of bytes is sent as it is."""
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        self.send(packets.publish(f"$iothub/methods/POST/{name}/?$rid={rid}", body))
 
     def patch_desired(self, patch):
         """Tell a change of desired properties."""
@@ -103,7 +104,7 @@ class ScriptedHub:
         body = b""
         if status == 200:
             twin = {"desired": self.desired, "reported": {"$version": 1}}
-            body = json.dumps(twin).encode()
+            body = self.twin_body or json.dumps(twin).encode()
         return packets.publish(
             f"$iothub/twin/res/{status}/?{packet.topic.partition('?')[2]}", body
         )

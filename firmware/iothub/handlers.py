@@ -188,16 +188,18 @@ class Handlers:
 
     def method(self, name, rid, body):
         """A direct method, answered by what its handler returns. One asked twice runs once."""
+        if rid in self._methods:
+            return
         status = 0 if self.on_method_request_received is not None else 404
         try:
             payload = json.loads(body) if body else None
-        except ValueError:
+        except Exception:  # no JSON, or nested more deeply than there is stack
             status = 400
         if len(self._methods) >= _MAX_METHODS:
             status = 429
         if status:
             self._transport.send_method_response(rid, status, b"")  # type: ignore[attr-defined]
-        elif rid not in self._methods:
+        else:
             self._methods[rid] = Answer()
             self._run(self._method, MethodRequest(rid, name, payload))
 

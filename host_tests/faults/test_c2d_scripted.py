@@ -1,4 +1,4 @@
-"""Cloud-to-device messages, packet by packet: what is acknowledged, when, and on which connection."""
+"""Cloud-to-device messages, packet by packet: what is acknowledged, when, and where."""
 
 from scripted_hub import ScriptedHub, device_of
 
