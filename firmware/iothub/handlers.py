@@ -9,7 +9,7 @@ import json
 
 from . import errors
 from .deadline import Answer, within
-from .errors import OperationTimeout, RefusedError
+from .errors import OperationCancelled, OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
 
 _MAX_INBOX = 50
@@ -178,7 +178,9 @@ class Handlers:
                 self.problem(error)
                 twin = None
                 await asyncio.sleep(self._backoff.next())  # type: ignore[attr-defined]
-            except ValueError:  # too large, or no twin: what changes is told all the same
+            except OperationCancelled:
+                return
+            except Exception:  # too large, or no twin: what changes is told all the same
                 self._tell_desired(self._desired.unread())
                 raise
 
