@@ -96,7 +96,8 @@ class Session:
             return False
         kind, _, performative, payload = taken
         if performative is not None:
-            if (kind == SASL) != (self._state == _SASL):
+            sasl = self._state == _SASL
+            if (kind == SASL) != sasl or (performative.descriptor >= MECHANISMS) != sasl:
                 raise ProtocolError("a frame of the wrong kind", "read")
             self._HANDLERS.get(performative.descriptor, _unexpected)(self, performative, payload)
         return True
