@@ -1,0 +1,93 @@
+"""Over AMQP, frame by frame: what is settled, how often, and what a refused twin says."""
+
+from scripted_amqp_hub import ScriptedAmqpHub
+from scripted_hub import device_of
+
+from iothub.amqp.composites import ACCEPTED, REJECTED
+from iothub.amqp.sections import VALUE, AmqpMessage
+
+TRANSPORTS = ("amqp",)
+CREDIT = 10
+
+
+def outcomes(hub, number):
+    return [words[2] for words in hub.heard if words[:2] == ["outcome", number]]
+
+
+def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localhost_tls):
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        async with device_of(bench, hub, localhost_tls) as program:
+            await program.expect("ready")
+            bad = [hub.deliver("/twin", AmqpMessage(b"{no json")) for _ in range(6)]
+            bad += [hub.deliver("/twin", AmqpMessage(7, VALUE)) for _ in range(6)]
+            for _ in bad:
+                await program.expect("background")
+            good = hub.deliver("/twin", AmqpMessage(b'{"a":1,"$version":2}'))
+            await program.expect("desired")
+            await hub.hears("outcome", good, ACCEPTED)
+            assert [outcomes(hub, number) for number in bad] == [[REJECTED]] * len(bad)
+            # Whatever has come, no more than this may be on its way at once.
+            credits = [words[3] for words in hub.heard if words[0] == "credit"]
+            assert max(credits) <= CREDIT
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)
+
+
+def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localhost_tls):
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        async with device_of(bench, hub, localhost_tls) as program:
+            await program.expect("ready")
+            nameless = hub.deliver("/methods/devicebound", AmqpMessage(b"1", correlation_id="a"))
+            await program.expect("background")
+            await hub.hears("outcome", nameless, REJECTED)
+            call = AmqpMessage(b"{", correlation_id="b")
+            call.application = {"IoThub-methodname": "echo"}
+            number = hub.deliver("/methods/devicebound", call)
+            await hub.hears("method", "b", 400, b"")
+            await hub.hears("outcome", number, ACCEPTED)
+            assert outcomes(hub, number) == [ACCEPTED]
+
+    bench.run(scenario)
+
+
+def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        hub.statuses = [429, 500]
+        hub.desired = {"a": 1, "$version": 4}
+        async with device_of(bench, hub, localhost_tls) as program:
+            assert await program.expect("background") == ["ServiceError", "twin", 429]
+            assert await program.expect("background") == ["ServiceError", "twin", 500]
+            assert await program.expect("desired") == [{"a": 1, "$version": 4}]
+            assert hub.heard.count(["twin", "GET"]) == 3
+            for verb in ("twin", "report"):
+                hub.statuses = [429]
+                await program.tell(verb, {"a": 1})
+                assert await program.expect("error") == ["ServiceError", "twin", 429]
+            hub.silent = "twin"
+            await program.tell("twin")
+            assert await program.expect("error") == ["OperationTimeout", "twin", None]
+            hub.silent = None
+            await program.tell("twin")
+            await program.expect("twin")
+        assert hub.connections == 1
+
+    bench.run(scenario)
+
+
+def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        async with device_of(bench, hub, localhost_tls, max_inbound=3000) as program:
+            await program.expect("ready")
+            for _ in range(2):
+                hub.deliver("$cbs", AmqpMessage(b"x" * 3500))
+                assert await program.expect("background") == ["ProtocolError", "token", None]
+                await program.expect("state", True)
+            await program.tell("send", "after")
+            await program.expect("sent", "after")
+
+    bench.run(scenario)
