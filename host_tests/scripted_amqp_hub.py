@@ -41,6 +41,7 @@ class ScriptedAmqpHub:
         self._news = asyncio.Event()
         self._number = 100  # of the next delivery to the device
         self._writer = None
+        self._asked = None  # the last answer about the twin
         self._links = {}  # the device's handle: (address, whether it receives there)
 
     async def serve(self, reader, writer):
@@ -80,6 +81,14 @@ class ScriptedAmqpHub:
         )
         self.send(bytes(frame(0, transfer, message.encode())))
         return number
+
+    def cut(self):
+        """End the connection, as a broken network does."""
+        self._writer.transport.abort()
+
+    def answer_twin(self):
+        """Give the answer about the twin that was left out last."""
+        self._reply("twin", "/twin", self._asked)
 
     def _say(self, what, data):
         if what != self.silent:
@@ -135,7 +144,8 @@ class ScriptedAmqpHub:
         if address == "$cbs":
             self._reply("token", "$cbs", self._token(decode_message(payload)))
         elif address.endswith("/twin"):
-            self._reply("twin", "/twin", self._twin(decode_message(payload)))
+            self._asked = self._twin(decode_message(payload))
+            self._reply("twin", "/twin", self._asked)
         elif address.endswith("/methods/devicebound"):
             answer = decode_message(payload)
             status = answer.application["IoThub-status"]

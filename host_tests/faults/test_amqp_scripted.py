@@ -91,3 +91,25 @@ def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
             await program.expect("sent", "after")
 
     bench.run(scenario)
+
+
+def test_message_that_is_accepted_while_connecting_leaves_on_that_connection(bench, localhost_tls):
+    """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
+
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        async with device_of(bench, hub, localhost_tls, timeout=5) as program:
+            await program.expect("ready")
+            hub.silent = "twin"
+            hub.cut()
+            await hub.hears("twin", "PUT", count=2)
+            await program.tell("send", "meanwhile")
+            await hub.hears("telemetry", b"meanwhile")
+            hub.silent = None
+            hub.answer_twin()
+            await program.expect("state", True)
+            await program.expect("sent", "meanwhile")
+            assert hub.connections == 2
+            assert hub.heard.count(["telemetry", b"meanwhile"]) == 1
+
+    bench.run(scenario)
