@@ -40,7 +40,7 @@ class ScriptedHub:
                 for packet in decoder.feed(data):
                     for name, answer in self.answers(packet, connection):
                         if name not in self.silent:
-                            writer.write(answer)
+                            self.write(writer, connection, answer)
         writer.close()
 
     async def hears(self, *wanted, count=1):
@@ -49,9 +49,13 @@ class ScriptedHub:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
+    def write(self, writer, connection, data):
+        """Send bytes to a connection."""
+        writer.write(data)
+
     def send(self, data):
         """Send bytes to the connection that was made last."""
-        self._writer.write(data)
+        self.write(self._writer, self.connections, data)
 
     def message(self, body, packet_id, dup=False, bag="", device="any"):
         """Send a C2D message."""
@@ -115,12 +119,19 @@ class ScriptedHub:
 
 
 @contextlib.asynccontextmanager
-async def device_of(bench, hub, tls, name="device", **options):
-    """A program against a scripted hub; tls: the fixture localhost_tls."""
+async def device_of(bench, hub, tls, **options):
+    """programs/device.py against a scripted hub; tls: the fixture localhost_tls."""
+    async with program_of(bench, hub, tls, "device", options=options) as program:
+        yield program
+
+
+@contextlib.asynccontextmanager
+async def program_of(bench, hub, tls, name, options, **settings):
+    """Another program against a scripted hub."""
     context, ca = tls
     server = await asyncio.start_server(hub.serve, "127.0.0.1", 0, ssl=context)
     async with server:
         cs = bench.connection_string("any", "AAAA", port=server.sockets[0].getsockname()[1])
-        settings = {"connection_string": cs, "ca": ca, "options": {**SHORT, **options}}
+        settings.update({"connection_string": cs, "ca": ca, "options": {**SHORT, **options}})
         async with bench.program(name, **settings) as program:
             yield program
