@@ -1,6 +1,6 @@
 """Hostile bytes over AMQP: known errors at most, and a heap that does not follow the bytes."""
 
-from hostile_amqp import FRAMES, LIMIT, MESSAGES, OPENED
+from hostile_amqp import FRAMES, LIMIT, MESSAGES, OPENED, attach
 from mutate import cases, mutated, pieces
 
 from iothub.amqp.codec import DecodeError, Described, Typed, decode, encode
@@ -146,6 +146,20 @@ def test_sessions():
         assert dispositions(said) == owner.received_numbers
         received += len(owner.received_numbers)
     assert received > 20
+
+
+def test_handles_without_end():
+    owner = Owner()
+    session = owner.session = Session(owner, "d", "h", 60000, 4096, LIMIT)
+    session.start()
+    session.feed(OPENED)
+    session.sender("out")
+    try:
+        for handle in range(1000):
+            session.feed(attach("0out", handle, True))
+    except ProtocolError:
+        return
+    raise AssertionError("a thousand handles")
 
 
 def test_sessions_at_sasl():
