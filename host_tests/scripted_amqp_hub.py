@@ -22,6 +22,7 @@ from iothub.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, FrameDecoder, fra
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
 
 PATIENCE = 30
+_PIECE = 4000  # of a message in one frame: what the device takes
 
 
 class ScriptedAmqpHub:
@@ -68,18 +69,31 @@ class ScriptedAmqpHub:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
+    async def outcome(self, number):
+        """Wait until a delivery has an outcome: its descriptor."""
+        while True:
+            for words in self.heard:
+                if words[:2] == ["outcome", number]:
+                    return words[2]
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), PATIENCE)
+
     def send(self, data):
         """Send bytes to the connection that was made last."""
         self._writer.write(data)
 
     def deliver(self, path, message):
-        """Send an AmqpMessage, unsettled, on the device's own link of this name; its number."""
+        """Send an AmqpMessage, or its bytes, on the device's own link of this name, unsettled;
+        the delivery's number.
+        """
         number, self._number = self._number, self._number + 1
-        tag = number.to_bytes(4, "big")
-        transfer = Composite(
-            TRANSFER, handle=self._receiving(path), delivery_id=number, delivery_tag=tag
-        )
-        self.send(bytes(frame(0, transfer, message.encode())))
+        data = message if isinstance(message, bytes) else message.encode()
+        for at in range(0, len(data), _PIECE):
+            transfer = Composite(
+                TRANSFER, handle=self._receiving(path), delivery_id=number,
+                delivery_tag=number.to_bytes(4, "big"), more=at + _PIECE < len(data),
+            )  # fmt: skip
+            self.send(bytes(frame(0, transfer, data[at : at + _PIECE])))
         return number
 
     def cut(self):

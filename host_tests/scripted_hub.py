@@ -49,6 +49,15 @@ class ScriptedHub:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
+    async def answered(self, rid):
+        """Wait until a method is answered: its status."""
+        while True:
+            for words in self.heard:
+                if words[1:3] == ["method", rid]:
+                    return words[3]
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), PATIENCE)
+
     def write(self, writer, connection, data):
         """Send bytes to a connection."""
         writer.write(data)

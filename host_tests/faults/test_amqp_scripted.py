@@ -53,6 +53,27 @@ def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localho
     bench.run(scenario)
 
 
+def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
+    """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
+
+    async def scenario():
+        hub = ScriptedAmqpHub()
+        size = 15000
+        bomb = b"\0\x53\x77\xd0" + (size + 4).to_bytes(4, "big") + size.to_bytes(4, "big")
+        async with device_of(bench, hub, localhost_tls) as program:
+            await program.expect("ready")
+            for path in ("/messages/devicebound", "/methods/devicebound", "/twin"):
+                for _ in range(3):
+                    number = hub.deliver(path, bomb + b"\x45" * size)
+                    await program.expect("background")
+                    await hub.outcome(number)
+            await program.tell("send", "after")
+            await program.expect("sent", "after")
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)
+
+
 def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpHub()

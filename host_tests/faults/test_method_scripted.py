@@ -66,5 +66,22 @@ def test_payload_that_is_no_json_is_answered_400(bench, localhost_tls):
     bench.run(scenario)
 
 
+def test_payload_that_takes_far_more_memory_than_bytes(bench, localhost_tls):
+    """It is answered, as there is memory; nothing breaks."""
+
+    async def scenario():
+        hub = ScriptedHub()
+        async with device_of(bench, hub, localhost_tls) as program:
+            await program.expect("ready")
+            for rid in ("1", "2", "3"):
+                hub.method("echo", rid, b"[" + b"[]," * 5000 + b"[]]")
+                assert await hub.answered(rid) in (200, 400, 500)
+            await program.tell("send", "after")
+            await program.expect("sent", "after")
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)
+
+
 def methods(program):
     return [words[1:] for words in program.said if words[0] == "method"]
