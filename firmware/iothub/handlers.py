@@ -217,7 +217,7 @@ class Handlers:
                 await self.send_method_response(_response(rid, result))
         except Exception as error:
             self.problem(error)
-            if not answered.given:
+            if not answered.given and self.connected:  # type: ignore[attr-defined]
                 status = 504 if isinstance(error, OperationTimeout) else 500
                 await self.send_method_response(MethodResponse(rid, status))
         finally:

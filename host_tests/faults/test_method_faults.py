@@ -38,5 +38,7 @@ def test_hub_gone_before_the_answer(bench):
             gate.open = True
             await program.expect("state", True)
             assert await service.invoke_method(device_id, "echo", 2) == (200, 2)
+            told = [words for words in program.said if words[:3] == ["background", *dropped]]
+            assert len(told) == 1
 
     bench.run(scenario)
