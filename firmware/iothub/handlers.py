@@ -9,7 +9,7 @@ import json
 
 from . import errors
 from .deadline import Answer, within
-from .errors import OperationCancelled, OperationTimeout, RefusedError
+from .errors import OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
 
 _MAX_INBOX = 50
@@ -178,9 +178,9 @@ class Handlers:
                 self.problem(error)
                 twin = None
                 await asyncio.sleep(self._backoff.next())  # type: ignore[attr-defined]
-            except OperationCancelled:
-                return
             except Exception:  # too large, or no twin: what changes is told all the same
+                if not self.connected:  # type: ignore[attr-defined]
+                    return
                 self._tell_desired(self._desired.unread())
                 raise
 
@@ -190,17 +190,15 @@ class Handlers:
 
     def method(self, name, rid, body):
         """A direct method, answered by what its handler returns. One asked twice runs once."""
-        if rid in self._methods:
-            return
         status = 0 if self.on_method_request_received is not None else 404
         try:
             payload = json.loads(body) if body else None
         except Exception:  # no JSON, or nested more deeply than there is stack
             status = 400
-        if len(self._methods) >= _MAX_METHODS:
-            status = 429
-        if status:
-            self._transport.send_method_response(rid, status, b"")  # type: ignore[attr-defined]
+        if rid in self._methods:
+            return
+        if status or len(self._methods) >= _MAX_METHODS:
+            self._transport.send_method_response(rid, status or 429, b"")  # type: ignore[attr-defined]
         else:
             self._methods[rid] = Answer()
             self._run(self._method, MethodRequest(rid, name, payload))
