@@ -44,7 +44,7 @@ def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
 
 def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls):
     async def scenario():
-        async with device_of(bench, Scripted("puback"), localhost_tls) as program:
+        async with device_of(bench, ScriptedHub("puback"), localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send and give up", "one")
             await program.expect("sent")

@@ -80,11 +80,10 @@ class AMQPTransport:
             for feature in features:
                 answers += self._begin(feature)
             await self._wire.attached(*answers)
+            self._pending.attach(self._events)
             if "desired" in features:
                 await self._want_desired()
             asked = self._ask_twin(None)[1] if read_twin else None
-            # What is accepted while one waits above is sent by this, later ones by themselves.
-            self._pending.attach(self._events)
             self._wire.welcome()
         except BaseException:
             await self._wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
