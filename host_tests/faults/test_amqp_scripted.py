@@ -1,7 +1,7 @@
 """Over AMQP, frame by frame: what is settled, how often, and what a refused twin says."""
 
 from scripted_amqp_hub import ScriptedAmqpHub
-from scripted_hub import device_of
+from scripted_hub import device_of, program_of
 
 from iothub.amqp.composites import ACCEPTED, REJECTED
 from iothub.amqp.sections import VALUE, AmqpMessage
@@ -79,11 +79,13 @@ def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
         hub = ScriptedAmqpHub()
         hub.statuses = [429, 500]
         hub.desired = {"a": 1, "$version": 4}
-        async with device_of(bench, hub, localhost_tls) as program:
-            assert await program.expect("background") == ["ServiceError", "twin", 429]
-            assert await program.expect("background") == ["ServiceError", "twin", 500]
+        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        async with playing as program:
+            for status in (429, 500):
+                assert await program.expect("background") == ["ServiceError", "twin", status]
             assert await program.expect("desired") == [{"a": 1, "$version": 4}]
             assert hub.heard.count(["twin", "GET"]) == 3
+            assert program.said.count(["back-off"]) == 2
             for verb in ("twin", "report"):
                 hub.statuses = [429]
                 await program.tell(verb, {"a": 1})

@@ -1,7 +1,7 @@
 """The twin: refused, throttled, lost; changes that come out of order, or to nobody."""
 
 import pytest
-from scripted_hub import ScriptedHub, device_of
+from scripted_hub import ScriptedHub, device_of, program_of
 
 from tools.hub.mqtt import packets
 
@@ -47,17 +47,20 @@ def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls
     bench.run(scenario)
 
 
-def test_own_reading_that_is_throttled_is_repeated_with_back_off(bench, localhost_tls):
+def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_tls):
     async def scenario():
         hub = ScriptedHub()
         hub.desired = {"a": 1, "$version": 4}
-        hub.statuses = [429, 500]
-        async with device_of(bench, hub, localhost_tls) as program:
-            assert await program.expect("background") == ["ServiceError", "twin", 429]
-            assert await program.expect("background") == ["ServiceError", "twin", 500]
+        hub.statuses = [429, 500, 503, 429]
+        refusals = list(hub.statuses)
+        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        async with playing as program:
+            for status in refusals:
+                assert await program.expect("background") == ["ServiceError", "twin", status]
             assert await program.expect("desired") == [{"a": 1, "$version": 4}]
-            # No storm: as many questions as there were answers.
-            assert hub.heard == [[1, "get"]] * 3
+            # No storm: as many questions as there were answers, and a wait before each.
+            assert hub.heard == [[1, "get"]] * 5
+            assert program.said.count(["back-off"]) == 4
 
     bench.run(scenario)
 

@@ -6,6 +6,7 @@ import json
 from harness import describe, make, run, say, settings, word
 
 from iothub import Message, MethodResponse
+from iothub.retry import Backoff
 
 OUTCOMES = {"fail": [], "reject": [], "abandon": [], "hold": []}
 let_go = asyncio.Event()  # for what is held
@@ -122,8 +123,16 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
+def told():
+    """A share of the back-off's ceiling, which the test is told of."""
+    say("back-off")
+    return 0.05
+
+
 async def main():
     client = make(handler_timeout=settings["options"].get("handler_timeout", 3))
+    if settings.get("tell_backoff"):
+        client._backoff = Backoff(random=told)
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)
