@@ -9,7 +9,7 @@ import json
 
 from . import errors
 from .deadline import Answer, within
-from .errors import OperationTimeout, RefusedError
+from .errors import ConnectionDroppedError, OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
 
 _MAX_INBOX = 50
@@ -174,6 +174,8 @@ class Handlers:
                     body, _ = await within(self._options["timeout"], "twin", twin.wait())  # type: ignore[attr-defined]
                 self._tell_desired(self._desired.whole(desired_of(json.loads(body))))
                 return
+            except ConnectionDroppedError:
+                return  # the next connection asks for it, once
             except (OSError, RefusedError) as error:
                 self.problem(error)
                 twin = None
