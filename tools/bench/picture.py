@@ -29,7 +29,7 @@ def draw(rows, path):
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel("messages in flight")
-        if axes.lines:
+        if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=8)
     figure.tight_layout()
     path.parent.mkdir(exist_ok=True)

@@ -29,7 +29,8 @@ LIMITS = (
 )
 VERSION = """
 import sys
-print("MicroPython", ".".join([str(part) for part in sys.implementation[1] if part != ""]))
+version = ".".join([str(part) for part in sys.implementation[1] if part != ""])
+print("MicroPython", version, "with", "64" if sys.maxsize > 1 << 32 else "32", "bits")
 """
 
 
@@ -170,7 +171,7 @@ def machine():
     broker = _first_line([brokers.mosquitto_binary(), "-h"])
     return [
         f"{_processor()}, {os.cpu_count()} cores, {platform.machine()}; {name}",
-        f"CPython {platform.python_version()}; {micropython}, unix port, 64-bit; {broker}",
+        f"CPython {platform.python_version()}; {micropython}; {broker or 'no mosquitto'}",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
     ]
 
