@@ -1,7 +1,7 @@
 """The application: telemetry, messages, twin and methods in one cooperative loop. Edit it.
 
 Desired property telemetryInterval (seconds, 1 to 86400) sets how often readings are sent.
-Methods: getStatus, reboot.
+Methods: getStatus, getHealth, reboot.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from iothub.retry import Backoff
 interval = 10  # type: float
 interval_changed = asyncio.Event()
 client = None
+started = time.time()
 
 
 def reading():
@@ -27,7 +28,7 @@ def reading():
         celsius = esp32.mcu_temperature()
     else:  # the first ESP32 has °F alone
         celsius = (esp32.raw_temperature() - 32) * 5 // 9
-    return {"temperature": celsius, "uptime": time.ticks_ms() // 1000}  # type: ignore[operator]
+    return {"temperature": celsius, "uptime": time.time() - started}
 
 
 def on_message(message):
@@ -51,8 +52,12 @@ async def on_method(client, request):
     print("method:", request.name, request.payload)
     if request.name == "getStatus":
         gc.collect()
-        uptime = time.ticks_ms() // 1000  # type: ignore[operator]
+        uptime = time.time() - started
         return 200, {"interval": interval, "freeMemory": gc.mem_free(), "uptime": uptime}
+    if request.name == "getHealth":
+        from iothub.health import snapshot
+
+        return 200, snapshot(client)
     if request.name == "reboot":
         asyncio.create_task(reboot(client))
         return 200, {"rebooting": True}
@@ -63,6 +68,30 @@ async def reboot(client):
     await asyncio.sleep(1)  # let the answer leave
     await client.disconnect()
     machine.reset()
+
+
+def outbox(config):
+    """What keeps readings while there is no connection, where the settings name a folder."""
+    if "outbox" not in config:
+        return None
+    from iothub import Outbox
+
+    return Outbox(config["outbox"])
+
+
+def watch(client, seconds):
+    """Let the board reset where the client, or this loop, hangs; report how it has been.
+
+    In the REPL, after Ctrl-C, nobody feeds the watchdog: the board resets.
+    """
+    from board import reset
+    from board.watchdog import Watchdog
+    from iothub.health import Health
+
+    cause = reset.cause()
+    print("started by:", cause)
+    asyncio.create_task(Watchdog(client, seconds).run())
+    asyncio.create_task(Health(client, cause).run())
 
 
 def check_clock(config):
@@ -78,6 +107,7 @@ async def connect(client):
     while not client.connected:
         try:
             await client.connect()
+            print("connected:", client)
             clock.remember()
         except Exception as error:
             print("not connected:", error)
@@ -114,12 +144,17 @@ async def main():
         config["connection_string"],
         server_verification_cert=config.get("server_verification_cert"),
         check_clock=lambda: check_clock(config),
+        outbox=outbox(config),
     )
     client.on_message_received = on_message
     client.on_method_request_received = lambda request: on_method(client, request)
     client.on_twin_desired_properties_patch_received = lambda patch: on_desired(client, patch)
-    await connect(client)
-    print("connected:", client)
+    if "watchdog" in config:
+        watch(client, int(config["watchdog"]))
+    if "outbox" in config:
+        asyncio.create_task(connect(client))  # readings are kept until it is done
+    else:
+        await connect(client)
     await send_readings(client)
 
 

@@ -8,18 +8,8 @@ import sources
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
     {"compat", "errors", "messages", "options", "retry", "twin", "roots", "extras", "once_host"},
-    {
-        "text",
-        "once",
-        "log",
-        "packets",
-        "framing",
-        "watch",
-        "deadline",
-        "blame",
-        "amqp.codec",
-        "journal",
-    },
+    {"text", "once", "log", "packets", "framing", "watch", "deadline", "blame", "amqp.codec"},
+    {"journal", "health"},
     {"sas", "bags", "state"},
     {"topics", "outbox"},
     {"renewal", "websocket", "x509", "takeover", "oversized", "pnp", "proxy", "https"},

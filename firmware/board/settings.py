@@ -4,12 +4,14 @@ connection_string         the device's, from `python -m tools device create` or 
 wifi_ssid, wifi_password  the network; an empty password for an open one
 ntp_host                  optional: where the time comes from
 server_verification_cert  optional: a file with the hub's root, where it is not Azure's own
+outbox                    optional: a folder for readings that wait for a connection, "/outbox"
+watchdog                  optional: the seconds after which a board that hangs resets, "60"
 """
 
 import json
 
 _NEEDED = ("connection_string", "wifi_ssid", "wifi_password")
-_OPTIONAL = ("ntp_host", "server_verification_cert")
+_OPTIONAL = ("ntp_host", "server_verification_cert", "outbox", "watchdog")
 
 
 def load(path="settings.json"):
@@ -38,4 +40,7 @@ def check(values, path):
             raise ValueError("%s: %s is not a text in quotes" % (path, name))
         if not value and name != "wifi_password":
             raise ValueError("%s: %s is empty" % (path, name))
+    seconds = values.get("watchdog", "60")
+    if not seconds.isdigit() or not 10 <= int(seconds) <= 3600:
+        raise ValueError('%s: watchdog is not from "10" to "3600"' % path)
     return values

@@ -219,6 +219,7 @@ class Carrier:
     async def _keep(self):
         tick = min(1, self.timeout / 4, self._options["keep_alive"] / 8)
         while True:
+            self.beat = ticks_ms()  # for iothub.health
             try:
                 await asyncio.wait_for(self._broken.wait(), tick)
             except asyncio.TimeoutError:

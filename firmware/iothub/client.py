@@ -69,6 +69,7 @@ class IoTHubClient(Handlers):
         self.connections = 0  # that were made, in all
         self.heap_low = None  # the least heap that was free after one, in bytes
         self._losses = 0
+        self.losses = {}  # stage: how many connections ended there
         self._since = 0  # when the last attempt succeeded, in seconds
         self._brief = 0  # connections in a row that the hub soon closed
         self._check_clock = self._options["check_clock"]
@@ -215,13 +216,15 @@ class IoTHubClient(Handlers):
     def lost(self, error):
         """The transport's word that the connection is gone."""
         self._losses += 1
+        stage = getattr(error, "stage", None)
+        self.losses[stage] = self.losses.get(stage, 0) + 1
         self._to(DISCONNECTED)
         self._forget_receipts()
         self.problem(error)
         if unix_time() - self._since > self._backoff.ceiling:
             self._backoff.reset()  # it lasted: this is no hub that hangs up at once
             self._brief = 0
-        elif getattr(error, "stage", None) in ("read", "link", "close"):
+        elif stage in ("read", "link", "close"):
             self._brief += 1
             if self._brief == 3:
                 reason = "closed early, again: has another client this identity?"
@@ -272,7 +275,7 @@ class IoTHubClient(Handlers):
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
         if self._outbox is not None:
-            return self._outbox.send(message)
+            return self._outbox.send_message(message)
         if self._state == DISCONNECTED and self._retry is None:
             return self._send_once_ready(message)
         return self._transport.send_message(message)

@@ -183,7 +183,7 @@ class Outbox:
         self._store.rewind()
         self._store.close()
 
-    def send(self, message):
+    def send_message(self, message):
         """Accept a Message. To be awaited; who gives up waiting may find it sent all the same.
 
         OutboxFullError; NoConnectionError: the client is shut down; OSError: the flash fails.

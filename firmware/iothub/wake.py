@@ -60,18 +60,19 @@ async def _visit(client, messages, reported, memory, linger):
 
 
 async def _send(client, message):
-    await client._transport.send_message(
-        message if isinstance(message, Message) else Message(message)
-    )
+    message = message if isinstance(message, Message) else Message(message)
+    box = client._transport if client._outbox is None else client._outbox
+    await box.send_message(message)
 
 
 async def _quiet(client, linger):
     """Return once everything that came has been dealt with, and nothing more comes."""
-    handled, since = client.handled, ticks_ms()
+    before, since = None, ticks_ms()
     while ticks_diff(ticks_ms(), since) < linger * 1000:
         await asyncio.sleep(0.05)
-        if client.handled != handled or not client.calm():
-            handled, since = client.handled, ticks_ms()
+        now = client.handled, 0 if client._outbox is None else len(client._outbox)
+        if now != before or not client.calm():
+            before, since = now, ticks_ms()
 
 
 def _recalled(data):

@@ -1,38 +1,13 @@
 """boot.py and main.py, unchanged, on a board made of the unix port and stand-ins."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
+from boards import PATIENCE, SETTINGS, board_on_hub, console_until
 
 from tools.board.disk import furnish
 from tools.board.machine import Board
-from tools.demo import running_hub
-from tools.device import connection_string
-from tools.hub.client import ServiceClient
-
-SETTINGS = {
-    "connection_string": "HostName=localhost:1;DeviceId=d;SharedAccessKey=AAAA",
-    "wifi_ssid": "net",
-    "wifi_password": "hunter2",
-}
-PATIENCE = 40
-
-
-async def console_until(board, text):
-    """The console's lines up to one with `text`."""
-    lines = []
-
-    async def read():
-        async for line in board.lines():
-            lines.append(line)
-            if text in line:
-                return
-
-    await asyncio.wait_for(read(), PATIENCE)
-    assert lines and text in lines[-1], lines
-    return lines
 
 
 def on_board(tmp_path, settings, text, prepare=lambda disk: None, wifi="up"):
@@ -66,6 +41,10 @@ def on_board(tmp_path, settings, text, prepare=lambda disk: None, wifi="up"):
             "settings.json: wifi_ssid is not a text in quotes",
         ),
         (json.dumps({**SETTINGS, "wifi_ssid": ""}), "settings.json: wifi_ssid is empty"),
+        (
+            json.dumps({**SETTINGS, "watchdog": "9"}),
+            'settings.json: watchdog is not from "10" to "3600"',
+        ),
     ],
 )
 def test_wrong_setting_is_one_line_from_each_program(tmp_path, content, expected):
@@ -96,6 +75,14 @@ def test_wifi_that_is_not_there_leaves_main_running(tmp_path):
     assert lines[-1].startswith("not connected: tcp:")
 
 
+def test_an_outbox_takes_readings_before_there_is_a_connection(tmp_path):
+    lines = on_board(tmp_path, {**SETTINGS, "outbox": "/outbox"}, "sent:")
+    assert any(line.startswith("not connected: tcp:") for line in lines)
+    assert not any(line.startswith("connected:") for line in lines)
+    (file,) = (tmp_path / "outbox").iterdir()
+    assert b'"temperature"' in file.read_bytes()
+
+
 def on_board_with_short_wifi(tmp_path):
     """The firmware with a Wi-Fi deadline of 1 s instead of 20."""
     from tools.interpreter import ROOT
@@ -106,37 +93,6 @@ def on_board_with_short_wifi(tmp_path):
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes().replace(b"timeout=20):", b"timeout=1):"))
     return on_board(tmp_path, SETTINGS, "not connected:", wifi="down")
-
-
-@contextlib.asynccontextmanager
-async def board_on_hub(tmp_path, desired=None, prepare=lambda disk: None):
-    """(board, service) of a board that is started, and its hub; `desired` is there before it.
-
-    prepare(disk): see on_board.
-    """
-    hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
-    hub_folder.mkdir()
-    disk.mkdir()
-    async with (
-        running_hub(hub_folder) as ports,
-        ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
-    ):
-        made = await service.create_device("d")
-        if desired is not None:
-            await service.patch_twin("d", {"properties": {"desired": desired}})
-        settings = {
-            **SETTINGS,
-            "connection_string": connection_string(made, ports),
-            "server_verification_cert": ports["ca_file"],
-        }
-        furnish(disk, settings)
-        prepare(disk)
-        board = Board(disk)
-        await board.start()
-        try:
-            yield board, service
-        finally:
-            await board.stop()
 
 
 def test_reboot_answers_then_restarts_and_the_board_comes_back(tmp_path):

@@ -50,6 +50,15 @@ class Program:
             if words[0] in wanted:
                 return words
 
+    async def line(self):
+        """The next line, whatever it is."""
+        return (await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)).decode()
+
+    async def rest(self):
+        """The lines up to the end."""
+        text = await asyncio.wait_for(self._process.stdout.read(), PATIENCE)
+        return text.decode().splitlines()
+
     def kill(self):
         """The power goes."""
         self._process.kill()

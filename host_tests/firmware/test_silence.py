@@ -102,6 +102,8 @@ def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls)
         async with device_of(bench, Scripted("puback"), localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send and give up", "one")
+            await program.expect("sent")
+            await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("end")
             await program.expect("end")

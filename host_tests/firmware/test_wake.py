@@ -42,3 +42,23 @@ def test_without_a_hub_it_is_said_and_the_board_sleeps(bench):
                 await program.expect("slept", 0, 0, 1)
 
     bench.run(scenario)
+
+
+def test_with_an_outbox_a_visit_without_a_hub_loses_nothing(bench, tmp_path):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            outbox = {"path": str(tmp_path / "outbox")}
+            nowhere = bench.connection_string(device_id, key, port=1)
+            async with visits(bench, nowhere, 2, outbox=outbox) as program:
+                await program.expect("slept", 1, 0, 1)
+            text = bench.connection_string(device_id, key)
+            async with visits(bench, text, 1, queued=2, outbox=outbox) as program:
+                await program.expect("end")
+            events = service.telemetry(device_id)
+            bodies = [(await anext(events))["body"].decode() for _ in range(12)]
+            before = [f"life {life}, reading {i}" for life in (0, 1) for i in range(5)]
+            assert bodies == [*before, "life 0, reading 0", "life 0, reading 1"]
+            assert list((tmp_path / "outbox").iterdir()) == []
+
+    bench.run(scenario)

@@ -66,7 +66,7 @@ def made(window=4, **settings):
 
 
 def send(outbox, *texts):
-    return [asyncio.create_task(outbox.send(Message(text))) for text in texts]
+    return [asyncio.create_task(outbox.send_message(Message(text))) for text in texts]
 
 
 def on_loop(main):
@@ -143,7 +143,7 @@ def test_a_time_of_the_programs_own_stays():
         seen = []
         transport.send_message = lambda message: seen.append(message) or coroutine(Once())
         outbox.moved(False)
-        await outbox.send(message)
+        await outbox.send_message(message)
         outbox.moved(True)
         await turns()
         (sent,) = seen
@@ -160,7 +160,7 @@ def test_what_is_kept_goes_before_what_is_fresh():
         outbox, _, transport = made(window=1)
         outbox.moved(False)
         for text in ("a", "b"):
-            await outbox.send(Message(text))
+            await outbox.send_message(Message(text))
         outbox.moved(True)
         (fresh,) = send(outbox, "c")
         await turns()
@@ -185,7 +185,7 @@ def test_full_of_the_oldest_or_the_newest():
                 message = Message(str(number) + "x" * 17)
                 message.creation_time_utc = "2001-02-03T04:05:06Z"
                 try:
-                    await outbox.send(message)
+                    await outbox.send_message(message)
                 except OutboxFullError as error:
                     assert error.stage == "outbox"
                     refused.append(str(number))
@@ -246,8 +246,8 @@ def test_what_the_hub_refuses_for_good_does_not_stop_the_others():
     async def main():
         outbox, client, transport = made()
         outbox.moved(False)
-        await outbox.send(Message("bad"))
-        await outbox.send(Message("good"))
+        await outbox.send_message(Message("bad"))
+        await outbox.send_message(Message("good"))
         outbox.moved(True)
         await turns()
         await transport.fail("bad", ServiceError("too large", "disposition", "amqp:not-allowed"))
@@ -280,7 +280,7 @@ def test_a_busy_hub_is_asked_again():
     async def main():
         outbox, _, transport = made()
         outbox.moved(False)
-        await outbox.send(Message("a"))
+        await outbox.send_message(Message("a"))
         outbox.moved(True)
         await turns()
         busy = ServiceError("throttled", "disposition", "amqp:resource-limit-exceeded")
@@ -300,10 +300,10 @@ def test_mistakes():
     raises(ValueError, Outbox, None, None, "middle")
 
     async def main():
-        error = raises(ValueError, outbox.send, Message("x" * 9000))
+        error = raises(ValueError, outbox.send_message, Message("x" * 9000))
         assert "larger than the outbox" in str(error)
-        raises(TypeError, outbox.send, Message(5))
+        raises(TypeError, outbox.send_message, Message(5))
         client._closed = True
-        raises(NoConnectionError, outbox.send, Message("x"))
+        raises(NoConnectionError, outbox.send_message, Message("x"))
 
     on_loop(main)

@@ -48,17 +48,31 @@ def on_method(client):
     return handle
 
 
-async def do(client, verb, argument):
-    """Do what the test tells; what is said afterwards."""
+async def send(client, verb, argument):
+    """Send telemetry, in one of several ways."""
     if verb == "send":
         await client.send_message(Message(argument))
-        return ["sent", argument]
+    elif verb == "send many":
+        await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
+    elif verb == "send batch":
+        text, count = argument
+        await asyncio.gather(*[client.send_message(text + str(i)) for i in range(count)])
+    elif verb == "send large":
+        await client.send_message("x" * argument)
+    else:
+        sending = asyncio.create_task(client.send_message(argument))
+        await asyncio.sleep(0)
+        sending.cancel()
+    return ["sent", argument]
+
+
+async def do(client, verb, argument):
+    """Do what the test tells; what is said afterwards."""
+    if verb.startswith("send"):
+        return await send(client, verb, argument)
     if verb == "outbox":
         outbox = client._options["outbox"]
         return ["outbox", len(outbox), outbox.dropped]
-    if verb == "send many":
-        await asyncio.gather(*[client.send_message("m" + str(i)) for i in range(argument)])
-        return ["sent", argument]
     if verb == "twin":
         return ["twin", await client.get_twin()]
     if verb == "report":
@@ -67,33 +81,34 @@ async def do(client, verb, argument):
     if verb in OUTCOMES:
         OUTCOMES[verb].append(argument)
         return [verb + "ing"]
-    if verb == "send large":
-        await client.send_message("x" * argument)
-        return ["sent", argument]
     if verb == "sastoken":
         await client.update_sastoken(argument)
         return ["renewed"]
-    if verb == "send and give up":
-        sending = asyncio.create_task(client.send_message(argument))
-        await asyncio.sleep(0)
-        sending.cancel()
-    if verb in ("disconnect", "send and give up"):
+    if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
     await client.connect()
     return ["connected"]
 
 
-async def obey(client):
-    """Each word of the test's is [verb, argument]."""
+async def obey(client, verb, argument):
+    try:
+        say(*await do(client, verb, argument))
+    except Exception as error:
+        say("error", *describe(error))
+
+
+async def listen(client):
+    """Each word of the test's is [verb, argument]; "later" is [verb, argument] in its own task."""
+    tasks = []
     while True:
         verb, argument = json.loads(await word())
         if verb == "end":
             return
-        try:
-            say(*await do(client, verb, argument))
-        except Exception as error:
-            say("error", *describe(error))
+        if verb == "later":
+            tasks.append(asyncio.create_task(obey(client, *argument)))
+        else:
+            await obey(client, verb, argument)
 
 
 async def main():
@@ -107,7 +122,7 @@ async def main():
     if not settings.get("offline"):
         await client.connect()
     say("ready")
-    await obey(client)
+    await listen(client)
     await client.shutdown()
 
 

@@ -33,6 +33,26 @@ def describe(error):
 
 def make(**options):
     """A device or module client for the settings, with short deadlines."""
+    client = _make(options)
+    if "backoff" in settings:
+        client._backoff = _backoff(*settings["backoff"])
+    return client
+
+
+def _backoff(base, cap, jitter=None):
+    """A Backoff that says its delays; `jitter`: what its random always gives."""
+    from iothub import retry
+
+    class Told(retry.Backoff):
+        def next(self):
+            delay = super().next()
+            say("wait", delay)
+            return delay
+
+    return Told(base, cap, retry.random if jitter is None else lambda: jitter)
+
+
+def _make(options):
     if "ModuleId=" in settings.get("connection_string", ""):
         from iothub import IoTHubModuleClient as IoTHubDeviceClient
     else:

@@ -1,0 +1,108 @@
+"""The hardware watchdog: fed while the deadlines hold; what did not end in time is told."""
+
+import asyncio
+
+from boards import PATIENCE, board_on_hub, console_until
+
+# In place of main.py's last lines: seconds are fewer, and something goes wrong.
+MAIN = """
+import asyncio, time
+import iothub.health
+import board.watchdog
+import main as app
+
+iothub.health._SLACK = 0
+app.interval = 0.2
+before = board.watchdog.Watchdog.__init__
+
+def short(self, client, timeout, check=None):
+    before(self, client, 2, check)
+    client._options["timeout"] = 1
+    asyncio.create_task(trouble(client))
+
+board.watchdog.Watchdog.__init__ = short
+
+async def trouble(client):
+    while not client.connected:
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
+    {}
+
+asyncio.run(app.main())
+"""
+
+
+def run(tmp_path, trouble, scenario, **settings):
+    def prepare(disk):
+        (disk / "app_main.py").write_text((disk / "main.py").read_text())
+        text = MAIN.replace("import main as app", "import app_main as app").format(trouble)
+        (disk / "main.py").write_text(text)
+
+    async def main():
+        async with board_on_hub(tmp_path, prepare=prepare, watchdog="60", **settings) as found:
+            await scenario(*found)
+
+    asyncio.run(asyncio.wait_for(main(), 2 * PATIENCE))
+
+
+def test_a_loop_that_stands_still_resets_the_board(tmp_path):
+    async def scenario(board, service):
+        await console_until(board, "started by: power on")
+        await console_until(board, "sent:")
+        lines = await console_until(board, "started by:")
+        assert lines[-1] == "started by: watchdog"
+        assert board.resets == 1
+        await reported(service, "watchdog")
+
+    run(tmp_path, "time.sleep(60)", scenario)
+
+
+def test_a_keeper_that_is_gone_resets_the_board_and_is_named(tmp_path):
+    async def scenario(board, service):
+        await console_until(board, "sent:")
+        lines = await console_until(board, "started by:")
+        assert "watchdog: keeper did not end in time" in lines
+        assert lines[-1] == "started by: watchdog: keeper"
+        await reported(service, "watchdog: keeper")
+
+    run(tmp_path, "client._transport._link._keeper.cancel()", scenario)
+
+
+def test_an_attempt_to_connect_that_does_not_end_is_named(tmp_path):
+    trouble = "client._outcome = iothub.deadline.Answer(); iothub.health._STEPS = 1"
+
+    async def scenario(board, service):
+        await console_until(board, "sent:")
+        lines = await console_until(board, "started by:")
+        assert lines[-1] == "started by: watchdog: connect"
+
+    run(tmp_path, trouble, scenario)
+
+
+def test_it_is_fed_while_all_is_well(tmp_path):
+    async def scenario(board, service):
+        async for _ in numbered(board, "sent:", 30):  # three times its two seconds
+            assert board.resets == 0
+        await service.drop("d")  # what has deadlines of its own is no trouble
+        async for _ in numbered(board, "sent:", 15):
+            assert board.resets == 0
+
+    run(tmp_path, "pass", scenario)
+
+
+async def numbered(board, text, count):
+    for number in range(count):
+        await console_until(board, text)
+        yield number
+
+
+async def reported(service, cause):
+    """Return once the twin's reported properties say why the board started."""
+    while True:
+        twin = await service.get_twin("d")
+        health = twin["properties"]["reported"].get("health", {})
+        if health.get("resetCause") == cause:
+            assert health["connections"] >= 1
+            assert health["heapLow"] > 0
+            return
+        await asyncio.sleep(0.05)

@@ -1,0 +1,73 @@
+"""A connection cut at every byte of a message and of its PUBACK, in both directions: each message
+arrives at least once, in order, and none that was accepted is lost.
+"""
+
+import itertools
+
+import pytest
+from fault_proxy import faulty
+from network_faults import PUBACK, PUBLISH, Cut, Reset
+
+TRANSPORTS = ("mqtt",)
+# Nothing but the messages is to be a PUBLISH; and many reconnects need not take long.
+SETTINGS = {"options": {"ensure_desired_properties": False}, "backoff": [0.01, 0.02]}
+
+
+def in_order(texts):
+    """`texts` without those that came before."""
+    return list(dict.fromkeys(texts))
+
+
+def cuts(proxy, packet, to_hub, nth=1):
+    """Set a fault at each byte of such a packet in turn, and behind it; yield the byte."""
+    for byte, kind in zip(itertools.count(), itertools.cycle((Cut, Reset)), strict=False):
+        fault = proxy.fault = kind(packet, to_hub=to_hub, nth=nth, byte=byte)
+        yield byte
+        assert fault.struck.is_set()
+        if byte == fault.size:
+            return
+
+
+@pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
+def test_telemetry_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+    async def scenario():
+        async with faulty(bench, localhost_tls, **SETTINGS) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
+            sent = []
+            for byte in cuts(proxy, packet, to_hub, nth=2):
+                await program.tell("send batch", [f"{byte} ", 3])
+                await program.expect("sent")
+                sent += [f"{byte} {number}" for number in range(3)]
+            events = [event["body"].decode() for event in await service.events(device_id)]
+            arrived = [text for text in events if text[0].isdigit()]  # not what the hub tells
+            assert in_order(arrived) == sent
+            assert proxy.connections == len(sent) // 3 + 1
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
+def test_message_to_the_device_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+    async def scenario():
+        async with faulty(bench, localhost_tls, **SETTINGS) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
+            sent = []
+            for byte in cuts(proxy, packet, to_hub):
+                for part in "ab":
+                    sent.append(f"{byte} {part}")
+                    await service.send_c2d(device_id, sent[-1].encode())
+                await program.expect("message", sent[-1])
+                await bench.waiting(service, device_id, 0)
+            handled = [words[1] for words in program.said if words[0] == "message"]
+            assert in_order(handled) == sent
+            assert proxy.connections == len(sent) // 2 + 1
+
+    bench.run(scenario)

@@ -1,0 +1,66 @@
+"""Faults drawn by a fixed seed, one after the other, while messages go both ways: each arrives."""
+
+import random
+
+import pytest
+from fault_proxy import faulty
+from network_faults import (
+    CONNACK,
+    CONNECT,
+    HANDSHAKE,
+    PUBACK,
+    PUBLISH,
+    SUBACK,
+    SUBSCRIBE,
+    Alert,
+    Cut,
+    Drop,
+    Duplicate,
+    Reset,
+    Silence,
+    Trickle,
+)
+
+TRANSPORTS = ("mqtt",)
+FAULTS = 30
+ENDS = (Cut, Reset, Silence, Alert)  # of a connection, wherever they strike
+PACKETS = (HANDSHAKE, CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, None)
+
+
+def drawn(rng):
+    """A fault that a TCP connection may bring, or a hub that answers too much or too little."""
+    kind = rng.choice((*ENDS, *ENDS, Trickle, Drop, Duplicate))
+    packet = PUBACK if kind in (Drop, Duplicate) else rng.choice(PACKETS)
+    to_hub = rng.choice((True, False, None))
+    return kind(packet, to_hub, nth=rng.randint(1, 4), byte=rng.choice((0, 1, 3, 40, -1)))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_messages_arrive_in_order(bench, localhost_tls, seed):
+    async def scenario():
+        rng = random.Random(seed)
+        options = {"timeout": 1, "keep_alive": 2}
+        settings = {"options": options, "backoff": [0.01, 0.05]}
+        async with faulty(bench, localhost_tls, **settings) as made:
+            service, device_id, program, proxy = made
+            up, down = [], []
+            for number in range(FAULTS):
+                proxy.fault = drawn(rng)
+                if rng.random() < 0.3:
+                    proxy.cut()
+                down.append(f"{number}")
+                await service.send_c2d(device_id, down[-1].encode())
+                await program.tell("send batch", [f"{number} ", 3])
+                await program.expect("sent")
+                up += [f"{number} {part}" for part in range(3)]
+            proxy.fault = None
+            await bench.waiting(service, device_id, 0)
+            await program.tell("send", "the last")
+            await program.expect("sent", "the last")
+            events = [event["body"].decode() for event in await service.events(device_id)]
+            arrived = [text for text in events if text[0] != "{"]
+            assert list(dict.fromkeys(arrived)) == [*up, "the last"]
+            handled = [words[1] for words in program.said if words[0] == "message"]
+            assert list(dict.fromkeys(handled)) == down
+
+    bench.run(scenario)

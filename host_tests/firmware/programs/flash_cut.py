@@ -1,0 +1,118 @@
+"""A journal on littlefs, whose flash loses its power at each of its writes in turn.
+
+Said at the end: how many cuts there were, how many messages were accepted before them in all, and
+how many writes of the flash the whole of it takes without a cut.
+"""
+
+import vfs
+from harness import say
+
+from iothub.journal import Journal
+
+BLOCK, BLOCKS = 4096, 32
+MESSAGES = 24
+
+
+class PowerGone(Exception):
+    pass
+
+
+class Flash:
+    """A block device in RAM, which takes `left` more writes; half of the last one gets through."""
+
+    def __init__(self):
+        self._data = bytearray(b"\xff" * (BLOCK * BLOCKS))
+        self.left = 1 << 30
+        self.writes = 0
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * BLOCK + offset
+        buffer[:] = self._data[at : at + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        at = block * BLOCK + offset
+        self._spend(at, buffer)
+
+    def _spend(self, at, buffer):
+        if not self.left:
+            raise PowerGone
+        self.left -= 1
+        self.writes += 1
+        size = len(buffer) if self.left else len(buffer) // 2
+        self._data[at : at + size] = memoryview(buffer)[:size]
+        if not self.left:
+            raise PowerGone
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return BLOCKS
+        if op == 5:
+            return BLOCK
+        if op == 6:  # erase
+            self._spend(arg * BLOCK, b"\xff" * BLOCK)
+        return 0
+
+
+def mounted(flash):
+    vfs.mount(vfs.VfsLfs2(flash), "/flash")
+
+
+def play(flash, accepted, done):
+    """Keep messages, and be done with some of them; both lists grow as it is promised."""
+    journal = Journal("/flash/outbox", 16384)
+    for number in range(0, MESSAGES, 2):
+        seq = journal.append([message(number), message(number + 1)])
+        assert seq == number
+        accepted += [number, number + 1]
+        if number % 6 == 4:
+            done.append(number - 3)
+            journal.done(number - 3)
+
+
+def message(number):
+    return b"bag", b"%d:" % number + b"x" * 200
+
+
+def numbers(journal):
+    found = []
+    while True:
+        record = journal.next()
+        if record is None:
+            return found
+        assert record[1:] == message(record[0])
+        found.append(record[0])
+
+
+def main():
+    cuts = promised = 0
+    whole = None
+    while whole is None:
+        flash = Flash()
+        vfs.VfsLfs2.mkfs(flash)
+        mounted(flash)
+        start = flash.writes
+        flash.left = cuts
+        accepted, done = [], []
+        try:
+            play(flash, accepted, done)
+            whole = flash.writes - start
+        except PowerGone:
+            pass
+        flash.left = 1 << 30
+        vfs.umount("/flash")
+        mounted(flash)  # what it has of it after the power is back
+        journal = Journal("/flash/outbox", 16384)
+        found = numbers(journal)
+        settled = done[-1] + 1 if done else 0
+        assert found == list(range(found[0], found[-1] + 1)) if found else not accepted, found
+        assert set(accepted) - set(range(settled)) <= set(found), (accepted, done, found)
+        seq = journal.append([(b"bag", b"next")])
+        assert seq >= len(accepted)
+        assert journal.next() == (seq, b"bag", b"next")
+        vfs.umount("/flash")
+        promised += len(accepted)
+        cuts += 1
+    say("cuts", cuts - 1, promised, whole)
+
+
+main()

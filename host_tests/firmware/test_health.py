@@ -1,0 +1,57 @@
+"""How the client has been, as a reported property."""
+
+TRANSPORTS = ("mqtt", "amqp")
+
+
+async def reported(service, device_id):
+    return (await service.get_twin(device_id))["properties"]["reported"]
+
+
+def test_reported_with_the_reasons_of_losses(bench, tmp_path):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            settings = {
+                "connection_string": bench.connection_string(device_id, key),
+                "every": 0,
+                "outbox": {"path": str(tmp_path / "outbox")},
+            }
+            async with bench.program("health", **settings) as program:
+                await program.expect("reported", True, True)
+                first = (await reported(service, device_id))["health"]
+                await service.drop(device_id)
+                await program.expect("state", False)
+                await program.expect("state", True)
+                await program.tell("again")
+                await program.expect("reported", True)
+                second = (await reported(service, device_id))["health"]
+                await program.tell("end")
+                await program.expect("end")
+        assert first["resetCause"] == "power on"
+        assert first["connections"] == 1
+        assert first["losses"] == {}
+        assert first["waiting"] == first["dropped"] == 0
+        assert first["outbox"] == {"waiting": 0, "dropped": 0, "damaged": 0}
+        assert second["connections"] == 2
+        assert second["losses"] == {"read": 1}
+        assert second["uptime"] >= first["uptime"] >= 0
+        if bench.name == "micropython":
+            assert 0 < first["heapLow"] <= 256 * 1024
+            assert first["heapFree"] > 0
+
+    bench.run(scenario)
+
+
+def test_at_most_every_so_often(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            text = bench.connection_string(device_id, key)
+            async with bench.program("health", connection_string=text, every=3600) as program:
+                await program.expect("reported", True, False)
+                before = (await reported(service, device_id))["$version"]
+                await program.tell("again")
+                await program.expect("reported", False)
+                assert (await reported(service, device_id))["$version"] == before
+
+    bench.run(scenario)
