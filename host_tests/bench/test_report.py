@@ -8,7 +8,7 @@ from tools.bench.rows import OURS, Goal, Row
 RATE = Row(
     telemetry.what(32),
     "messages a second",
-    {OURS: [900, 1000, 5000], "peer": [500], "raw": [1600]},
+    {OURS: [900, 1000, 5000], "peer": [500], "raw": [1500, 1600, 2500]},
     (Goal(2, at_least=True, against="peer"), Goal(0.7, at_least=True, against="raw")),
     "the raw loop does nothing else",
 )
@@ -42,8 +42,8 @@ def test_a_note_says_which_rows_it_is_about_unless_it_is_all():
 def test_what_was_not_reached_stands_at_the_end_with_its_limit():
     end = page(RATE, HEAP).partition("## What was not reached, and why\n\n")[2]
     missed, limit = end.strip().split("\n")
-    told = f"- {RATE.what}: 0.62, not ≥ 0.7 × raw: the raw loop does nothing else."
-    assert missed == told
+    told = f"- {RATE.what}: 0.62, not ≥ 0.7 × raw (by rounds 0.6 to 2): "
+    assert missed == f"{told}the raw loop does nothing else."
     assert "32-bit" in limit
 
 

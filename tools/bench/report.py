@@ -141,7 +141,16 @@ def _about(whats, rows):
 def miss_text(row, goal, value):
     """What was missed, in a line."""
     unit = "" if goal.against else f" {row.unit}"
-    return f"{row.what}: {number(value)}{unit}, not {goal_text(goal)}"
+    return f"{row.what}: {number(value)}{unit}, not {goal_text(goal)}{_spread(row, goal)}"
+
+
+def _spread(row, goal):
+    """From where to where the ratio went, round by round; "" without rounds."""
+    if goal.against is None or len(row.values[OURS]) < 2:
+        return ""
+    pairs = zip(row.values[OURS], row.values[goal.against], strict=False)
+    ratios = [one / other for one, other in pairs]
+    return f" (by rounds {number(min(ratios))} to {number(max(ratios))})"
 
 
 def _missed(sections):
