@@ -37,8 +37,9 @@ def test_what_is_counted_is_missed_at_once():
     assert missed(section(21, 4), section(1, 3)) == (["count"], 1)
 
 
-def test_what_fails_the_second_time_stays_missed():
+def test_what_is_not_there_the_second_time_stays_missed():
     assert missed(section(21, 3), None) == (["time"], 1)
+    assert missed(section(21, 3), Section("made-up", "", [])) == (["time"], 1)
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ def test_a_measurement_that_fails_does_not_lose_the_others(made_up, capsys):
 def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
     made_up("slow", section(30, 3).rows)
     assert main(["bench", "--quick", "--only", "slow"]) == 1
-    assert "missed: time: 30 ms, not ≤ 10\n" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "missed: time: 30 ms, not ≤ 10\n" in said.err
+    assert "2 goals judged, 1 missed" in said.out
     assert main(["bench", "--only", "slow"]) == 0
 
 
