@@ -69,7 +69,7 @@ def compared(row, name):
 def cells(row, names):
     """A row's texts: what, unit, the median of each of `names`, goals and whether reached."""
     goals = [
-        f"{goal_text(goal)}: {'yes' if goal.reached(value) else 'no'}"
+        f"{goal_text(goal)}: {'yes' if goal.reached(value) else 'no'}{_spread(row, goal)}"
         for goal, value in row.judged()
     ]
     return [row.what, row.unit, *(compared(row, name) for name in names), goals]
@@ -106,7 +106,8 @@ def markdown(sections, machine):
     parts = [
         "# Performance",
         "Medians of what `make bench` measured, ours and others' in turn, in the same "
-        "MicroPython where they are clients of a board; in brackets ours ÷ it. "
+        "MicroPython where they are clients of a board; in brackets ours ÷ it, and beside a goal "
+        "how that moved from round to round. "
         "`make bench ARGS=--write` writes all of this page. What is timed moves from run to run "
         "and with the machine: the ratios are the point.",
         "\n".join(f"- {line}" for line in machine),
@@ -150,7 +151,7 @@ def _spread(row, goal):
         return ""
     pairs = zip(row.values[OURS], row.values[goal.against], strict=False)
     ratios = [one / other for one, other in pairs]
-    return f" (by rounds {number(min(ratios))} to {number(max(ratios))})"
+    return f" ({number(min(ratios))} to {number(max(ratios))})"
 
 
 def _missed(sections):

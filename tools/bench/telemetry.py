@@ -1,6 +1,6 @@
 """QoS 1 telemetry from MicroPython to mosquitto, over TLS: this firmware's client by its public
-send_message, other clients, and raw, which writes prebuilt packets and which no client can
-outrun.
+send_message, other clients, and raw, which is no client: it writes prebuilt packets, one TLS
+record each. (A client that puts several into one record may be faster.)
 """
 
 import tempfile
