@@ -16,9 +16,10 @@ from pathlib import Path
 COMMAND_HELP = "fetch umqtt.simple for this machine (done once by make)"
 
 PROJECT = "micropython-umqtt.simple"
-ARCHIVE = "micropython-umqtt.simple-1.3.4.tar.gz"
+VERSION = "1.3.4"
+ARCHIVE = f"micropython-umqtt.simple-{VERSION}.tar.gz"
 SHA256 = "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"
-MEMBER = "micropython-umqtt.simple-1.3.4/umqtt/simple.py"
+MEMBER = f"micropython-umqtt.simple-{VERSION}/umqtt/simple.py"
 
 FETCHED = Path(__file__).parent.parent / "build" / "umqtt"
 

@@ -1,13 +1,13 @@
-"""The least heap in which a program of four features (see features) does all of them, from source
-and compiled, beside the same by umqtt.simple, and TLS alone. It is bisected: sizes are in KB of a
-32-bit board, as -X heapsize=…wK has them.
+"""The least heap in which a program of four features (telemetry, a message from the hub, the
+twin, a method) does all of them, from source and compiled, beside the same by umqtt.simple, and
+TLS alone. It is bisected, in KB as -X heapsize=…wK has them: two bytes of a 64-bit build are one.
 """
 
 import math
 
 from . import features
+from .programs import ClientError
 from .rows import OURS, Goal, Row
-from .telemetry import ClientError
 
 TOO_SMALL, ENOUGH = 4, 128
 DOCUMENTED = 64  # in the README
@@ -62,5 +62,5 @@ def where_it_goes(marks):
     return (
         f"{held['import']} KB once imported, {held['connect']} once connected, {held['use']} in "
         "use, without garbage: code, which is held whatever form it comes in, unless it is frozen "
-        "into the image. (Halved as w does; but a 32-bit board's bytecode is as long as here.)"
+        "into the image"
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -13,6 +14,8 @@ from iothub.sas import sas_token
 from tools.demo import running_hub
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
+
+from .rows import OURS
 
 START_TIMEOUT = 15
 
@@ -44,12 +47,23 @@ async def hub(folder, count):
             key = made["authentication"]["symmetricKey"]["primaryKey"]
             user = f"localhost/{name}/?api-version=2021-04-12"
             logins.append((name, user, sas_token(f"localhost/devices/{name}", key, expiry)))
-        yield Target("local hub, durable", ports["mqtt_port"], ports["ca_file"], logins)
+        yield Target(OURS, ports["mqtt_port"], ports["ca_file"], logins)
 
 
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+@functools.cache
+def mosquitto_binary():
+    """The path of mosquitto, else None, and says so once."""
+    binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if binary is None:
+        print(
+            "left out: mosquitto is not installed, nor what is measured with it", file=sys.stderr
+        )
+    return binary
 
 
 @contextlib.asynccontextmanager
@@ -59,9 +73,8 @@ async def mosquitto(folder, count):
     set_tcp_nodelay: its PUBACKs are many small writes, of which Nagle's algorithm would let all
     but the first wait for a delayed ACK; that would be measured, and not the client.
     """
-    binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    binary = mosquitto_binary()
     if binary is None:
-        print("mosquitto is not installed: it is left out", file=sys.stderr)
         yield None
         return
     folder = Path(folder)

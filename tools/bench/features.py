@@ -12,9 +12,8 @@ from pathlib import Path
 from tools.deploy import image
 from tools.interpreter import ROOT
 
+from .programs import CLIENTS, ClientError, run
 from .rows import OURS
-from .telemetry import CLIENTS, ClientError
-from .telemetry import measure as run
 
 UMQTT = "umqtt.simple, by hand"
 TLS = "TLS alone"

@@ -1,5 +1,6 @@
-"""What a program of four features (see features) takes of flash, of heap and of time until it
-can connect, from source and compiled, beside the same by umqtt.simple and by hand.
+"""What a program of four features (telemetry, a message from the hub, the twin, a method) takes
+of flash, of heap and of time until it can connect, from source and compiled, beside the same by
+umqtt.simple and by hand.
 """
 
 from . import features

@@ -1,4 +1,5 @@
-"""A load of MQTT devices over TLS: how many connect, and how many messages are acknowledged.
+"""The local hub, which stores what it acknowledges, under a load of MQTT devices over TLS, beside
+mosquitto, which stores nothing: how many connect, and how many messages are acknowledged.
 
 Packets are written beforehand and acknowledgements counted by their bytes alone, so that one
 process of this outruns what it measures.
@@ -6,10 +7,47 @@ process of this outruns what it measures.
 
 import asyncio
 import ssl
+import tempfile
+from pathlib import Path
 
+from . import brokers
+from .rows import Row
+
+CROWD = 1000  # devices connected at once
+COUNTS = (1, 100)
+SECONDS = 3
 PATIENCE = 60
 WINDOW = 500  # messages that one device has in flight
 BODY = b"x" * 100
+
+
+async def measure(rounds, quick=False):
+    """Rows of messages, and of connections, a second."""
+    from tools.hub.command import raise_file_limit
+
+    raise_file_limit()
+    crowded, seconds = (100, 1) if quick else (CROWD, SECONDS)
+    rates, connects = {count: {} for count in COUNTS}, {}
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        async with (
+            brokers.hub(Path(one), crowded) as hub,
+            brokers.mosquitto(Path(other), crowded) as mosquitto,
+        ):
+            for _ in range(rounds):
+                for target in filter(None, (hub, mosquitto)):
+                    for count, found in rates.items():
+                        value = await rate(target, count, seconds)
+                        found.setdefault(target.name, []).append(value)
+                    value = crowded / await crowd(target, crowded)
+                    connects.setdefault(target.name, []).append(value)
+    return [
+        *(Row(_what(count), "messages a second", found) for count, found in rates.items()),
+        Row(f"the local hub, {crowded:,} devices at once", "TLS connections a second", connects),
+    ]
+
+
+def _what(count):
+    return f"the local hub, QoS 1 from {count} device{'s' if count > 1 else ''}"
 
 
 def connect_packet(client_id, user, password):

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tools.interpreter import ROOT
 
+from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
-from .telemetry import CLIENTS
-from .telemetry import measure as run
 
 SIZE = 64 * 1024
 HEAP = "256wK"  # a board's, with room for the message

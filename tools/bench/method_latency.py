@@ -13,9 +13,8 @@ from pathlib import Path
 from iothub.sas import sas_token
 from tools.interpreter import ROOT
 
+from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
-from .telemetry import CLIENTS
-from .telemetry import measure as run
 
 RAW = "raw"
 PROGRAMS = {OURS: "method_ours.py", RAW: "method_raw.py"}

@@ -4,6 +4,7 @@ pip downloads their wheels, from the package registry this machine is set up for
 their modules are unpacked to build/peers.
 """
 
+import functools
 import json
 import shutil
 import subprocess
@@ -29,6 +30,17 @@ def folder():
     if not pinned.is_file() or json.loads(pinned.read_text()) != PEERS:
         fetch()
     return FETCHED
+
+
+@functools.cache
+def at_hand():
+    """Whether folder() has the peers; says once why not: they are asked for often."""
+    try:
+        folder()
+    except OSError as error:
+        print(f"left out: {', '.join(PEERS)}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def fetch():

@@ -1,8 +1,8 @@
-"""What each feature costs of a board's heap, after import and after connecting, in MicroPython.
+"""What each feature holds of the heap once it was used, and once imported, everything compiled
+from source by MicroPython, in a 64-bit build and halved.
 
-Measured on this machine's 64-bit build, everything compiled from source on the board; a 32-bit
-board takes about half, and that is what is shown. Names are interned in pools that grow by steps,
-so a figure may be some hundred bytes off.
+Names are interned in pools that grow by steps, so a figure may be
+some hundred bytes off.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tools import umqtt
 from tools.interpreter import ROOT, interpreter
+
+from .rows import OURS, Row
 
 PROGRAM = Path(__file__).parent / "board_ram.py"
 # feature: (what the program does before, and after, it connects)
@@ -36,8 +38,12 @@ FEATURES = {
 }
 
 
-async def measure():
-    """{feature: (bytes after import, bytes after connecting)} on this machine."""
+PLAIN = "telemetry"
+IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
+
+
+async def measure(rounds, quick=False):
+    """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
     from tools.demo import running_hub
     from tools.hub.client import ServiceClient
 
@@ -49,8 +55,17 @@ async def measure():
         ):
             for feature, (before, after) in FEATURES.items():
                 device = await service.create_device(feature.replace(" ", "-").replace("'", ""))
-                found[feature] = await _one(hub, device, before, after)
-    return found
+                sizes = await _one(hub, device, before, after)
+                found[feature] = [size / 2048 for size in sizes]
+    plain = found[PLAIN][1]
+    return [
+        Row(
+            f"heap in use, {feature}",
+            "KB",
+            {OURS: [used], IMPORTED: [imported], MORE: [used - plain]},
+        )
+        for feature, (imported, used) in found.items()
+    ]
 
 
 async def _one(hub, device, before, after):
@@ -77,15 +92,3 @@ async def _one(hub, device, before, after):
     line = json.dumps(settings).encode() + b"\n"
     out, _ = await asyncio.wait_for(process.communicate(line), 30)
     return tuple(json.loads(out.splitlines()[-1]))
-
-
-def show(found):
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("feature", "after import", "after connect and use", "more than telemetry alone")
-    plain = found["telemetry"][1]
-    for feature, (imported, connected) in found.items():
-        sizes = imported, connected, connected - plain
-        table.add_row(feature, *(f"{size / 2048:,.1f} KB" for size in sizes))
-    Console().print(table)

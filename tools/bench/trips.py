@@ -19,8 +19,8 @@ from tools.interpreter import ROOT, environment, interpreter
 
 from .delay import Conditions, Network
 from .dialogue import dialogue
+from .programs import CLIENTS
 from .rows import OURS, Goal, Row
-from .telemetry import CLIENTS
 
 AWAITED = "ours, connect() awaited"
 SDK = "azure-iot-device"

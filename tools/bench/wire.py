@@ -1,6 +1,5 @@
-"""Bytes that QoS 1 telemetry takes on the wire, from MicroPython to mosquitto over TLS 1.2.
-
-Counted on a connection that stands, from the client's side alone, TLS records included. The least
+"""Bytes that QoS 1 telemetry takes on the wire, from MicroPython to mosquitto over TLS 1.2,
+counted on a connection that stands, from the client's side alone, TLS records included. The least
 that TLS and MQTT allow is one record a message, or for a burst one record of all of it.
 """
 
@@ -8,7 +7,7 @@ import tempfile
 
 from tools.interpreter import environment, interpreter
 
-from . import brokers, telemetry
+from . import brokers, programs
 from .delay import Network
 from .dialogue import dialogue
 from .rows import OURS, Goal, Row
@@ -20,7 +19,7 @@ CLIENTS = {
     "raw": "raw.py",
 }
 # PUBLISH: type, remaining length, topic, packet id, payload.
-PACKET = 1 + 2 + 2 + len(telemetry.TOPIC) + 2 + telemetry.PAYLOAD
+PACKET = 1 + 2 + 2 + len(programs.TOPIC) + 2 + programs.PAYLOAD
 # A record of TLS 1.2 with AES-GCM: its header, the explicit part of the nonce, the tag (RFC 5288).
 RECORD = 5 + 8 + 16
 BURSTS = (1, 10, 30)
@@ -30,7 +29,7 @@ async def measure(rounds, quick=False):
     """Rows of the bytes a message takes, alone and in a burst; they are counted, so one round is
     as good as three.
     """
-    names = [OURS] if quick else list(CLIENTS)
+    names = [OURS] if quick else programs.available(CLIENTS)
     found = {count: {} for count in BURSTS}
     with tempfile.TemporaryDirectory() as folder:
         async with brokers.mosquitto(folder, 1) as broker:
@@ -47,11 +46,11 @@ def _row(count, values):
     limit = (PACKET * count + RECORD) / count
     what = "alone" if count == 1 else f"in a burst of {count}"
     return Row(
-        f"a message of {telemetry.PAYLOAD} bytes, {what}",
+        f"a message of {programs.PAYLOAD} bytes, {what}",
         "bytes on the wire",
         values,
         (Goal(limit),),
-        f"{PACKET} of MQTT, and {RECORD} of TLS for each record: no less than {limit:.1f}",
+        f"{PACKET} of MQTT, and {RECORD} of TLS for each record: the goals are the least there is",
     )
 
 
@@ -59,9 +58,9 @@ async def _bytes(broker, name):
     """{messages in a burst: bytes that the client sent for it}"""
     most = max(BURSTS)
     async with Network(broker.port) as network:
-        settings = telemetry.client_settings(broker, most, port=network.port, bursts=True)
-        command = [interpreter(), "-X", "heapsize=2048wK", str(telemetry.CLIENTS / CLIENTS[name])]
-        folders = telemetry.client_folders(name)
+        settings = programs.client_settings(broker, most, port=network.port, bursts=True)
+        command = [interpreter(), "-X", "heapsize=2048wK", str(programs.CLIENTS / CLIENTS[name])]
+        folders = programs.client_folders(name)
         found = {}
         async with dialogue(command, settings, environment(*folders)) as client:
             await client.expect("ready")

@@ -17,6 +17,8 @@ client = IoTHubDeviceClient.create_from_symmetric_key(
     window=settings["window"],
 )
 message = Message(harness.payload)
+if "properties" in settings:
+    message.custom_properties = settings["properties"]
 loop = asyncio.get_event_loop()
 
 

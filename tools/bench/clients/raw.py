@@ -1,4 +1,4 @@
-"""The upper limit in MicroPython: no client at all, one packet written again and again.
+"""The upper limit in MicroPython for a record a message: no client, one packet again and again.
 
 Only the two bytes of its id change. Each message is one write and so one TLS record; bytes that
 arrive are counted and not read: four are a PUBACK.

@@ -1,0 +1,94 @@
+"""python -m tools bench: which measurements it makes, and what becomes of those that fail."""
+
+import sys
+import types
+
+import pytest
+
+from tools.__main__ import main
+from tools.bench import command, report
+from tools.bench.report import Section
+from tools.bench.rows import OURS, Goal, Row
+
+TIMED, COUNTED = Goal(10, slack=2), Goal(3)
+
+
+def section(timed, counted):
+    rows = [Row("time", "ms", {OURS: [timed]}, (TIMED,))]
+    rows.append(Row("count", "bytes", {OURS: [counted]}, (COUNTED,)))
+    return Section("made-up", "", rows)
+
+
+def missed(first, *again):
+    """(what of `first` is missed, how many of `again` were asked for)"""
+    left = list(again)
+    found = command.missed(first, lambda: left.pop(0))
+    return [row.what for row, _, _ in found], len(again) - len(left)
+
+
+def test_what_is_timed_is_missed_when_it_is_missed_twice():
+    assert missed(section(20, 3)) == ([], 0)
+    assert missed(section(21, 3), section(19, 3)) == ([], 1)
+    assert missed(section(21, 3), section(21, 3)) == (["time"], 1)
+
+
+def test_what_is_counted_is_missed_at_once():
+    assert missed(section(1, 4)) == (["count"], 0)
+    assert missed(section(21, 4), section(1, 3)) == (["count"], 1)
+
+
+def test_what_is_not_there_the_second_time_stays_missed():
+    assert missed(section(21, 3), None) == (["time"], 1)
+    assert missed(section(21, 3), Section("made-up", "", [])) == (["time"], 1)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """made_up(name, rows or an exception): a measurement that is none."""
+
+    def make(name, result):
+        async def measure(rounds, quick=False):
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        module = types.ModuleType(f"tools.bench.{name}", "How.")
+        module.measure = measure
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(command, "MEASUREMENTS", (*command.MEASUREMENTS, name))
+
+    return make
+
+
+def test_a_measurement_that_fails_does_not_lose_the_others(made_up, capsys):
+    made_up("broken", OSError("no broker"))
+    made_up("absent", [])
+    made_up("whole", section(1, 3).rows)
+    assert main(["bench", "--only", "broken,absent,whole"]) == 1
+    said = capsys.readouterr()
+    assert "broken failed: OSError: no broker\n" in said.err
+    assert "whole" in said.out
+
+
+def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
+    made_up("slow", section(30, 3).rows)
+    assert main(["bench", "--quick", "--only", "slow"]) == 1
+    said = capsys.readouterr()
+    assert "missed: time: 30 ms, not ≤ 10\n" in said.err
+    assert "2 goals judged, 1 missed" in said.out
+    assert main(["bench", "--only", "slow"]) == 0
+
+
+def test_an_unknown_name_is_told_with_those_there_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--only", "telemetry,nonsense"])
+    said = capsys.readouterr().err
+    assert "'nonsense'" in said
+    assert "telemetry, windows" in said
+
+
+def test_a_part_is_not_written_for_the_whole(capsys):
+    before = report.PAGE.stat().st_mtime_ns if report.PAGE.exists() else None
+    assert main(["bench", "--write", "--only", "codec"]) == 2
+    assert "--only" in capsys.readouterr().err
+    assert before == (report.PAGE.stat().st_mtime_ns if report.PAGE.exists() else None)
