@@ -61,6 +61,8 @@ def _find(file, at, size):
 class _File:
     """last: the seq of its last message, or -1; size: up to where it has been written whole."""
 
+    torn = False  # behind `size` there is something else
+
     def __init__(self, path, size=0):
         self.path = path
         self.size = size
@@ -81,6 +83,7 @@ class Journal:
         self._number = 0  # of the newest
         self._out = None  # the newest, while it is written to
         self._not_noted = 0  # messages done with since the last "d"
+        self._skipped = 0  # numbers given to what the flash did not take: it may be found later
         self._recover()
         self.rewind()
 
@@ -123,6 +126,7 @@ class Journal:
                         self.end = seq + 1
                         file.last = seq
             self.damaged += file.size - at
+            file.torn = at < file.size
         self.first = max(done, lowest)
         self._file = self._at = 0
         self._clear()
@@ -143,11 +147,13 @@ class Journal:
 
         OSError: they are not kept, though some may be found after a restart.
         """
-        seq = self.end
-        self.end += len(pairs)  # at once: no number is given out twice, whatever happens
+        seq = self.end + self._skipped
+        self._skipped += len(pairs)
         self._write(
             [(_MESSAGE, seq + at, first, second) for at, (first, second) in enumerate(pairs)]
         )
+        self._skipped = 0
+        self.end = seq + len(pairs)
         self._files[-1].last = self.end - 1
         return seq
 
@@ -169,8 +175,10 @@ class Journal:
             self._out.flush()
             if hasattr(os, "fsync"):
                 os.fsync(self._out.fileno())  # elsewhere flush() has done it
-        except OSError:
+        except Exception:
             self.close()  # nothing is written behind what may be torn
+            if not self._files[-1].size:
+                self._remove(-1)
             raise
         self._files[-1].size = size
 
@@ -193,8 +201,11 @@ class Journal:
         self.first = seq + 1
         self._clear()
         if self._not_noted >= _DONE_EVERY and self._files:
-            self._write([(_DONE, self.first, b"", b"")])
             self._not_noted = 0
+            try:
+                self._write([(_DONE, self.first, b"", b"")])
+            except OSError:
+                pass  # more of them will be read once more
 
     def drop_oldest(self):
         """Give up the oldest file; how many messages that were."""
@@ -214,12 +225,16 @@ class Journal:
                 break
             self._remove()
 
-    def _remove(self):
-        os.remove(self._files.pop(0).path)
-        if self._file:
+    def _remove(self, index=0):
+        path = self._files.pop(index).path
+        if not index and self._file:
             self._file -= 1
-        else:
+        elif not index:
             self._at = 0
+        try:
+            os.remove(path)
+        except OSError:
+            pass  # it will be found, and removed, after a restart
 
     # -- reading ----------------------------------------------------------------------------
 

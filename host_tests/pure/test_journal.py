@@ -3,6 +3,8 @@
 import binascii
 import os
 
+from expect import raises
+
 from iothub.journal import Journal
 
 LIMIT = 4096
@@ -30,6 +32,10 @@ class Folder:
     def put(self, name, content):
         with open(self.path + "/" + name, "wb") as file:
             file.write(content)
+
+    def full(self, name):
+        """Writing to this file finds the flash full."""
+        os.system("ln -s /dev/full %s/%s" % (self.path, name))
 
     def journal(self, limit=LIMIT):
         return Journal(self.path, limit)
@@ -208,3 +214,41 @@ def test_a_message_larger_than_a_file():
         journal.done(0)
         assert len(folder.names()) == 1
         assert numbers(folder.journal()) == [1]
+
+
+def test_what_a_full_flash_does_not_take_waits_for_nothing():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in (1, 2):
+            folder.full("%08x.log" % number)
+            raises(OSError, journal.append, [message(0)])
+            assert journal.first == journal.end
+            assert folder.names() == []
+        seq = journal.append([message(1)])
+        assert rest(journal) == [(seq,) + message(1)]
+        journal.done(seq)
+        assert journal.first == journal.end
+
+
+def test_full_while_others_wait():
+    with Folder() as folder:
+        journal = folder.journal()
+        journal.append([message(0, 600)])  # the next one begins a file
+        folder.full("00000002.log")
+        raises(OSError, journal.append, [message(1)])
+        journal.append([message(2)])
+        assert numbers(journal) == [0, 2]
+        assert numbers(folder.journal()) == [0, 2]
+        journal.done(journal.end - 1)
+        assert folder.names() == []
+
+
+def test_a_note_that_does_not_fit_is_no_failure():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(40):
+            journal.append([message(number, 600)])
+        folder.full("%08x.log" % 41)
+        for seq in range(39):
+            journal.done(seq)
+        assert numbers(journal) == [39]
