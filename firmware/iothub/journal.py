@@ -7,7 +7,7 @@ A record is 16 bytes and two byte strings:
     CRC-32 of all the others                                     4 bytes
 
 Power may go at any byte. What is torn is passed over when the journal is opened, and nothing is
-written behind it: each opening begins a file of its own. Files are removed whole, oldest first,
+written behind it: another file is begun. Files are removed whole, oldest first,
 and a "d" is written only for every _DONE_EVERY messages: the flash is written once a message, or
 once for all that come together, and after a power loss a few messages may be read once more.
 """
@@ -96,8 +96,8 @@ class Journal:
             os.mkdir(self._folder)
         except OSError:  # it is there, or else listdir() says what is wrong
             pass
-        self.end = self.damaged = 0
-        done = lowest = 0
+        self.first = self.end = self.damaged = 0
+        done = 0
         for name in sorted(os.listdir(self._folder)):
             try:
                 number = int(name[:-4], 16)
@@ -109,8 +109,16 @@ class Journal:
             self._number = number
             file = _File(path, os.stat(path)[6])
             self._files.append(file)
-            at = 0
-            with open(path, "rb") as data:
+            done = max(done, self._take_in(file))
+        self.first = max(done, self.first)
+        self._file = self._at = 0
+        self._clear()
+
+    def _take_in(self, file):
+        """Find the records of a file; what the last "d" says, or 0."""
+        at = done = 0
+        try:
+            with open(file.path, "rb") as data:
                 while True:
                     record = _find(data, at, file.size)
                     if record is None:
@@ -119,17 +127,17 @@ class Journal:
                     self.damaged += end - at - self.cost(first, second)
                     at = end
                     if kind == _DONE:
-                        done = max(done, seq)
+                        done = seq
                         self.end = max(self.end, seq)
                     else:
-                        lowest = lowest if self.end else seq
+                        self.first = self.first if self.end else seq
                         self.end = seq + 1
                         file.last = seq
-            self.damaged += file.size - at
-            file.torn = at < file.size
-        self.first = max(done, lowest)
-        self._file = self._at = 0
-        self._clear()
+        except OSError:
+            pass  # a part of the flash that cannot be read shall not stop the board
+        self.damaged += file.size - at
+        file.torn = at < file.size
+        return done
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -161,10 +169,7 @@ class Journal:
         if self._out is not None and self._files[-1].size > self._limit // 8:
             self.close()
         if self._out is None:
-            self._number += 1
-            file = _File(self._name(self._number))
-            self._out = open(file.path, "wb")  # noqa: SIM115
-            self._files.append(file)
+            self._open()
         size = self._files[-1].size
         try:
             for kind, seq, first, second in records:
@@ -176,11 +181,23 @@ class Journal:
             if hasattr(os, "fsync"):
                 os.fsync(self._out.fileno())  # elsewhere flush() has done it
         except Exception:
-            self.close()  # nothing is written behind what may be torn
+            self.close()
+            self._files[-1].torn = True
             if not self._files[-1].size:
                 self._remove(-1)
             raise
         self._files[-1].size = size
+
+    def _open(self):
+        file = self._files[-1] if self._files else None
+        # A board that wakes for one message shall not take a block of flash for each.
+        if file is None or file.torn or file.size > self._limit // 8:
+            self._number += 1
+            file = _File(self._name(self._number))
+            self._out = open(file.path, "wb")  # noqa: SIM115
+            self._files.append(file)
+        else:
+            self._out = open(file.path, "ab")  # noqa: SIM115
 
     def close(self):
         """Nothing is written for now."""
@@ -247,18 +264,26 @@ class Journal:
         """(seq, first, second) of the next message, or None."""
         while self._file < len(self._files):
             file = self._files[self._file]
-            if file.last >= self._seq:
-                with open(file.path, "rb") as data:
-                    while True:
-                        record = _find(data, self._at, file.size)
-                        if record is None:
-                            break
-                        kind, seq, first, second, self._at = record
-                        if kind == _MESSAGE and seq >= max(self._seq, self.first):
-                            self._seq = seq + 1
-                            return seq, first, second
-            if self._out is not None and file is self._files[-1]:
+            try:
+                record = self._next_of(file) if file.last >= self._seq else None
+            except OSError:  # it cannot be read: the others shall not wait for it
+                record, file.last = None, -1
+                self.damaged += file.size - self._at
+            if record is not None:
+                return record
+            if file is self._files[-1]:
                 return None  # more may be written to it
             self._file += 1
             self._at = 0
         return None
+
+    def _next_of(self, file):
+        with open(file.path, "rb") as data:
+            while True:
+                record = _find(data, self._at, file.size)
+                if record is None:
+                    return None
+                kind, seq, first, second, self._at = record
+                if kind == _MESSAGE and seq >= max(self._seq, self.first):
+                    self._seq = seq + 1
+                    return seq, first, second

@@ -252,3 +252,29 @@ def test_a_note_that_does_not_fit_is_no_failure():
         for seq in range(39):
             journal.done(seq)
         assert numbers(journal) == [39]
+
+
+def test_starts_that_keep_one_message_each_share_a_file():
+    with Folder() as folder:
+        for number in range(6):
+            journal = folder.journal()
+            journal.append([message(number)])
+        assert len(folder.names()) == 1
+        assert numbers(folder.journal()) == list(range(6))
+        journal.close()
+        assert numbers(journal) == list(range(6))
+        journal.append([message(6)])
+        assert numbers(journal) == [6]
+        assert numbers(folder.journal()) == list(range(7))
+
+
+def test_a_file_that_cannot_be_read_costs_its_own_messages():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(3):
+            journal.append([message(number, 600)])
+        size = len(folder.content("00000002.log"))
+        os.system("ln -sf /proc/self/mem %s/00000002.log" % folder.path)  # it exists: EIO
+        assert numbers(journal) == [0, 2]
+        assert journal.damaged == size
+        assert numbers(folder.journal()) == [0, 2]
