@@ -24,6 +24,7 @@ _BUSY = (
     "com.microsoft:timeout",
     "com.microsoft:server-busy",
 )
+_MAX_BAG = 64000  # what an MQTT topic, and a journal's record, has room for
 _CLOCK_IS_SET = 2024  # a board that was never told the time is in 2000 or 1970
 
 
@@ -194,7 +195,11 @@ class Outbox:
         bag, payload = bytes(telemetry(b"", message)), bytes(message.payload())
         if self._store.cost(bag, payload) + 64 > self._limit:
             raise ValueError("a message larger than the outbox")
+        if len(bag) > _MAX_BAG:
+            raise ValueError("properties of more than 64 KB")
         accepted = None if message.creation_time_utc is not None else time.time()
+        if not isinstance(message.data, (bytes, str)):
+            message = None  # the program may change it once it is kept, and still on its way
         item = _Item(bag, payload, message, accepted)
         alone = not self._open and client._retry is None and not self._fresh
         if alone and client._options["auto_connect"]:
@@ -252,7 +257,7 @@ class Outbox:
         """Be done with the oldest in transit that have arrived. False: one failed."""
         while self._transit and self._transit[0].outcome is not None:
             item = self._transit[0]
-            if isinstance(item.outcome, ServiceError) and item.outcome.code not in _BUSY:
+            if _final(item.outcome):
                 self.refused += 1
                 self._client.problem(item.outcome)
             elif item.outcome is not True:
@@ -290,9 +295,9 @@ class Outbox:
             return
         try:
             seq = store.append([(item.bag, item.payload) for item in items])
-        except OSError as error:
+        except Exception as error:
             for item in items:
-                item.settle(error)
+                self._refuse(item, error)
             self._client.problem(error)
             return
         for item in items:
@@ -320,9 +325,17 @@ class Outbox:
                 return False
         return True
 
-    def _refuse(self, item):
-        self.dropped += 1
-        item.settle(OutboxFullError("the outbox is full", "outbox"))
+    def _refuse(self, item, error=None):
+        if item not in self._transit:  # such a one may arrive yet
+            self.dropped += 1
+            item.settle(error or OutboxFullError("the outbox is full", "outbox"))
+
+
+def _final(outcome):
+    """Whether the same message would be refused again."""
+    if isinstance(outcome, ServiceError):
+        return outcome.code not in _BUSY
+    return isinstance(outcome, (TypeError, ValueError))  # it cannot be written
 
 
 def _dated(bag, seconds):

@@ -35,7 +35,7 @@ class Folder:
 
     def full(self, name):
         """Writing to this file finds the flash full."""
-        os.system("ln -s /dev/full %s/%s" % (self.path, name))
+        os.system("ln -s /dev/full " + self.path + "/" + name)
 
     def journal(self, limit=LIMIT):
         return Journal(self.path, limit)
@@ -220,7 +220,7 @@ def test_what_a_full_flash_does_not_take_waits_for_nothing():
     with Folder() as folder:
         journal = folder.journal()
         for number in (1, 2):
-            folder.full("%08x.log" % number)
+            folder.full(f"0000000{number}.log")
             raises(OSError, journal.append, [message(0)])
             assert journal.first == journal.end
             assert folder.names() == []
@@ -248,7 +248,7 @@ def test_a_note_that_does_not_fit_is_no_failure():
         journal = folder.journal()
         for number in range(40):
             journal.append([message(number, 600)])
-        folder.full("%08x.log" % 41)
+        folder.full("00000029.log")
         for seq in range(39):
             journal.done(seq)
         assert numbers(journal) == [39]
@@ -274,7 +274,7 @@ def test_a_file_that_cannot_be_read_costs_its_own_messages():
         for number in range(3):
             journal.append([message(number, 600)])
         size = len(folder.content("00000002.log"))
-        os.system("ln -sf /proc/self/mem %s/00000002.log" % folder.path)  # it exists: EIO
+        os.system("ln -sf /proc/self/mem " + folder.path + "/00000002.log")  # EIO
         assert numbers(journal) == [0, 2]
         assert journal.damaged == size
         assert numbers(folder.journal()) == [0, 2]

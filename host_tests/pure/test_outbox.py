@@ -4,6 +4,7 @@ import asyncio
 
 from expect import raises
 
+from iothub.bags import telemetry
 from iothub.errors import NoConnectionError, OperationTimeout, ServiceError
 from iothub.messages import Message
 from iothub.once import Once, coroutine
@@ -240,7 +241,7 @@ def test_many_at_once_do_not_fill_more_than_the_limit():
 async def failure(task):
     try:
         await task
-    except OutboxFullError as error:
+    except Exception as error:
         return error
     return None
 
@@ -328,5 +329,108 @@ def test_mistakes():
         raises(TypeError, outbox.send_message, Message(5))
         client._closed = True
         raises(NoConnectionError, outbox.send_message, Message("x"))
+
+    on_loop(main)
+
+
+def test_what_can_never_be_sent_is_told_and_stops_nobody():
+    async def main():
+        outbox, client, transport = made()
+        outbox.moved(True)
+        bad, good = send(outbox, "bad", "good")
+        await turns()
+        assert transport.sent == ["bad", "good"]
+        await transport.fail("bad", ValueError("a symbol is ASCII"))
+        await transport.answer("good")
+        await good
+        assert isinstance(await failure(bad), ValueError)
+        assert outbox.refused == 1
+        assert [type(error) for error in client.problems] == [ValueError]
+
+    on_loop(main)
+
+
+def test_what_was_accepted_is_sent_as_it_was_then():
+    async def main():
+        outbox, _, transport = made(window=1)
+        outbox.moved(True)
+        payload, bodies = bytearray(b"then"), []
+        transport.send_message = lambda message: bodies.append(message.payload()) or Once()
+        tasks = [asyncio.create_task(outbox.send_message(Message(payload)))]
+        tasks += send(outbox, "a", "b")  # more than a window: all are kept
+        await asyncio.gather(*tasks)
+        payload[:] = b"late"
+        assert bodies == [b"then"]
+
+    on_loop(main)
+
+
+def test_a_property_bag_too_large_for_any_transport():
+    async def main():
+        outbox, _, _ = made(limit=200000)
+        message = Message("a")
+        message.custom_properties = {"name": "x" * 65600}
+        raises(ValueError, outbox.send_message, message)
+
+    on_loop(main)
+
+
+def test_on_its_way_is_not_refused():
+    async def main():
+        outbox, _, transport = made(limit=512, drop="newest")
+        outbox.moved(False)
+        kept = ["k" * 150, "l" * 150]
+        for text in kept:
+            await outbox.send_message(Message(text))
+        outbox.moved(True)
+        tasks = send(outbox, "a", "b", "c", "d", "e", "f", "g")
+        await turns()
+        assert transport.sent == kept + ["a", "b"]
+        assert [task.done() for task in tasks] == [False, False] + [True] * 5
+        assert outbox.dropped == 5
+        await transport.answer(*kept)
+        await transport.answer("a", "b")
+        await tasks[0]
+        await tasks[1]
+        for task in tasks[2:]:
+            assert isinstance(await failure(task), OutboxFullError)
+
+    on_loop(main)
+
+
+def test_without_memory_for_the_store_nobody_waits_for_ever():
+    async def main():
+        outbox, client, _ = made()
+
+        def append(pairs):
+            raise MemoryError
+
+        outbox._store.append = append
+        outbox.moved(False)
+        (task,) = send(outbox, "a")
+        assert isinstance(await failure(task), MemoryError)
+        assert len(outbox) == 0
+        assert outbox.dropped == 1
+
+    on_loop(main)
+
+
+def test_odd_names_and_values_are_the_same_bytes():
+    async def main():
+        outbox, _, transport = made()
+        bags = []
+        transport.send_message = lambda message: bags.append(bag(message)) or coroutine(Once())
+        message = Message("a", content_type="text/plain", message_id="7")
+        message.creation_time_utc = "2001-02-03T04:05:06Z"
+        message.custom_properties = {"$.x": "é", "": "", "%": None, "5": 5}
+        expected = bag(message)
+        outbox.moved(False)
+        await outbox.send_message(message)
+        outbox.moved(True)
+        await turns()
+        assert bags == [expected]
+
+    def bag(message):
+        return sorted(bytes(telemetry(b"", message)).split(b"&"))  # a dict has no order here
 
     on_loop(main)
