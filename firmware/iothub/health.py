@@ -51,15 +51,18 @@ class Deadlines:
         self._limit = client._options["timeout"]
         self._attempt = None  # to connect: the one that was under way last time
         self._since = ticks_ms()
+        self._keeper = None  # the one that ran last time
 
     def missed(self):
         """What has missed its deadline by far, as text, or None."""
         now, client = ticks_ms(), self._client
         transport = client._transport
         carrier = getattr(transport, "_link", None) or transport._wire
-        beat = getattr(carrier, "beat", None) if carrier._keeper is not None else None
-        if beat is not None and ticks_diff(now, beat) > (self._limit + _SLACK) * 1000:
-            return "keeper"
+        keeper, self._keeper = self._keeper, carrier._keeper
+        # The beat of one that has just been made is its predecessor's.
+        if keeper is not None and keeper is carrier._keeper:
+            if ticks_diff(now, carrier.beat) > (self._limit + _SLACK) * 1000:
+                return "keeper"
         attempt = client._outcome
         if attempt is not self._attempt:
             self._attempt, self._since = attempt, now

@@ -55,3 +55,17 @@ def test_at_most_every_so_often(bench):
                 assert (await reported(service, device_id))["$version"] == before
 
     bench.run(scenario)
+
+
+def test_a_client_that_was_disconnected_for_a_while_has_missed_nothing(bench):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            text = bench.connection_string(device_id, key)
+            async with bench.program("health", connection_string=text, every=3600) as program:
+                await program.tell("pause")
+                await program.expect("missed", [None, None, None])
+                await program.tell("end")
+                await program.expect("end")
+
+    bench.run(scenario)

@@ -4,7 +4,20 @@ import json
 
 from harness import make, run, say, settings, word
 
-from iothub.health import Health
+from iothub.health import Deadlines, Health
+
+
+async def missed_after_a_pause(client):
+    """Deadlines.missed() at the moment in which a client is back that was away for a minute."""
+    deadlines = Deadlines(client)
+    found = [deadlines.missed()]
+    await client.disconnect()
+    found.append(deadlines.missed())
+    transport = client._transport
+    carrier = getattr(transport, "_link", None) or transport._wire
+    carrier.beat -= 60000  # ms
+    await client.connect()
+    return found + [deadlines.missed()]
 
 
 async def main():
@@ -14,8 +27,14 @@ async def main():
     health = Health(client, "power on", settings["every"])
     await client.connect()
     say("reported", await health.report(), await health.report())
-    while json.loads(await word())[0] != "end":
-        say("reported", await health.report())
+    while True:
+        verb = json.loads(await word())[0]
+        if verb == "end":
+            break
+        if verb == "pause":
+            say("missed", await missed_after_a_pause(client))
+        else:
+            say("reported", await health.report())
     await client.shutdown()
 
 
