@@ -183,6 +183,7 @@ class Outbox:
         self._transit = []
         self._store.rewind()
         self._store.close()
+        self._client._outbox = None  # it may be another's soon, and an attempt still under way
 
     def send_message(self, message):
         """Accept a Message. To be awaited; who gives up waiting may find it sent all the same.

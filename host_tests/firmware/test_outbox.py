@@ -195,3 +195,23 @@ def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
             assert await emptied(program) == 0
 
     bench.run(scenario)
+
+
+def test_another_client_goes_on_with_the_outbox_of_one_that_was_connecting(bench, outbox):
+    async def scenario():
+        async def silent(reader, _):
+            await reader.read()
+
+        server = await asyncio.start_server(silent, "localhost", 0)
+        async with server, bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            settings = {
+                "connection_string": bench.connection_string(device_id, key),
+                "silent": server.sockets[0].getsockname()[1],
+                "box": outbox,
+            }
+            async with bench.program("successor", **settings) as program:
+                await program.expect("sent")
+            assert list(await bodies(service, device_id, 2)) == ["first", "second"]
+
+    bench.run(scenario)
