@@ -60,9 +60,9 @@ class Deadlines:
         carrier = getattr(transport, "_link", None) or transport._wire
         keeper, self._keeper = self._keeper, carrier._keeper
         # The beat of one that has just been made is its predecessor's.
-        if keeper is not None and keeper is carrier._keeper:
-            if ticks_diff(now, carrier.beat) > (self._limit + _SLACK) * 1000:
-                return "keeper"
+        beat = carrier.beat if keeper is not None and keeper is carrier._keeper else now
+        if ticks_diff(now, beat) > (self._limit + _SLACK) * 1000:
+            return "keeper"
         attempt = client._outcome
         if attempt is not self._attempt:
             self._attempt, self._since = attempt, now
