@@ -29,7 +29,10 @@ def cause(path=_NOTE):
     try:
         with open(path) as file:
             found += ": " + file.read()
+    except (OSError, ValueError):  # there is none, or the power went and it is no text
+        pass
+    try:
         os.remove(path)
-    except OSError:  # there is none
+    except OSError:
         pass
     return found

@@ -6,7 +6,6 @@ asyncio.create_task(health.run())
 
 import asyncio
 import gc
-import time
 
 from .compat import ticks_diff, ticks_ms
 
@@ -80,15 +79,20 @@ class Health:
         self._client = client
         self._every = every
         self._reported = None  # when, in ticks
-        self._began = time.time()
+        self._up, self._then = 0, ticks_ms()  # ms up to `then`; the clock may be set meanwhile
         self._fixed = {} if reset_cause is None else {"resetCause": reset_cause}
 
     def state(self):
         """snapshot(), with resetCause and uptime (seconds)."""
         found = snapshot(self._client)
         found.update(self._fixed)
-        found["uptime"] = int(time.time() - self._began)
+        found["uptime"] = self._uptime()
         return found
+
+    def _uptime(self):
+        before, self._then = self._then, ticks_ms()
+        self._up += ticks_diff(self._then, before)
+        return self._up // 1000
 
     async def report(self):
         """Report now, unless that was done less than `every` seconds ago; whether it was.
@@ -105,6 +109,7 @@ class Health:
     async def run(self):
         """Report whenever it is time and there is a connection; an error waits for the next."""
         while True:
+            self._uptime()
             if self._client.connected:
                 try:
                     await self.report()

@@ -32,8 +32,10 @@ asyncio.run(app.main())
 """
 
 
-def run(tmp_path, trouble, scenario, **settings):
+def run(tmp_path, trouble, scenario, note=None, **settings):
     def prepare(disk):
+        if note is not None:
+            (disk / "overrun.txt").write_bytes(note)
         (disk / "app_main.py").write_text((disk / "main.py").read_text())
         text = MAIN.replace("import main as app", "import app_main as app").format(trouble)
         (disk / "main.py").write_text(text)
@@ -106,3 +108,25 @@ async def reported(service, cause):
             assert health["heapLow"] > 0
             return
         await asyncio.sleep(0.05)
+
+
+def test_a_note_that_is_no_text_stops_nobody(tmp_path):
+    async def scenario(board, _):
+        lines = await console_until(board, "started by:")
+        assert lines[-1] == "started by: power on"
+        await console_until(board, "sent:")
+
+    run(tmp_path, "pass", scenario, note=b"\xff" * 16)
+
+
+def test_the_time_it_has_been_up_is_not_the_clocks(tmp_path):
+    trouble = """import machine
+    health = iothub.health.Health(client)
+    machine.RTC().datetime((2040, 1, 1, 6, 0, 0, 0, 0))
+    print("uptime", health.state()["uptime"])"""
+
+    async def scenario(board, _):
+        lines = await console_until(board, "uptime ")
+        assert lines[-1] in ("uptime 0", "uptime 1")
+
+    run(tmp_path, trouble, scenario)
