@@ -192,7 +192,7 @@ async def faulty(bench, tls, first=None, **settings):
         settings = {"connection_string": text, "ca": tls[1], **QUICK, **settings}
         async with bench.program("device", **settings) as program:
             if first is None:
-                await program.expect("ready")
+                await program.expect("state", True)
             yield service, device_id, program, proxy
 
 

@@ -33,7 +33,6 @@ WATCHED = {
     ("takeover.py", "_connack", "readinto"): "dialled() has within()",
     ("once_host.py", "coroutine", "await"): "the keeper: Session.expire",
     ("outbox.py", "Outbox._run", "await"): "the outbox has nothing to do",
-    ("outbox.py", "Outbox._carry", "await"): "the keeper: Watch.overdue, Session.expire",
     ("wake.py", "_visit", "await"): "tasks of send_message: Session.expire",
     ("pending.py", "Pending.deliver", "wait"): "the keeper: Pending.oldest",
     ("channel.py", "Inbox.__anext__", "wait"): "what comes is waited for as long as one likes",

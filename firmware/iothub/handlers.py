@@ -9,7 +9,7 @@ import json
 
 from . import errors
 from .deadline import Answer, within
-from .errors import OperationTimeout, RefusedError
+from .errors import ConnectionDroppedError, OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
 
 _MAX_INBOX = 50
@@ -174,11 +174,15 @@ class Handlers:
                     body, _ = await within(self._options["timeout"], "twin", twin.wait())  # type: ignore[attr-defined]
                 self._tell_desired(self._desired.whole(desired_of(json.loads(body))))
                 return
+            except ConnectionDroppedError:
+                return  # the next connection asks for it, once
             except (OSError, RefusedError) as error:
                 self.problem(error)
                 twin = None
                 await asyncio.sleep(self._backoff.next())  # type: ignore[attr-defined]
-            except ValueError:  # too large, or no twin: what changes is told all the same
+            except Exception:  # too large, or no twin: what changes is told all the same
+                if not self.connected:  # type: ignore[attr-defined]
+                    return
                 self._tell_desired(self._desired.unread())
                 raise
 
@@ -191,13 +195,13 @@ class Handlers:
         status = 0 if self.on_method_request_received is not None else 404
         try:
             payload = json.loads(body) if body else None
-        except ValueError:
+        except Exception:  # no JSON, or nested more deeply than there is stack
             status = 400
-        if len(self._methods) >= _MAX_METHODS:
-            status = 429
-        if status:
-            self._transport.send_method_response(rid, status, b"")  # type: ignore[attr-defined]
-        elif rid not in self._methods:
+        if rid in self._methods:
+            return
+        if status or len(self._methods) >= _MAX_METHODS:
+            self._transport.send_method_response(rid, status or 429, b"")  # type: ignore[attr-defined]
+        else:
             self._methods[rid] = Answer()
             self._run(self._method, MethodRequest(rid, name, payload))
 
@@ -213,7 +217,7 @@ class Handlers:
                 await self.send_method_response(_response(rid, result))
         except Exception as error:
             self.problem(error)
-            if not answered.given:
+            if not answered.given and self.connected:  # type: ignore[attr-defined]
                 status = 504 if isinstance(error, OperationTimeout) else 500
                 await self.send_method_response(MethodResponse(rid, status))
         finally:

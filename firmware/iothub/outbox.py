@@ -236,12 +236,13 @@ class Outbox:
             else:
                 return
             self._transit.append(item)
-            sending = self._transport.send_message(item.take())
-            item.carrier = asyncio.create_task(self._carry(item, sending))
+            item.carrier = asyncio.create_task(self._carry(item))
 
-    async def _carry(self, item, sending):
+    async def _carry(self, item):
+        # Not sooner: a task that is cancelled before it begins would leave it with the transport.
+        # Tasks begin in the order in which they were made, and so do the messages leave.
         try:
-            await sending
+            await self._transport.send_message(item.take())
             item.outcome = True
         except Exception as error:
             item.outcome = error

@@ -24,9 +24,10 @@ def tell(transport, client, answers, topic, size):
     limit = transport.max_inbound
     try:
         topic = topic.decode() if topic is not None else ""
-    except ValueError:
-        topic = ""
-    method, twin = topics.parse_method(topic), topics.parse_twin_answer(topic)
+        method, twin = topics.parse_method(topic), topics.parse_twin_answer(topic)
+        desired = topics.parse_desired(topic)
+    except ValueError:  # a topic that nobody can read must not end the connection
+        method = twin = desired = None
     if twin is not None:
         answer = answers.pop(twin[1], None)
         if answer is not None:
@@ -34,7 +35,7 @@ def tell(transport, client, answers, topic, size):
     elif method is not None:
         transport.send_method_response(method[1], 413, b"")
         transport.problem(OversizedError("method", size, limit))
-    elif topics.parse_desired(topic) is not None:
+    elif desired is not None:
         transport.problem(OversizedError("desired", size, limit))
     else:
         client.oversized(OversizedError("message", size, limit))

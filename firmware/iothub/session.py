@@ -254,7 +254,9 @@ class Session(MQTTClient):
     def _inbound(self, buffer, start, body, end):
         """Let umqtt take a PUBLISH apart, and keep back the PUBACK it writes for later."""
         qos = buffer[start] >> 1 & 3
-        if qos > 1 or topic_end(buffer, body) + 2 * qos > end:
+        payload = topic_end(buffer, body) + 2 * qos
+        # Packet id 0 is nobody's (2.3.1): no acknowledgement could bear it.
+        if qos > 1 or payload > end or qos and not (buffer[payload - 2] | buffer[payload - 1]):
             raise ProtocolError("a PUBLISH that does not fit its %d bytes" % (end - body), "read")
         pipe = self.sock
         pipe.inbox, pipe.at = buffer, start

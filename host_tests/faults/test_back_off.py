@@ -1,7 +1,7 @@
 """How long a device waits to connect again: longer each time, until a connection lasts."""
 
 from fault_proxy import faulty
-from network_faults import PINGREQ, Stall
+from network_faults import PINGREQ, PUBLISH, Cut, Stall
 
 TRANSPORTS = ("mqtt",)
 
@@ -39,5 +39,17 @@ def test_delay_doubles_while_the_hub_hangs_up_and_begins_again_once_it_does_not(
             lasts.proceed()
             proxy.cut()
             assert await delays(program, 1) == [0.05]
+
+    bench.run(scenario)
+
+
+def test_connection_lost_while_the_twin_is_read_is_one_loss(bench, localhost_tls):
+    async def scenario():
+        async with faulty(bench, localhost_tls, backoff=[1, 60, 0.05]) as made:
+            _, _, program, proxy = made
+            proxy.fault = Cut(PUBLISH, to_hub=False, lasting=True)
+            proxy.cut()
+            assert await delays(program, 4) == [0.05, 0.1, 0.2, 0.4]
+            assert proxy.connections >= 4  # a delay, a connection
 
     bench.run(scenario)

@@ -23,17 +23,15 @@ class Sender:
 
 
 class Wire:
-    up = True
-
     def send(self, sender, delivery):
         sender.send(delivery)
 
 
-async def begun(*heads, up=True):
+async def begun(*heads, attached=True):
     """(Pending, its Sender, the deliveries, a task that waits for each)."""
     pending, sender, wire = Pending(10), Sender(), Wire()
-    wire.up = up
-    pending.attach(sender)
+    if attached:
+        pending.attach(sender)
     deliveries = [Delivery(head) for head in heads]
     tasks = [asyncio.create_task(pending.deliver(wire, one)) for one in deliveries]
     await asyncio.sleep(0)
@@ -66,7 +64,7 @@ def test_outcomes():
 
 def test_another_connection_sends_what_is_left_in_order():
     async def scenario():
-        pending, sender, deliveries, tasks = await begun(b"1", b"2", b"3", up=False)
+        pending, sender, deliveries, tasks = await begun(b"1", b"2", b"3", attached=False)
         assert sender.queue == []
         pending.attach(sender)
         pending.settled(deliveries[1], Composite(ACCEPTED))

@@ -23,6 +23,11 @@ class Client:
         self.problems.append(error)
 
 
+class Flight(Once):
+    def given_up(self):
+        self.withdraw()
+
+
 class Transport:
     """What is on its way, by the message's text."""
 
@@ -35,7 +40,8 @@ class Transport:
         text = bytes(message.payload()).decode()
         self.sent.append(text)
         self.times[text] = message.creation_time_utc
-        once = self.flying[text] = Once()
+        once = self.flying[text] = Flight()
+        once.withdraw = lambda: self.flying.pop(text)
         return coroutine(once)
 
     async def sends(self, text):
@@ -130,6 +136,23 @@ def test_a_loss_keeps_what_is_under_way_with_its_time():
         await transport.answer("b", "c")
         assert len(outbox) == 0
         assert outbox.dropped == 0
+
+    on_loop(main)
+
+
+def test_a_loss_leaves_nothing_with_the_transport_whenever_it_comes():
+    async def main():
+        for turns_before in range(8):
+            outbox, _, transport = made()
+            outbox.moved(True)
+            tasks = send(outbox, "a", "b")
+            for _ in range(turns_before):
+                await asyncio.sleep(0)
+            outbox.moved(False)
+            await turns()
+            assert transport.flying == {}, turns_before
+            await asyncio.gather(*tasks)
+            assert len(outbox) == 2
 
     on_loop(main)
 
@@ -229,7 +252,7 @@ def test_a_failure_sends_all_again_in_order():
         tasks = send(outbox, "a", "b", "c")
         await turns()
         await transport.fail("a", OperationTimeout("no acknowledgement", "puback"))
-        assert "b" in transport.flying  # withdrawn, which this transport does not show
+        assert transport.flying == {}
         transport.sent = []
         await transport.sends("b")  # after its pause
         assert transport.sent == ["a", "b"]

@@ -28,6 +28,10 @@ if "websockets" in before:
     from iothub import websocket  # noqa: F401
 if "amqp" in before:
     options["transport"] = "amqp"
+if "outbox" in before or "journal" in before:
+    from iothub import Outbox
+
+    options["outbox"] = Outbox(settings["folder"] + "/outbox" if "journal" in before else None)
 if "x509" in before:
     from iothub import X509  # noqa: F401
 if "proxy" in before:
@@ -62,6 +66,10 @@ async def main():
         await client._transport.renew()
     if "upload" in after:
         await client.get_storage_info_for_blob("a")
+    if "health" in after:
+        from iothub.health import Health
+
+        await Health(client).report()
     if "trust" in after:
         from iothub import trust  # noqa: F401
     await asyncio.sleep(0.2)

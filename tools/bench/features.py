@@ -65,8 +65,8 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench():
     """A Bench with a hub of its own."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as compiled:
         write_compiled(Path(compiled))

@@ -29,6 +29,9 @@ FEATURES = {
     "Plug and Play helpers": (["pnp"], []),
     "file upload": ([], ["upload"]),
     "sleep (wake)": (["wake"], []),
+    "outbox in RAM": (["outbox"], []),
+    "outbox in flash": (["journal"], []),
+    "health": ([], ["health"]),
     "provisioning": (["provisioning"], []),
     "HTTP proxy": (["proxy"], []),
     "another root (trust)": ([], ["trust"]),
@@ -44,8 +47,8 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 async def measure(rounds, quick=False):
     """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +58,7 @@ async def measure(rounds, quick=False):
         ):
             for feature, (before, after) in FEATURES.items():
                 device = await service.create_device(feature.replace(" ", "-").replace("'", ""))
-                sizes = await _one(hub, device, before, after)
+                sizes = await _one(hub, folder, device, before, after)
                 found[feature] = [size / 2048 for size in sizes]
     plain = found[PLAIN][1]
     return [
@@ -68,7 +71,7 @@ async def measure(rounds, quick=False):
     ]
 
 
-async def _one(hub, device, before, after):
+async def _one(hub, folder, device, before, after):
     front = "amqp" if "amqp" in before else "https" if "websockets" in before else "mqtt"
     settings = {
         "host": f"localhost:{hub[f'{front}_port']}",
@@ -76,6 +79,7 @@ async def _one(hub, device, before, after):
         "key": device["authentication"]["symmetricKey"]["primaryKey"],
         "ca": hub["ca_file"],
         "https_port": hub["https_port"],
+        "folder": folder,
         "before": before,
         "after": after,
     }

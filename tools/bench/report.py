@@ -128,15 +128,15 @@ def _section(section):
     for row in section.rows:
         if row.note:
             noted.setdefault(row.note, []).append(row.what)
-    notes = [f"- {_about(whats, section.rows)}{note}." for note, whats in noted.items()]
+    notes = [f"- {_about(subjects, section.rows)}{note}." for note, subjects in noted.items()]
     title = section.name.replace("_", " ").capitalize()
     parts = [f"## {title}", f"{section.how} ([source]({SOURCE}/{section.name}.py))"]
     return [*parts, "\n".join(texts), *(["\n".join(notes)] if notes else [])]
 
 
-def _about(whats, rows):
+def _about(subjects, rows):
     """What a note is about, unless it is every row."""
-    return "" if len(whats) == len(rows) else "; ".join(whats) + ": "
+    return "" if len(subjects) == len(rows) else "; ".join(subjects) + ": "
 
 
 def miss_text(row, goal, value):

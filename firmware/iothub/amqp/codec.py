@@ -11,7 +11,7 @@ Lengths are checked before anything is read or allocated. Source: AMQP 1.0, part
 import struct
 
 MAX_DEPTH = 12  # lists in maps in lists: each level costs stack
-_MAX_EMPTY = 256  # elements of an array that take no bytes: nothing else bounds their number
+_MAX_EMPTY = 256  # elements of arrays that take no bytes: nothing else bounds their number
 
 _KINDS = {
     0x40: "null", 0x41: "boolean", 0x42: "boolean", 0x43: "uint", 0x44: "ulong", 0x45: "list",
@@ -223,6 +223,8 @@ def _fixed(kind, value, width):
 class Decoder:
     """Values taken from data[at:end], one after the other."""
 
+    _empty = _MAX_EMPTY
+
     def __init__(self, data, at=0, end=None, exact=False):
         self.data = memoryview(data)  # so that a long binary is copied once
         self.at = at
@@ -355,7 +357,11 @@ class Decoder:
         code, descriptor = self._int(1), None
         if code == 0:
             descriptor, code = self._descriptor(), self._int(1)
-        if count > (_MAX_EMPTY if code >> 4 == 4 else self.end - self.at):
+        room = self.end - self.at
+        if code >> 4 == 4:
+            room = self._empty
+            self._empty -= count
+        if count > room:
             self.fail("%d elements in %d bytes" % (count, self.end - self.at))
         items = [self._of(code, depth) for _ in range(count)]
         if not self.exact:

@@ -37,7 +37,7 @@ class Pending:
         delivery.accepted = ticks_ms()
         delivery.settled = asyncio.Event()
         self._deliveries.append(delivery)
-        if wire.up:
+        if self._sender is not None:  # one whose link is gone sends nothing: attach() will
             wire.send(self._sender, delivery)
         try:
             await delivery.settled.wait()  # the wire's keeper holds the deadline: oldest()

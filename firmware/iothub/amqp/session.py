@@ -29,6 +29,7 @@ from .links import Receiver, Sender
 
 _WINDOW = 0x7FFFFFFF  # links' credit bounds what comes, so the session's window need not
 _ENOUGH = 4096  # bytes gathered before they are written: what is in memory twice
+_MAX_HANDLE = 255
 _START, _SASL, _HEADER, _OPEN = range(4)
 
 
@@ -96,7 +97,8 @@ class Session:
             return False
         kind, _, performative, payload = taken
         if performative is not None:
-            if (kind == SASL) != (self._state == _SASL):
+            sasl = self._state == _SASL
+            if (kind == SASL) != sasl or (performative.descriptor >= MECHANISMS) != sasl:
                 raise ProtocolError("a frame of the wrong kind", "read")
             self._HANDLERS.get(performative.descriptor, _unexpected)(self, performative, payload)
         return True
@@ -136,7 +138,7 @@ class Session:
                 next_outgoing_id=0,
                 incoming_window=_WINDOW,
                 outgoing_window=_WINDOW,
-                handle_max=255,
+                handle_max=_MAX_HANDLE,
             )
         )
 
@@ -194,6 +196,8 @@ class Session:
                 break
         else:
             raise ProtocolError("an attach that nobody asked for", "attach")
+        if attach.handle > _MAX_HANDLE:
+            raise ProtocolError("a handle beyond handle-max", "attach")
         self._remote[attach.handle] = link
         if (attach.source if link.role else attach.target) is None:
             return  # refused: a detach follows, and says why

@@ -80,11 +80,10 @@ class AMQPTransport:
             for feature in features:
                 answers += self._begin(feature)
             await self._wire.attached(*answers)
+            self._pending.attach(self._events)
             if "desired" in features:
                 await self._want_desired()
             asked = self._ask_twin(None)[1] if read_twin else None
-            # What is accepted while one waits above is sent by this, later ones by themselves.
-            self._pending.attach(self._events)
             self._wire.welcome()
         except BaseException:
             await self._wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
@@ -201,7 +200,8 @@ class AMQPTransport:
     def received(self, receiver, number, payload):
         """Hand a message to whom it is for. One that nobody can read is reported, and refused."""
         try:
-            receiver.about(receiver, number, decode_message(payload))
+            if not receiver.about(receiver, number, decode_message(payload)):
+                self._wire.done(receiver, number)
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
             self._refuse(receiver, number, "amqp:decode-error", str(error))
@@ -233,6 +233,7 @@ class AMQPTransport:
 
     def _on_message(self, receiver, number, amqp):
         self._client.received(message_from(amqp), (receiver, number))
+        return True  # settled once its handler has ended
 
     def settle(self, receipt, outcome):
         """Say what became of a C2D message: "complete", "reject" or "abandon"."""
@@ -278,7 +279,6 @@ class AMQPTransport:
         return rid, answer
 
     def _on_twin(self, receiver, number, amqp):
-        self._wire.done(receiver, number)
         rid = amqp.properties and amqp.properties.correlation_id
         if rid is None:
             self._client.desired(amqp.body)
@@ -295,7 +295,6 @@ class AMQPTransport:
     # -- methods ----------------------------------------------------------------------------
 
     def _on_method(self, receiver, number, amqp):
-        self._wire.done(receiver, number)
         name = amqp.application["IoThub-methodname"]
         self._client.method(name, amqp.properties.correlation_id, amqp.body)
 

@@ -18,6 +18,7 @@ from ..errors import (
     CredentialError,
     OperationCancelled,
     OperationTimeout,
+    ProtocolError,
     ServiceError,
 )
 from .composites import ACCEPTED
@@ -226,6 +227,8 @@ class Wire(Carrier):
             self.owner.received(receiver, number, payload)
 
     def oversized(self, receiver, number, size, head):
+        if self._cbs is not None and receiver is self._cbs[1]:
+            raise ProtocolError("an answer of %d bytes" % size, "token")
         self.owner.oversized(receiver, number, size, head)
 
     def settled(self, delivery, state):

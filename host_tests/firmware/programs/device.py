@@ -6,8 +6,10 @@ import json
 from harness import describe, make, run, say, settings, word
 
 from iothub import Message, MethodResponse
+from iothub.retry import Backoff
 
-OUTCOMES = {"fail": [], "reject": [], "abandon": []}
+OUTCOMES = {"fail": [], "reject": [], "abandon": [], "hold": []}
+let_go = asyncio.Event()  # for what is held
 
 
 async def on_message(message):
@@ -16,6 +18,10 @@ async def on_message(message):
         say("input", message.input_name)
     system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
     say("message", text, message.custom_properties, system)
+    if text in OUTCOMES["hold"]:
+        OUTCOMES["hold"].remove(text)
+        await let_go.wait()
+        say("done", text)
     if text in OUTCOMES["fail"]:
         OUTCOMES["fail"].remove(text)
         raise RuntimeError("the handler fails")
@@ -41,6 +47,9 @@ def on_method(client):
             raise RuntimeError("the handler fails")
         if request.name == "wrong status":
             return "fine", None
+        if request.name == "held":
+            await let_go.wait()
+            return request.payload
         if request.name == "never":
             await asyncio.sleep(60)
         return 404, None
@@ -84,6 +93,9 @@ async def do(client, verb, argument):
     if verb == "sastoken":
         await client.update_sastoken(argument)
         return ["renewed"]
+    if verb == "let go":
+        let_go.set()
+        return ["letting go"]
     if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
@@ -111,8 +123,16 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
+def told():
+    """A share of the back-off's ceiling, which the test is told of."""
+    say("back-off")
+    return 0.05
+
+
 async def main():
-    client = make(handler_timeout=3)
+    client = make(handler_timeout=settings["options"].get("handler_timeout", 3))
+    if settings.get("tell_backoff"):
+        client._backoff = Backoff(random=told)
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)

@@ -1,0 +1,43 @@
+"""Cloud-to-device messages: a slow handler, duplicates, a cut before the acknowledgement."""
+
+PATIENT = {"handler_timeout": 60}
+
+
+def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
+    async def scenario():
+        async with bench.device(options=PATIENT) as (service, device_id, program):
+            await program.tell("hold", "slow")
+            await program.expect("holding")
+            await service.send_c2d(device_id, b"slow")
+            await service.send_c2d(device_id, b"next")
+            await program.expect("message", "slow")
+            await program.tell("send", "meanwhile")
+            await program.expect("sent", "meanwhile")
+            assert await service.invoke_method(device_id, "echo", 1) == (200, 1)
+            await bench.waiting(service, device_id, 2)
+            assert ["message", "next"] not in [words[:2] for words in program.said]
+            await program.tell("let go")
+            await program.expect("done", "slow")
+            await program.expect("message", "next")
+            await bench.waiting(service, device_id, 0)
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)
+
+
+def test_message_that_was_not_acknowledged_before_a_cut_comes_again(bench):
+    async def scenario():
+        async with bench.device(options=PATIENT) as (service, device_id, program):
+            await program.tell("hold", "one")
+            await program.expect("holding")
+            for body in (b"one", b"two", b"three"):
+                await service.send_c2d(device_id, body)
+            await program.expect("message", "one")
+            await service.drop(device_id)
+            await program.expect("state", True)
+            await program.tell("let go")
+            for text in ("one", "two", "three"):
+                await program.expect("message", text)
+            await bench.waiting(service, device_id, 0)
+
+    bench.run(scenario)

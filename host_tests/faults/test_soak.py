@@ -1,0 +1,82 @@
+"""Many messages with a fault every few hundred: nothing is lost, the order stays, the heap too.
+
+Run by make soak.
+"""
+
+import asyncio
+import random
+
+import pytest
+from fault_proxy import proxied
+from random_faults import drawn
+
+pytestmark = pytest.mark.soak
+TRANSPORTS = ("mqtt",)
+STEP = 250
+WARM = 5_000
+LEVEL = {"micropython": 2048, "cpython": 300}  # bytes, objects
+
+
+class Arrivals:
+    """The hub's events of one device: numbers, whose first arrivals must be in order."""
+
+    def __init__(self):
+        self.next = 0
+        self.repeated = 0
+        self._after = -1
+
+    async def take(self, service, device_id):
+        """Look at what is new; whether anything was."""
+        events = await service.events(device_id, self._after)
+        for event in events:
+            self._after = event["position"]
+            if event["annotations"]["iothub-message-source"] != "Telemetry":
+                continue
+            number = int(event["body"])
+            assert number <= self.next, "a message is missing, or was overtaken"
+            self.repeated += number < self.next
+            self.next += number == self.next
+        return bool(events)
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("count, kept", [(100_000, False), (20_000, True)])
+def test_nothing_is_lost_and_the_heap_stays(bench, localhost_tls, tmp_path, count, kept):
+    async def scenario():
+        rng = random.Random(count)
+        settings = {"count": count, "step": STEP, "warm": WARM, "heap": "192wK"}
+        if kept:
+            settings["outbox"] = {"path": str(tmp_path / "outbox"), "limit": 200_000}
+        options = {"timeout": 1, "keep_alive": 2, "operation_timeout": 60}
+        arrivals = Arrivals()
+        async with proxied(bench, localhost_tls) as (service, device_id, key, proxy):
+            text = bench.connection_string(device_id, key, port=proxy.port)
+            settings.update(connection_string=text, ca=localhost_tls[1], options=options)
+            async with bench.program("soak", backoff=[0.01, 0.05], **settings) as program:
+                held, faults, end = [], [], 0
+                while end < count:
+                    proxy.fault = drawn(rng)
+                    faults.append(proxy.fault.struck)
+                    if rng.random() < 0.2:
+                        proxy.cut()
+                    word, value = await program.expect_any("held", "at")
+                    if word == "held":
+                        held.append(value)
+                        word, value = await program.expect_any("at")
+                    end = value
+                    await arrivals.take(service, device_id)
+                proxy.fault = None
+                await program.expect("end")
+            while await arrivals.take(service, device_id):
+                pass
+        struck = sum(fault.is_set() for fault in faults)
+        print(struck, "faults,", proxy.connections, "connections,", arrivals.repeated, "repeated")
+        print("held", held)
+        assert arrivals.next == count
+        assert struck > count // 1000
+        assert proxy.connections > struck // 4
+        assert 0 < arrivals.repeated < count // 10
+        before, after = held
+        assert after - before < LEVEL[bench.name]
+
+    asyncio.run(asyncio.wait_for(scenario(), 1400))

@@ -1,0 +1,51 @@
+"""Send numbered messages, many at once; say how far it is, and what the heap holds meanwhile."""
+
+import asyncio
+import gc
+
+from harness import make, run, say, settings
+
+SENDERS = 16
+
+
+def held():
+    """Bytes of heap that are in use, or, on CPython, objects."""
+    gc.collect()
+    gc.collect()
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else len(gc.get_objects())
+
+
+class Numbers:
+    def __init__(self):
+        self.next = 0
+
+    async def send(self, client, end):
+        while self.next < end:
+            number = self.next
+            self.next += 1
+            await client.send_message(str(number))
+
+
+async def level(client):
+    """What is held at rest."""
+    while not client.connected or client._transport.health()[0]:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    say("held", held())
+
+
+async def main():
+    client = make()
+    client.on_background_exception = lambda error: None
+    client.on_message_received = lambda message: None
+    await client.connect()
+    numbers = Numbers()
+    for end in range(settings["step"], settings["count"] + 1, settings["step"]):
+        await asyncio.gather(*[numbers.send(client, end) for _ in range(SENDERS)])
+        if end in (settings["warm"], settings["count"]):
+            await level(client)
+        say("at", end)
+    await client.shutdown()
+
+
+run(main)
