@@ -281,7 +281,8 @@ class IoTHubClient(Handlers):
         return self._transport.send_message(message)
 
     async def _send_once_ready(self, message):
-        await self._ready()
+        if self._state != CONNECTING:  # it may be by now, and then this leaves with CONNECT
+            await self._ready()
         await self._transport.send_message(message)
 
     async def get_twin(self):
