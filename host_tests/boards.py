@@ -5,9 +5,9 @@ import contextlib
 
 from tools.board.disk import furnish
 from tools.board.machine import Board
-from tools.demo import running_hub
 from tools.device import connection_string
 from tools.hub.client import ServiceClient
+from tools.local_hub import running_hub
 
 SETTINGS = {
     "connection_string": "HostName=localhost:1;DeviceId=d;SharedAccessKey=AAAA",

@@ -91,6 +91,18 @@ class Hold(Stall):
     """The packet waits for proceed(), while others overtake it."""
 
 
+class Delay(Fault):
+    """The packet, and what follows it, comes `seconds` later."""
+
+    def __init__(self, *arguments, seconds, **where):
+        super().__init__(*arguments, **where)
+        self._seconds = seconds
+
+    async def strike(self, line, data):
+        await asyncio.sleep(self._seconds)
+        await line.send(data)
+
+
 class Trickle(Fault):
     """One byte at a time, each in a TLS record of its own."""
 

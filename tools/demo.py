@@ -10,9 +10,6 @@ seen to work, 1 and the reason when one was not.
 """
 
 import asyncio
-import contextlib
-import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,33 +83,6 @@ class Console:
         said = [line for line in self._lines if not line.startswith(BANNER)]
         last = said[-1] if said else "it said nothing"
         return Failed(f"the board's program ended: {last}")
-
-
-@contextlib.asynccontextmanager
-async def running_hub(folder):
-    """A hub in a process of its own, on free ports; yields what its JSON line says."""
-    ports = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tools", "hub", "--data", str(folder)),
-        *(word for port in ports for word in (port, "0")),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=(folder / "hub.log").open("w"),
-    )
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), STEP_TIMEOUT)
-        if not line:
-            log = (folder / "hub.log").read_text().strip().splitlines()
-            raise Failed("the hub did not start: " + (log[-1] if log else "it said nothing"))
-        yield json.loads(line)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 5)
-            except asyncio.TimeoutError:
-                process.kill()
-                await process.wait()
 
 
 class Play:
@@ -202,6 +172,7 @@ async def play(args, stage):
     from tools.board.machine import Board
     from tools.device import connection_string
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     with (
         tempfile.TemporaryDirectory(prefix="iothub-demo-hub-") as data,
@@ -249,14 +220,16 @@ def run(args):
 
     from tools.board.machine import BoardError
     from tools.hub.client import ServiceError
+    from tools.local_hub import HubError
 
     stage = Stage()
+    mishaps = (Failed, HubError, BoardError, ServiceError, ClientError)
     try:
         done = asyncio.run(play(args, stage))
     except KeyboardInterrupt:
         stage.say("demo", "stopped")
         return 0
-    except (Failed, BoardError, ServiceError, ClientError, OSError, asyncio.TimeoutError) as error:
+    except (*mishaps, OSError, asyncio.TimeoutError) as error:
         stage.say("demo", f"FAILED: {error or 'it took too long'}", style="bold red")
         return 1
     stage.say("demo", f"OK: {', '.join(done)}, in {stage.elapsed:.1f} s", style="bold green")

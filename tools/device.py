@@ -12,12 +12,11 @@ The hub must be running (python -m tools hub), with the same --data.
     python -m tools device list
 """
 
-import asyncio
-import json
 import sys
 from pathlib import Path
 
 from tools.hub import USUAL
+from tools.local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
 COMMAND_HELP = "create, list, show or delete devices of the local hub"
@@ -73,14 +72,6 @@ def authentication(args):
     return {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": thumbprint}}
 
 
-def running_hub(folder):
-    """What the hub that uses `folder` said when it was ready; FileNotFoundError: none runs."""
-    try:
-        return json.loads((folder / "hub.json").read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no hub runs on {folder}: start one with python -m tools hub")
-
-
 async def create(service, args):
     """The new identity's record; a module's device is made first, if there is none."""
     from tools.hub.client import ServiceError
@@ -99,40 +90,25 @@ def _named(path):
     return path.stem, path.read_text()
 
 
-async def act(args):
-    from tools.hub.client import ServiceClient
-    from tools.hub.command import default_folder
-
-    ports = running_hub(args.data or default_folder())
-    trusted = _named(Path(args.device)) if args.action == "trust" else None
-    async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
-        if args.action == "list":
-            for device in await service.list_devices():
-                print(device["deviceId"], device["status"], device["connectionState"])
-        elif args.action == "create":
-            print(connection_string(await create(service, args), ports, args.front))
-        elif args.action == "trust":
-            await service.add_authority(*trusted)
-        elif args.action == "show" and args.module:
-            found = await service.get_module(args.device, args.module)
-            print(connection_string(found, ports, args.front))
-        elif args.action == "show":
-            print(connection_string(await service.get_device(args.device), ports, args.front))
-        else:
-            await service.delete_device(args.device)
+async def act(service, ports, args):
+    if args.action == "list":
+        for device in await service.list_devices():
+            print(device["deviceId"], device["status"], device["connectionState"])
+    elif args.action == "create":
+        print(connection_string(await create(service, args), ports, args.front))
+    elif args.action == "trust":
+        await service.add_authority(*_named(Path(args.device)))
+    elif args.action == "show" and args.module:
+        found = await service.get_module(args.device, args.module)
+        print(connection_string(found, ports, args.front))
+    elif args.action == "show":
+        print(connection_string(await service.get_device(args.device), ports, args.front))
+    else:
+        await service.delete_device(args.device)
 
 
 def run(args):
-    from aiohttp import ClientError
-
-    from tools.hub.client import ServiceError
-
     if args.action != "list" and not args.device:
         print(f"device: {args.action} needs an ID, or a FILE", file=sys.stderr)
         return 2
-    try:
-        asyncio.run(act(args))
-    except (OSError, ValueError, ClientError, ServiceError) as error:
-        print(f"device: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return perform("device", act, args)

@@ -11,13 +11,12 @@ register is printed as one JSON object.
     python -m tools enrollment list
 """
 
-import asyncio
 import json
 import sys
 from pathlib import Path
 
-from tools.device import running_hub
 from tools.hub import USUAL
+from tools.local_hub import perform
 
 COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
 
@@ -52,40 +51,25 @@ def shown(enrollment, ports):
     return {name: value for name, value in found.items() if value}
 
 
-async def act(args):
-    from tools.hub.client import ServiceClient
-    from tools.hub.command import default_folder
-
-    ports = running_hub(args.data or default_folder())
-    certificate = args.certificate.read_text() if args.certificate else None
-    async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
-        if args.action == "list":
-            for group, key in ((False, "registrationId"), (True, "enrollmentGroupId")):
-                for one in await service.list_enrollments(group):
-                    kind = "group" if group else "device"
-                    how = one["attestation"]["type"]
-                    print(one[key], kind, how, one["provisioningStatus"])
-        elif args.action == "create":
-            how = attestation(certificate, args.group)
-            made = await service.enroll(args.name, args.group, attestation=how)
-            print(json.dumps(shown(made, ports)))
-        elif args.action == "show":
-            print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
-        else:
-            await service.delete_enrollment(args.name, args.group)
+async def act(service, ports, args):
+    if args.action == "list":
+        for group, key in ((False, "registrationId"), (True, "enrollmentGroupId")):
+            for one in await service.list_enrollments(group):
+                kind = "group" if group else "device"
+                print(one[key], kind, one["attestation"]["type"], one["provisioningStatus"])
+    elif args.action == "create":
+        certificate = args.certificate.read_text() if args.certificate else None
+        how = attestation(certificate, args.group)
+        made = await service.enroll(args.name, args.group, attestation=how)
+        print(json.dumps(shown(made, ports)))
+    elif args.action == "show":
+        print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
+    else:
+        await service.delete_enrollment(args.name, args.group)
 
 
 def run(args):
-    from aiohttp import ClientError
-
-    from tools.hub.client import ServiceError
-
     if args.action != "list" and not args.name:
         print(f"enrollment: {args.action} needs an ID", file=sys.stderr)
         return 2
-    try:
-        asyncio.run(act(args))
-    except (OSError, ValueError, ClientError, ServiceError) as error:
-        print(f"enrollment: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return perform("enrollment", act, args)

@@ -90,15 +90,14 @@ class Hub:
     """Where the hub is: connection strings for REST and for AMQP, and whom to trust."""
 
     def __init__(self, args):
-        from tools.device import running_hub
-        from tools.hub.command import default_folder
+        from tools.local_hub import found
 
         text = os.environ.get(VARIABLE)
         if text:
             self.rest = self.amqp = text
             self.ca = args.ca
             return
-        ports = running_hub(args.data or default_folder())
+        ports = found(args.data)
         self.rest = ports["service_connection_string"]
         fields = self.rest.split(";")
         self.amqp = ";".join([f"HostName=localhost:{ports['amqp_port']}", *fields[1:]])

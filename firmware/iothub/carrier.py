@@ -12,7 +12,7 @@ import asyncio
 import sys
 
 from . import errors
-from .compat import ticks_diff, ticks_ms, unix_time
+from .compat import const, ticks_diff, ticks_ms, unix_time
 from .deadline import within
 from .errors import ConnectionDroppedError
 from .once import Bell
@@ -26,7 +26,7 @@ else:
     from .stream_host import client_context, open_stream
 
 
-_MAX_LIFE = 400000  # seconds: what the board's ticks can tell apart
+_MAX_LIFE = const(400000)  # seconds: what the board's ticks can tell apart
 
 
 class Carrier:

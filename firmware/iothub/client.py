@@ -16,7 +16,7 @@ import gc
 import json
 
 from . import errors
-from .compat import unix_time
+from .compat import const, unix_time
 from .credentials import Credentials
 from .deadline import Answer, within
 from .errors import (
@@ -33,8 +33,8 @@ from .retry import Backoff
 
 DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
 
-_MAX_MESSAGE = 262144
-_SHORT = _MAX_MESSAGE // 4
+_MAX_MESSAGE = const(262144)
+_SHORT = const(262144 // 4)
 
 
 class IoTHubClient(Handlers):
@@ -281,7 +281,8 @@ class IoTHubClient(Handlers):
         return self._transport.send_message(message)
 
     async def _send_once_ready(self, message):
-        await self._ready()
+        if self._state != CONNECTING:  # it may be by now, and then this leaves with CONNECT
+            await self._ready()
         await self._transport.send_message(message)
 
     async def get_twin(self):

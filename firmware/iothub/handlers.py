@@ -8,12 +8,13 @@ import asyncio
 import json
 
 from . import errors
+from .compat import const
 from .deadline import Answer, within
 from .errors import ConnectionDroppedError, OperationTimeout, RefusedError
 from .messages import MethodRequest, MethodResponse
 
-_MAX_INBOX = 50
-_MAX_METHODS = 8
+_MAX_INBOX = const(50)
+_MAX_METHODS = const(8)
 
 
 def _handler(name, feature=None):

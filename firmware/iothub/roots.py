@@ -42,9 +42,9 @@ def load(certificate=None):
 
 
 def place(name):
-    """The path of a root: in firmware/certs here, in /lib/certs on a board."""
+    """The path of a root: in firmware/certs here, in /lib/certs on a board, ROM or not."""
     package = __file__.rpartition("/")[0]
-    lib = package.rpartition("/")[0] if "/" in package else "/lib"
+    lib = package.rpartition("/")[0] if package[:5] != "/rom/" and "/" in package else "/lib"
     return lib + "/certs/" + name
 
 

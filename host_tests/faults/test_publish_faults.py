@@ -1,7 +1,7 @@
 """A PUBACK that is late, wrong, twice or lost, and a link that is slow: each message arrives."""
 
 from fault_proxy import faulty, sends
-from network_faults import PUBACK, PUBLISH, Drop, Duplicate, Hold, Rewrite, Stall, Trickle
+from network_faults import PUBACK, PUBLISH, Delay, Drop, Duplicate, Hold, Rewrite, Stall, Trickle
 
 TRANSPORTS = ("mqtt",)
 NO_ANSWER = ["OperationTimeout", "puback", None]
@@ -110,6 +110,25 @@ def test_link_of_single_bytes(bench, localhost_tls):
             await program.tell("report", {"a": 1})
             await program.expect("reported")
             assert await bodies(service, device_id) == ["one"]
+            assert proxy.connections == 1
+
+    bench.run(scenario)
+
+
+def test_slow_link(bench, localhost_tls):
+    """Each packet takes longer than the hub takes to answer; the client's own deadline is 1 s."""
+
+    async def scenario():
+        options = {"timeout": 1, "keep_alive": 4}
+        async with faulty(bench, localhost_tls, options=options) as made:
+            service, device_id, program, proxy = made
+            proxy.fault = Delay(seconds=0.2, lasting=True)
+            for text in "abc":
+                await sends(program, text)
+            await service.send_c2d(device_id, b"down")
+            await program.expect("message", "down")
+            await bench.waiting(service, device_id, 0)
+            assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
     bench.run(scenario)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tools import umqtt
-from tools.demo import running_hub
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
+from tools.local_hub import running_hub
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 40

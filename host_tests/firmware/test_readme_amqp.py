@@ -1,7 +1,7 @@
 """The README's "From uAMQP to this project": its code, run in both interpreters."""
 
-from tools.demo import running_hub
 from tools.interpreter import ROOT
+from tools.local_hub import running_hub
 
 TRANSPORTS = ("amqp",)
 

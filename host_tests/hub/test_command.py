@@ -9,9 +9,9 @@ import sys
 import pytest
 from hub_process import tools
 
-from tools.demo import running_hub
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
+from tools.local_hub import running_hub
 
 PATIENCE = 20
 

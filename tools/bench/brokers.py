@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from iothub.sas import sas_token
-from tools.demo import running_hub
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
+from tools.local_hub import running_hub
 
 from .rows import OURS
 

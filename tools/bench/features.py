@@ -9,12 +9,13 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from tools.deploy import image
+from tools.deploy import frozen, image
 from tools.interpreter import ROOT
 
 from .programs import CLIENTS, ClientError, run
 from .rows import OURS
 
+ROMFS = ".mpy in ROMFS"
 UMQTT = "umqtt.simple, by hand"
 TLS = "TLS alone"
 PROGRAMS = {OURS: "features_ours", UMQTT: "features_umqtt", TLS: "features_tls"}
@@ -23,12 +24,15 @@ ROOMY = "512wK"
 
 
 class Bench:
-    """A hub, and the folders to import from: the sources, or all of them compiled."""
+    """A hub, and the folders to import from: the sources, or all of them compiled; or a ROMFS
+    image, which a board has in its flash: its size comes on top of the heap that is asked for.
+    """
 
-    def __init__(self, hub, service, compiled):
+    def __init__(self, hub, service, compiled, romfs):
         self.hub = hub
         self._service = service
-        self.folders = {"source": [CLIENTS, ROOT / "firmware"], ".mpy": [compiled]}
+        self.folders = {"source": [CLIENTS, ROOT / "firmware"], ".mpy": [compiled], ROMFS: []}
+        self._romfs = romfs
         self._serial = itertools.count(1)
 
     async def run(self, name, form="source", heap=ROOMY):
@@ -45,6 +49,9 @@ class Bench:
             "device": device,
             "key": made["authentication"]["symmetricKey"]["primaryKey"],
         }
+        if form == ROMFS:
+            settings["romfs"] = str(self._romfs)
+            heap = str(int(heap.removesuffix("wK")) * 2048 + self._romfs.stat().st_size)
         cloud = asyncio.create_task(self._cloud(device)) if name != TLS else None
         program = run(CLIENTS / "feature_run.py", settings, self.folders[form], heap)
         try:
@@ -65,23 +72,25 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench():
     """A Bench with a hub of its own."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as compiled:
-        write_compiled(Path(compiled))
+        romfs = Path(data) / "image.romfs"
+        romfs.write_bytes(write_compiled(Path(compiled)))
         async with (
             running_hub(Path(data)) as hub,
             ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
         ):
-            yield Bench(hub, service, Path(compiled))
+            yield Bench(hub, service, Path(compiled), romfs)
 
 
 def write_compiled(folder):
-    """The library, umqtt.simple and the programs as .mpy files."""
+    """The library, umqtt.simple and the programs as .mpy files; the same as a ROMFS image."""
     programs = {f"/lib/{name}": CLIENTS / f"{name}.py" for name in PROGRAMS.values()}
     files = {**image.compiled({**image.sources(), **programs}), **image.umqtt_simple()}
     for name, data in files.items():
         path = folder / name.removeprefix("/lib/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    return frozen.romfs_of(files)

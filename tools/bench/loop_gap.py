@@ -26,8 +26,8 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 async def measure(rounds, quick=False):
     """Rows of ms; the handshake, which is the TLS library's, has no goal."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     longest = {stage: [] for stage in STAGES}
     with tempfile.TemporaryDirectory() as folder:

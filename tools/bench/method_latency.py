@@ -27,8 +27,8 @@ HEAP = "256wK"
 
 async def measure(rounds, quick=False):
     """Rows of ms: medians of a round's calls, and what ours has more than raw."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -47,8 +47,8 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 async def measure(rounds, quick=False):
     """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
-    from tools.demo import running_hub
     from tools.hub.client import ServiceClient
+    from tools.local_hub import running_hub
 
     found = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.demo import running_hub
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, environment, interpreter
+from tools.local_hub import running_hub
 
 from .delay import Conditions, Network
 from .dialogue import dialogue

@@ -5,6 +5,7 @@
     WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… python -m tools deploy --port P
     python -m tools deploy --port P --root ca.pem --repl  a hub with a CA of its own; then the REPL
     python -m tools deploy --frozen                       for an image with the library built in
+    python -m tools deploy --romfs                        for one with a partition for ROMFS
 
 The library is compiled to .mpy for the MicroPython that the board has; boot.py and main.py go as
 they are. It can be interrupted at any time: the board has the old program, whole, until it has the
@@ -37,6 +38,14 @@ def arguments(parser):
         const=Path("manifest.py"),
         metavar="FILE",
         help="write a manifest for an image (manifest.py), and no more",
+    )
+    parser.add_argument(
+        "--romfs",
+        nargs="?",
+        type=Path,
+        const=Path("iothub.romfs"),
+        metavar="FILE",
+        help="write a ROMFS image of the library (iothub.romfs), and no more",
     )
     parser.add_argument(
         "--package", type=Path, metavar="FILE", help="write a package.json for mip, and no more"
@@ -131,6 +140,10 @@ def run(args):
     if args.frozen:
         args.frozen.write_text(frozen.manifest())
         print(f"wrote {args.frozen}: build an image with FROZEN_MANIFEST={args.frozen.absolute()}")
+        return 0
+    if args.romfs:
+        args.romfs.write_bytes(frozen.romfs())
+        print(f"wrote {args.romfs}: bring it with mpremote romfs deploy {args.romfs}, then deploy")
         return 0
     if args.package:
         args.package.write_text(frozen.package())

@@ -1,5 +1,6 @@
 """Other ways to a board: a manifest for whoever builds an image with the library in it, where it
-takes no flash of the file system and little heap; a package.json for mpremote's mip.
+takes no flash of the file system and little heap; a ROMFS image, whose code is run where it lies
+in flash; a package.json for mpremote's mip.
 
 boot.py, main.py, the settings and the roots stay files; deploy brings them, and sees that the
 library is there. Source: MicroPython's documentation, "MicroPython manifest files".
@@ -30,6 +31,37 @@ def manifest():
             f"    base_path={str(image.FIRMWARE)!r},\n)"
         )
     return "\n".join(lines) + "\n"
+
+
+def romfs():
+    """A ROMFS image of the library, compiled, for `mpremote romfs deploy`. ImageError."""
+    return romfs_of(image.compiled(image.sources()))
+
+
+def romfs_of(files):
+    """A ROMFS image of {path: bytes}."""
+    from mpremote.romfs import VfsRomWriter
+
+    tree = {}
+    for path, data in files.items():
+        *folders, name = path.strip("/").split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = data
+    writer = VfsRomWriter()
+    _write(writer, tree)
+    return bytes(writer.finalise())
+
+
+def _write(writer, tree):
+    for name, inside in sorted(tree.items()):
+        if isinstance(inside, bytes):
+            writer.mkfile(name, inside)
+        else:
+            writer.opendir(name)
+            _write(writer, inside)
+            writer.closedir()
 
 
 def package():

@@ -59,10 +59,12 @@ def umqtt_simple():
 
 
 def compiled(sources):
-    return {
-        f"{name}.mpy": _compile(path, name.removeprefix("/lib/") + ".py")
-        for name, path in sources.items()
-    }
+    # Tracebacks call a file by its module's name, which is interned anyway: a name is heap.
+    return {f"{name}.mpy": _compile(path, _module(name)) for name, path in sources.items()}
+
+
+def _module(name):
+    return name.removeprefix("/lib/").removesuffix("/__init__").replace("/", ".")
 
 
 def _read(path):

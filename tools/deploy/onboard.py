@@ -43,7 +43,8 @@ print(json.dumps({
     "block": fs[0], "flash": fs[0] * fs[3],
     "heap": free * 2 if sys.maxsize < 2**32 else free, "word": 4 if sys.maxsize < 2**32 else 8,
     "year": time.gmtime()[0], "umqtt": built_in("umqtt.simple"),
-    "settings": there("/settings.json"), "frozen": built_in("iothub"),
+    "settings": there("/settings.json"),
+    "frozen": built_in("iothub") or there("/rom/lib/iothub"),
 }))
 """
 )

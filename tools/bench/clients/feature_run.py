@@ -11,6 +11,18 @@ import time
 gc.threshold(4096)  # as boot.py does
 
 settings = json.loads(sys.stdin.readline())
+if "romfs" in settings:
+    import os
+
+    import vfs
+
+    flash = bytearray(os.stat(settings["romfs"])[6])  # all at once: a board has no scraps of it
+    with open(settings["romfs"], "rb") as file:
+        file.readinto(flash)
+    vfs.mount(vfs.VfsRom(flash), "/rom")
+    sys.path[0] = "/rom/lib"
+else:
+    sys.path.pop(0)  # this file's folder, where the programs' sources are
 marks = {}
 
 

@@ -23,13 +23,11 @@ async def main():
     client.on_message_received = print
     client.on_method_request_received = print
     client.on_twin_desired_properties_patch_received = lambda desired: twin.set()
-    connecting = asyncio.create_task(client.connect())
     if settings["await_connect"]:
-        await connecting
+        await client.connect()
+        await client.send_message("first")
     else:
-        await asyncio.sleep(0)  # connect() has begun: what is sent now leaves with CONNECT
-    await client.send_message("first")
-    await connecting
+        await asyncio.gather(client.connect(), client.send_message("first"))
     await asyncio.wait_for(twin.wait(), 20)
     print(json.dumps("acknowledged"))
     sys.stdin.readline()

@@ -1,0 +1,17 @@
+"""What the tests of the hub's AMQP links share: addresses, a device, a message to it."""
+
+from iothub.amqp.sections import AmqpMessage
+
+EVENTS = "/devices/dev/messages/events"
+MESSAGES = "/devices/dev/messages/devicebound"
+PARTITION = "iothub-ehub-local/ConsumerGroups/$Default/Partitions/"
+
+
+async def device(bench):
+    return await bench.amqp_device("dev", await bench.new())
+
+
+def c2d(body, message_id="m", to=MESSAGES, **fields):
+    message = AmqpMessage(body, message_id=message_id, to=to, **fields)
+    message.application = {"iothub-ack": "full"}
+    return message
