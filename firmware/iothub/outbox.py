@@ -6,7 +6,8 @@
 With it `await client.send_message(message)` returns once the hub has the message or, where there
 is no connection, once the outbox keeps it. What it keeps is sent in order when there is one, with
 the time at which it was accepted ($.ctime), and is removed once the hub has acknowledged it.
-While the connection stands nothing is written to flash.
+While the connection stands nothing is written to flash. It keeps what a property bag has room for:
+values as text, and of AMQP's properties those that MQTT has too. One outbox a folder.
 """
 
 import asyncio
