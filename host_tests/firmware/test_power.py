@@ -69,3 +69,15 @@ def test_flash_cut_at_each_of_its_writes(bench):
         assert cuts == writes + 1  # before each of them, and half-way through the last
 
     bench.run(scenario)
+
+
+def test_flash_that_is_full_loses_nothing_that_was_accepted(bench):
+    async def scenario():
+        async with bench.program("flash_full", heap="2048wK") as program:
+            accepted, refused, lost = await program.expect("full")
+            assert accepted > 50
+            assert accepted + refused == 300
+            assert lost == 0
+            await program.expect("left", 0, [])
+
+    bench.run(scenario)

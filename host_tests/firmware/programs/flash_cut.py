@@ -6,51 +6,12 @@ how many writes of the flash the whole of it takes without a cut.
 
 import vfs
 from harness import say
+from ram_flash import Flash, PowerGone
 
 from iothub.journal import Journal
 
-BLOCK, BLOCKS = 4096, 32
+BLOCKS = 32
 MESSAGES = 24
-
-
-class PowerGone(Exception):
-    pass
-
-
-class Flash:
-    """A block device in RAM, which takes `left` more writes; half of the last one gets through."""
-
-    def __init__(self):
-        self._data = bytearray(b"\xff" * (BLOCK * BLOCKS))
-        self.left = 1 << 30
-        self.writes = 0
-
-    def readblocks(self, block, buffer, offset=0):
-        at = block * BLOCK + offset
-        buffer[:] = self._data[at : at + len(buffer)]
-
-    def writeblocks(self, block, buffer, offset=0):
-        at = block * BLOCK + offset
-        self._spend(at, buffer)
-
-    def _spend(self, at, buffer):
-        if not self.left:
-            raise PowerGone
-        self.left -= 1
-        self.writes += 1
-        size = len(buffer) if self.left else len(buffer) // 2
-        self._data[at : at + size] = memoryview(buffer)[:size]
-        if not self.left:
-            raise PowerGone
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return BLOCKS
-        if op == 5:
-            return BLOCK
-        if op == 6:  # erase
-            self._spend(arg * BLOCK, b"\xff" * BLOCK)
-        return 0
 
 
 def mounted(flash):
@@ -87,7 +48,7 @@ def main():
     cuts = promised = 0
     whole = None
     while whole is None:
-        flash = Flash()
+        flash = Flash(BLOCKS)
         vfs.VfsLfs2.mkfs(flash)
         mounted(flash)
         start = flash.writes
