@@ -9,9 +9,10 @@ import sources
 FLOORS = [
     {"compat", "errors", "messages", "options", "retry", "twin", "roots", "extras", "once_host"},
     {"text", "once", "log", "packets", "framing", "watch", "deadline", "blame", "amqp.codec"},
-    {"journal", "health"},
+    {"journal", "memory", "health"},
     {"sas", "bags", "state"},
-    {"topics", "outbox"},
+    {"topics", "parcel"},
+    {"outbox"},
     {"renewal", "websocket", "x509", "takeover", "oversized", "pnp", "proxy", "https"},
     {"credentials", "session", "stream", "handlers", "routes", "amqp.composites"},
     {"stream_host", "amqp.frames", "amqp.sections"},

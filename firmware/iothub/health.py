@@ -77,7 +77,7 @@ class Health:
 
     def __init__(self, client, reset_cause=None, every=3600):
         self._client = client
-        self._every = every
+        self._every = min(every, 400000)  # what the board's ticks can tell apart
         self._reported = None  # when, in ticks
         self._up, self._then = 0, ticks_ms()  # ms up to `then`; the clock may be set meanwhile
         self._fixed = {} if reset_cause is None else {"resetCause": reset_cause}

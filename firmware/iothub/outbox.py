@@ -13,99 +13,18 @@ values as text, and of AMQP's properties those that MQTT has too. One outbox a f
 import asyncio
 import time
 
-from .bags import decode_message, telemetry, write_property
-from .errors import NoConnectionError, ServiceError, TransportError
-from .messages import Message
-from .once import Bell, Once, coroutine
+from .bags import telemetry
+from .compat import const
+from .errors import NoConnectionError, TransportError
+from .once import Bell, coroutine
+from .parcel import Parcel, dated, final
 
-# AMQP conditions that pass; with any other the hub would refuse the same message again.
-_BUSY = (
-    "amqp:resource-limit-exceeded",
-    "amqp:internal-error",
-    "com.microsoft:timeout",
-    "com.microsoft:server-busy",
-)
-_MAX_BAG = 64000  # what an MQTT topic, and a journal's record, has room for
-_CLOCK_IS_SET = 2024  # a board that was never told the time is in 2000 or 1970
+_ENOSPC = const(28)  # for which MicroPython's errno has no name
+_MAX_BAG = const(64000)  # what an MQTT topic, and a journal's record, has room for
 
 
 class OutboxFullError(TransportError):
     """The outbox has no room, and is to drop the newest: the message was not accepted."""
-
-
-class Memory:
-    """Messages in RAM: first <= seq < end wait. As iothub.journal.Journal, without files."""
-
-    damaged = 0
-
-    def __init__(self, limit):
-        self._limit = limit
-        self._size = 0
-        self._kept = []  # (first, second), oldest first
-        self.first = 0
-        self._seq = 0
-
-    @property
-    def end(self):
-        return self.first + len(self._kept)
-
-    @staticmethod
-    def cost(first, second):
-        return 64 + len(first) + len(second)
-
-    def room(self, size):
-        return self._size + size <= self._limit
-
-    def append(self, pairs):
-        seq = self.end
-        for pair in pairs:
-            self._kept.append(pair)
-            self._size += self.cost(*pair)
-        return seq
-
-    def done(self, seq):
-        while self.first <= seq and self._kept:
-            self.drop_oldest()
-
-    def drop_oldest(self):
-        self._size -= self.cost(*self._kept.pop(0))
-        self.first += 1
-        return 1
-
-    def rewind(self, seq=0):
-        self._seq = seq
-
-    def next(self):
-        seq = max(self._seq, self.first)
-        if seq >= self.end:
-            return None
-        self._seq = seq + 1
-        return (seq,) + self._kept[seq - self.first]
-
-    def close(self):
-        pass
-
-
-class _Item(Once):
-    """A message from send() to its acknowledgement; who sends it awaits it until it is kept."""
-
-    seq = None  # in the store, once it is there
-    carrier = None  # the task that brings it to the hub
-    outcome = None  # True, or the error with which that ended
-
-    def __init__(self, bag, payload, message=None, accepted=None):
-        self.bag = bag
-        self.payload = payload
-        self.message = message
-        self.accepted = accepted  # in seconds, of time.time(); None: the bag has a time already
-
-    def take(self):
-        """The Message: the sender's own for the first time, then one that is the same."""
-        message, self.message = self.message, None
-        if message is None:
-            message = Message(self.payload)
-            decode_message(self.bag.decode(), message)
-        return message
 
 
 class Outbox:
@@ -125,6 +44,8 @@ class Outbox:
         if limit < 256:
             raise ValueError("limit is less than 256 bytes")
         if path is None:
+            from .memory import Memory
+
             self._store = Memory(limit)
         else:
             from .journal import Journal
@@ -179,8 +100,8 @@ class Outbox:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        for item in self._transit:
-            item.carrier.cancel()
+        for parcel in self._transit:
+            parcel.carrier.cancel()
         self._transit = []
         self._store.rewind()
         self._store.close()
@@ -202,13 +123,13 @@ class Outbox:
         accepted = None if message.creation_time_utc is not None else time.time()
         if not isinstance(message.data, (bytes, str)):
             message = None  # the program may change it once it is kept, and still on its way
-        item = _Item(bag, payload, message, accepted)
+        parcel = Parcel(bag, payload, message, accepted)
         alone = not self._open and client._retry is None and not self._fresh
         if alone and client._options["auto_connect"]:
             client._run(client._ready)
-        self._fresh.append(item)
+        self._fresh.append(parcel)
         self._ring()
-        return coroutine(item)
+        return coroutine(parcel)
 
     # -- the work ---------------------------------------------------------------------------
 
@@ -236,115 +157,108 @@ class Outbox:
         while len(self._transit) < self._window and self._client._wanted:
             record = self._store.next()
             if record is not None:
-                item = _Item(record[1], record[2])
-                item.seq = record[0]
+                parcel = Parcel(record[1], record[2])
+                parcel.seq = record[0]
             elif self._fresh:
-                item = self._fresh.pop(0)
+                parcel = self._fresh.pop(0)
             else:
                 return
-            self._transit.append(item)
-            item.carrier = asyncio.create_task(self._carry(item))
+            self._transit.append(parcel)
+            parcel.carrier = asyncio.create_task(self._carry(parcel))
 
-    async def _carry(self, item):
+    async def _carry(self, parcel):
         # Not sooner: a task that is cancelled before it begins would leave it with the transport.
         # Tasks begin in the order in which they were made, and so do the messages leave.
         try:
-            await self._transport.send_message(item.take())
-            item.outcome = True
+            await self._transport.send_message(parcel.take())
+            parcel.outcome = True
         except Exception as error:
-            item.outcome = error
+            parcel.outcome = error
         self._bell.ring()
 
     def _settle(self):
         """Be done with the oldest in transit that have arrived. False: one failed."""
         while self._transit and self._transit[0].outcome is not None:
-            item = self._transit[0]
-            if _final(item.outcome):
+            parcel = self._transit[0]
+            if final(parcel.outcome):
                 self.refused += 1
-                self._client.problem(item.outcome)
-            elif item.outcome is not True:
+                self._client.problem(parcel.outcome)
+            elif parcel.outcome is not True:
                 return False
             self._transit.pop(0)
-            if item.seq is not None:
-                if item.seq < self._store.first:
+            if parcel.seq is not None:
+                if parcel.seq < self._store.first:
                     self.dropped -= 1  # it was given up, but too late
-                self._store.done(item.seq)
+                self._store.done(parcel.seq)
             else:
-                item.settle(item.outcome if item.outcome is not True else None)
+                parcel.settle(parcel.outcome if parcel.outcome is not True else None)
         return True
 
     def _again(self):
         """Nothing is on its way any more: begin again with the oldest."""
-        for item in self._transit:
-            item.carrier.cancel()
-            item.outcome = None
-        self._fresh = [item for item in self._transit if item.seq is None] + self._fresh
+        for parcel in self._transit:
+            parcel.carrier.cancel()
+            parcel.outcome = None
+        self._fresh = [parcel for parcel in self._transit if parcel.seq is None] + self._fresh
         self._transit = []
         self._store.rewind()
 
     def _keep(self):
         """Put all that is not kept into the store; who waits for it need not any more."""
-        store, items = self._store, []
-        for item in [item for item in self._transit if item.seq is None] + self._fresh:
-            if item.accepted is not None:
-                item.bag, item.accepted = _dated(item.bag, item.accepted), None
-            if self._make_room(items, item):
-                items.append(item)
+        store, parcels = self._store, []
+        for parcel in [parcel for parcel in self._transit if parcel.seq is None] + self._fresh:
+            if parcel.accepted is not None:
+                parcel.bag, parcel.accepted = dated(parcel.bag, parcel.accepted), None
+            if self._make_room(parcels, parcel):
+                parcels.append(parcel)
             else:
-                self._refuse(item)
+                self._refuse(parcel)
         self._fresh = []
-        if not items:
+        if not parcels:
             return
         try:
-            seq = store.append([(item.bag, item.payload) for item in items])
+            seq = self._append(parcels)
         except Exception as error:
-            for item in items:
-                self._refuse(item, error)
+            for parcel in parcels:
+                self._refuse(parcel, error)
             self._client.problem(error)
             return
-        for item in items:
-            item.seq = seq
+        for parcel in parcels:
+            parcel.seq = seq
             seq += 1
-            item.settle()
-        for item in self._transit:
-            if item.seq is not None:
-                store.rewind(item.seq + 1)  # it is on its way already
+            parcel.settle()
+        for parcel in self._transit:
+            if parcel.seq is not None:
+                store.rewind(parcel.seq + 1)  # it is on its way already
 
-    def _make_room(self, items, item):
+    def _append(self, parcels):
         store = self._store
-        size = sum([store.cost(one.bag, one.payload) for one in items])
-        size += store.cost(item.bag, item.payload)
+        while True:
+            try:
+                return store.append([(parcel.bag, parcel.payload) for parcel in parcels])
+            except OSError as error:  # others may have filled the flash, whatever the limit
+                if error.args[0] != _ENOSPC or self._keep_oldest or store.first == store.end:
+                    raise
+            self.dropped += store.drop_oldest()
+
+    def _make_room(self, parcels, parcel):
+        store = self._store
+        size = sum([store.cost(one.bag, one.payload) for one in parcels])
+        size += store.cost(parcel.bag, parcel.payload)
         while not store.room(size):
             if self._keep_oldest:
                 return False
             if store.first < store.end:
                 self.dropped += store.drop_oldest()
-            elif items:
-                oldest = items.pop(0)
+            elif parcels:
+                oldest = parcels.pop(0)
                 size -= store.cost(oldest.bag, oldest.payload)
                 self._refuse(oldest)
             else:
                 return False
         return True
 
-    def _refuse(self, item, error=None):
-        if item not in self._transit:  # such a one may arrive yet
+    def _refuse(self, parcel, error=None):
+        if parcel not in self._transit:  # such a one may arrive yet
             self.dropped += 1
-            item.settle(error or OutboxFullError("the outbox is full", "outbox"))
-
-
-def _final(outcome):
-    """Whether the same message would be refused again."""
-    if isinstance(outcome, ServiceError):
-        return outcome.code not in _BUSY
-    return isinstance(outcome, (TypeError, ValueError))  # it cannot be written
-
-
-def _dated(bag, seconds):
-    """The bag, with the time at which its message was accepted; a wrong clock says nothing."""
-    date = time.gmtime(seconds)
-    if date[0] < _CLOCK_IS_SET:
-        return bag
-    bag = bytearray(bag)
-    write_property(bag, 0, "$.ctime", "%04d-%02d-%02dT%02d:%02d:%02dZ" % date[:6])
-    return bytes(bag)
+            parcel.settle(error or OutboxFullError("the outbox is full", "outbox"))

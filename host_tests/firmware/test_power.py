@@ -4,6 +4,8 @@ import asyncio
 import json
 import random
 
+import pytest
+
 INTERPRETERS = ("micropython",)
 TRANSPORTS = ("mqtt",)
 KILLS = 100
@@ -71,13 +73,18 @@ def test_flash_cut_at_each_of_its_writes(bench):
     bench.run(scenario)
 
 
-def test_flash_that_is_full_loses_nothing_that_was_accepted(bench):
+@pytest.mark.parametrize("drop", ["newest", "oldest"])
+def test_flash_that_is_full_loses_nothing_uncounted(bench, drop):
     async def scenario():
-        async with bench.program("flash_full", heap="2048wK") as program:
-            accepted, refused, lost = await program.expect("full")
-            assert accepted > 50
-            assert accepted + refused == 300
-            assert lost == 0
+        async with bench.program("flash_full", heap="2048wK", drop=drop) as program:
+            accepted, refused, lost, dropped = await program.expect("full")
             await program.expect("left", 0, [])
+        assert accepted + refused == 300
+        if drop == "newest":
+            assert accepted > 50
+            assert (lost, dropped) == (0, refused)
+        else:
+            assert refused == 0
+            assert 50 < lost == dropped < 280
 
     bench.run(scenario)

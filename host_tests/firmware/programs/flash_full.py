@@ -1,13 +1,13 @@
 """An outbox on a littlefs that is full long before the outbox's limit, over some starts.
 
-Said at the end: how many messages were accepted, how many refused, and how many were lost.
+Said at the end: how many messages were accepted, refused, lost, and counted as dropped.
 """
 
 import asyncio
 import os
 
 import vfs
-from harness import run, say
+from harness import run, say, settings
 from ram_flash import Flash
 
 from iothub import Message, Outbox
@@ -38,9 +38,9 @@ async def main():
     flash = Flash(10)
     vfs.VfsLfs2.mkfs(flash)
     vfs.mount(vfs.VfsLfs2(flash), "/flash")
-    accepted, refused = set(), 0
+    accepted, refused, dropped = set(), 0, 0
     for start in range(3):
-        outbox, transport = Outbox("/flash/outbox", 200000), Transport()
+        outbox, transport = Outbox("/flash/outbox", 200000, settings["drop"]), Transport()
         outbox.attach(Client(), transport, {"qos": 1, "window": 4})
         outbox.moved(False)
         for number in range(100):
@@ -50,12 +50,13 @@ async def main():
                 accepted.add(payload)
             except OSError:
                 refused += 1
+        dropped += outbox.dropped
     outbox.moved(True)
     for _ in range(3000):  # turns of the loop
         if not len(outbox):
             break
         await asyncio.sleep(0)
-    say("full", len(accepted), refused, len(accepted - transport.taken))
+    say("full", len(accepted), refused, len(accepted - transport.taken), dropped)
     say("left", len(outbox), os.listdir("/flash/outbox"))
 
 
