@@ -27,11 +27,15 @@ class Numbers:
 
 
 async def level(client):
-    """What is held at rest."""
-    while not client.connected or client._transport.health()[0]:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    say("held", held())
+    """What is held at rest: the least of some looks, for a fault may strike meanwhile, and two
+    connections hold more than one.
+    """
+    looks = []
+    while len(looks) < 10:
+        await asyncio.sleep(0.1)
+        if client.connected and not client._transport.health()[0]:
+            looks.append(held())
+    say("held", min(looks))
 
 
 async def main():
