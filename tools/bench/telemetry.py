@@ -38,7 +38,8 @@ HEAP_NOTE = f"of a 64-bit build, over {FEW:,} messages; each task that sends tak
 BAG_NOTE = "ours encodes them each time; in the topics of the others they are ready"
 NOTE = (
     "umqtt.simple sends one message at a time, so its rate is the most it does; client and broker "
-    "share the machine's cores, so ratios move with what else these do"
+    "share the machine's cores, so ratios move with what else these do, and what raw reaches is "
+    "about what the broker takes"
 )
 
 
