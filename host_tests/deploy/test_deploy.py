@@ -145,7 +145,12 @@ def half_way(workshop, board, flash, code=None):
         text=True,
     )
     stage = flash / "deploy" / "0"
-    wait_for(lambda: stage.exists() and stage.stat().st_size > 4096, "nothing goes over")
+
+    def under_way():
+        assert process.poll() is None, process.communicate()[0]
+        return stage.exists() and stage.stat().st_size > 4096
+
+    wait_for(under_way, "nothing goes over")
     return process
 
 
@@ -160,9 +165,9 @@ def test_ctrl_c_half_way_lets_the_old_program_run(workshop, board, flash, old):
 
 
 def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, flash, old):
-    """The watchdog does it: here it has 1 s instead of 30."""
+    """The watchdog does it: here it has 6 s instead of 30."""
     code = (
-        "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 1000\n"
+        "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 6000\n"
         "from tools.__main__ import main; sys.exit(main(['deploy'] + sys.argv[1:]))"
     )
     process = half_way(workshop, board, flash, code)
