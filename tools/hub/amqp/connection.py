@@ -28,6 +28,7 @@ from iothub.amqp.frames import (
 )
 
 from ..core.access import host_of
+from ..unsent import unsent
 from . import faults, sasl
 from .claims import Claims
 from .faults import Fault, SessionFault
@@ -143,7 +144,7 @@ class Connection:
             self._wrote = True
             self._writer.write(bytes(self._out))
             self._out.clear()
-            if self._writer.transport.get_write_buffer_size() > MAX_OUT:
+            if unsent(self._writer) > MAX_OUT:
                 self.drop()  # a peer that does not read is gone before it costs memory
 
     async def drained(self):

@@ -11,6 +11,7 @@ import sqlite3
 
 from ..core import twins
 from ..core.errors import HubError
+from ..unsent import unsent
 from . import login, packets, topics
 from .packets import (
     DISCONNECT,
@@ -129,7 +130,7 @@ class Connection:
         """Write; a device that does not read is closed before it costs memory."""
         if self._closed is None:
             self._writer.write(data)
-            if self._writer.transport.get_write_buffer_size() > MAX_OUT:
+            if unsent(self._writer) > MAX_OUT:
                 self.drop()
 
     async def _answer(self):
