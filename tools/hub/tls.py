@@ -76,3 +76,11 @@ def certificates_of(message, newest):
         if newest:
             at += 2 + int.from_bytes(message[at : at + 2], "big")
     return chain
+
+
+def unsent(writer):
+    """Bytes that `writer` has taken and the peer has not."""
+    try:
+        return writer.transport.get_write_buffer_size()
+    except AttributeError:  # Python 3.10's TLS, once the connection is lost and not yet closed
+        return 0

@@ -28,7 +28,7 @@ from iothub.amqp.frames import (
 )
 
 from ..core.access import host_of
-from ..unsent import unsent
+from ..tls import unsent
 from . import faults, sasl
 from .claims import Claims
 from .faults import Fault, SessionFault

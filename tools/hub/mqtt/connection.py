@@ -11,7 +11,7 @@ import sqlite3
 
 from ..core import twins
 from ..core.errors import HubError
-from ..unsent import unsent
+from ..tls import unsent
 from . import login, packets, topics
 from .packets import (
     DISCONNECT,
