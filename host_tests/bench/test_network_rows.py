@@ -1,7 +1,6 @@
 """What is counted on the wire has no noise: a quick run must reach its goals."""
 
 import asyncio
-import shutil
 
 import pytest
 
@@ -27,6 +26,6 @@ def test_the_first_message_leaves_with_connect():
     assert missed(trips.measure) == []
 
 
-@pytest.mark.skipif(not shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), reason="mosquitto")
+@pytest.mark.interop
 def test_a_burst_is_one_record():
     assert missed(wire.measure) == []
