@@ -6,17 +6,17 @@ import sys
 
 # Each command is a module with COMMAND_HELP, arguments(parser) and run(args) -> exit status.
 COMMANDS = {
-    "hub": "tools.hub.command",
-    "device": "tools.device",
-    "enrollment": "tools.enrollment",
-    "service": "tools.service",
-    "board": "tools.board.command",
-    "deploy": "tools.deploy.command",
-    "doctor": "tools.doctor",
-    "demo": "tools.demo",
-    "sas": "tools.sas",
-    "umqtt": "tools.umqtt",
-    "bench": "tools.bench.command",
+    "hub": ".hub.command",
+    "device": ".device",
+    "enrollment": ".enrollment",
+    "service": ".service",
+    "board": ".board.command",
+    "deploy": ".deploy.command",
+    "doctor": ".doctor",
+    "demo": ".demo",
+    "sas": ".sas",
+    "umqtt": ".umqtt",
+    "bench": ".bench.command",
 }
 
 
@@ -25,7 +25,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, path in COMMANDS.items():
-        module = importlib.import_module(path)
+        module = importlib.import_module(path, __package__)
         sub = commands.add_parser(
             name,
             help=module.COMMAND_HELP,

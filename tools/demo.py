@@ -168,11 +168,11 @@ async def while_running(steps, watching, console, timeout):
 
 async def play(args, stage):
     """The whole demo; the steps that were done. Failed: the first that was not."""
-    from tools.board.disk import furnish
-    from tools.board.machine import Board
-    from tools.device import connection_string
-    from tools.hub.client import ServiceClient
-    from tools.local_hub import running_hub
+    from .board.disk import furnish
+    from .board.machine import Board
+    from .device import connection_string
+    from .hub.client import ServiceClient
+    from .local_hub import running_hub
 
     with (
         tempfile.TemporaryDirectory(prefix="iothub-demo-hub-") as data,
@@ -218,9 +218,9 @@ def arguments(parser):
 def run(args):
     from aiohttp import ClientError
 
-    from tools.board.machine import BoardError
-    from tools.hub.client import ServiceError
-    from tools.local_hub import HubError
+    from .board.machine import BoardError
+    from .hub.client import ServiceError
+    from .local_hub import HubError
 
     stage = Stage()
     mishaps = (Failed, HubError, BoardError, ServiceError, ClientError)

@@ -15,8 +15,8 @@ The hub must be running (python -m tools hub), with the same --data.
 import sys
 from pathlib import Path
 
-from tools.hub import USUAL
-from tools.local_hub import perform
+from .hub import USUAL
+from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
 COMMAND_HELP = "create, list, show or delete devices of the local hub"
@@ -74,7 +74,7 @@ def authentication(args):
 
 async def create(service, args):
     """The new identity's record; a module's device is made first, if there is none."""
-    from tools.hub.client import ServiceError
+    from .hub.client import ServiceError
 
     if not args.module:
         return await service.create_device(args.device, authentication=authentication(args))

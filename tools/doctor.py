@@ -8,7 +8,7 @@ It interrupts the board's program, examines, and lets the program start again. O
 
 import sys
 
-from tools.remote import BoardFailure, Remote, RemoteError
+from .remote import BoardFailure, Remote, RemoteError
 
 COMMAND_HELP = "why a board does not reach its hub"
 PATIENCE = 60  # seconds that a stage may take: Wi-Fi has 20, a refused hub some more

@@ -15,8 +15,8 @@ import json
 import sys
 from pathlib import Path
 
-from tools.hub import USUAL
-from tools.local_hub import perform
+from .hub import USUAL
+from .local_hub import perform
 
 COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
 

@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tools import umqtt
+from . import umqtt
 
 ROOT = Path(__file__).parent.parent
 STANDINS = Path(__file__).parent / "board" / "standins"

@@ -44,7 +44,7 @@ def found(folder):
 
     FileNotFoundError: none runs.
     """
-    from tools.hub.command import default_folder
+    from .hub.command import default_folder
 
     folder = folder or default_folder()
     try:
@@ -59,7 +59,7 @@ def perform(command, act, args):
     """
     from aiohttp import ClientError
 
-    from tools.hub.client import ServiceError
+    from .hub.client import ServiceError
 
     try:
         asyncio.run(_act(act, args))
@@ -70,7 +70,7 @@ def perform(command, act, args):
 
 
 async def _act(act, args):
-    from tools.hub.client import ServiceClient
+    from .hub.client import ServiceClient
 
     ports = found(args.data)
     async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:

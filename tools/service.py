@@ -90,7 +90,7 @@ class Hub:
     """Where the hub is: connection strings for REST and for AMQP, and whom to trust."""
 
     def __init__(self, args):
-        from tools.local_hub import found
+        from .local_hub import found
 
         text = os.environ.get(VARIABLE)
         if text:
@@ -105,7 +105,7 @@ class Hub:
 
     def service(self):
         """The REST side."""
-        from tools.hub.client import ServiceClient
+        from .hub.client import ServiceClient
 
         return ServiceClient(self.rest, self.ca)
 
@@ -254,7 +254,8 @@ def run(args):
     from aiohttp import ClientError
 
     from iothub.errors import OperationCancelled, RefusedError
-    from tools.hub.client import ServiceError
+
+    from .hub.client import ServiceError
 
     try:
         asyncio.run(_ACTIONS[args.action](args, Hub(args)))

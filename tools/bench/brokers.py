@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from iothub.sas import sas_token
-from tools.hub import certificates
-from tools.hub.client import ServiceClient
-from tools.local_hub import running_hub
 
+from ..hub import certificates
+from ..hub.client import ServiceClient
+from ..local_hub import running_hub
 from .rows import OURS
 
 START_TIMEOUT = 15

@@ -4,8 +4,7 @@ same, in MicroPython.
 
 import base64
 
-from tools.interpreter import ROOT
-
+from ..interpreter import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 

@@ -9,9 +9,8 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from tools.deploy import frozen, image
-from tools.interpreter import ROOT
-
+from ..deploy import frozen, image
+from ..interpreter import ROOT
 from .programs import CLIENTS, ClientError, run
 from .rows import OURS
 
@@ -72,8 +71,8 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench():
     """A Bench with a hub of its own."""
-    from tools.hub.client import ServiceClient
-    from tools.local_hub import running_hub
+    from ..hub.client import ServiceClient
+    from ..local_hub import running_hub
 
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as compiled:
         romfs = Path(data) / "image.romfs"

@@ -23,7 +23,7 @@ BODY = b"x" * 100
 
 async def measure(rounds, quick=False):
     """Rows of messages, and of connections, a second."""
-    from tools.hub.command import raise_file_limit
+    from ..hub.command import raise_file_limit
 
     raise_file_limit()
     crowded, seconds = (100, 1) if quick else (CROWD, SECONDS)

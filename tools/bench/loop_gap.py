@@ -7,8 +7,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from tools.interpreter import ROOT
-
+from ..interpreter import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 
@@ -26,8 +25,8 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 async def measure(rounds, quick=False):
     """Rows of ms; the handshake, which is the TLS library's, has no goal."""
-    from tools.hub.client import ServiceClient
-    from tools.local_hub import running_hub
+    from ..hub.client import ServiceClient
+    from ..local_hub import running_hub
 
     longest = {stage: [] for stage in STAGES}
     with tempfile.TemporaryDirectory() as folder:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from iothub.sas import sas_token
-from tools.interpreter import ROOT
 
+from ..interpreter import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 
@@ -27,8 +27,8 @@ HEAP = "256wK"
 
 async def measure(rounds, quick=False):
     """Rows of ms: medians of a round's calls, and what ours has more than raw."""
-    from tools.hub.client import ServiceClient
-    from tools.local_hub import running_hub
+    from ..hub.client import ServiceClient
+    from ..local_hub import running_hub
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

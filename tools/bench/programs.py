@@ -7,8 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.interpreter import ROOT, environment, interpreter
-
+from ..interpreter import ROOT, environment, interpreter
 from . import peers
 from .rows import OURS
 

@@ -10,9 +10,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from tools import umqtt
-from tools.interpreter import ROOT, interpreter
-
+from .. import umqtt
+from ..interpreter import ROOT, interpreter
 from .rows import OURS, Row
 
 PROGRAM = Path(__file__).parent / "board_ram.py"
@@ -47,8 +46,8 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 async def measure(rounds, quick=False):
     """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
-    from tools.hub.client import ServiceClient
-    from tools.local_hub import running_hub
+    from ..hub.client import ServiceClient
+    from ..local_hub import running_hub
 
     found = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -9,9 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from tools import umqtt
-from tools.interpreter import ROOT, interpreter
-
+from .. import umqtt
+from ..interpreter import ROOT, interpreter
 from . import brokers, peers
 from .rows import OURS
 

@@ -13,10 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.hub.client import ServiceClient
-from tools.interpreter import ROOT, environment, interpreter
-from tools.local_hub import running_hub
-
+from ..hub.client import ServiceClient
+from ..interpreter import ROOT, environment, interpreter
+from ..local_hub import running_hub
 from .delay import Conditions, Network
 from .dialogue import dialogue
 from .programs import CLIENTS

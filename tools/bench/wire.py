@@ -5,8 +5,7 @@ that TLS and MQTT allow is one record a message, or for a burst one record of al
 
 import tempfile
 
-from tools.interpreter import environment, interpreter
-
+from ..interpreter import environment, interpreter
 from . import brokers, programs
 from .delay import Network
 from .dialogue import dialogue

@@ -19,8 +19,7 @@ import json
 import sys
 from pathlib import Path
 
-from tools.interpreter import ROOT
-
+from ..interpreter import ROOT
 from .machine import WIFI, Board, BoardError
 
 COMMAND_HELP = "a virtual ESP32: the real MicroPython on a pseudo-terminal"

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tools.interpreter import ROOT
+from ..interpreter import ROOT
 
 
 def furnish(folder, settings, root=ROOT):

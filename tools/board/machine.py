@@ -20,9 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools import umqtt
-from tools.interpreter import STANDINS, interpreter
-
+from .. import umqtt
+from ..interpreter import STANDINS, interpreter
 from .newlines import Newlines
 from .port import Port
 from .terminal import Terminal, interrupt_at_rest, interruptible

@@ -16,8 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.remote import Remote, RemoteError
-
+from ..remote import Remote, RemoteError
 from . import frozen, image, settings, transfer
 
 COMMAND_HELP = "bring the firmware to a board, or bring it up to date"

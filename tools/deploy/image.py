@@ -4,8 +4,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tools import umqtt
-from tools.interpreter import ROOT
+from .. import umqtt
+from ..interpreter import ROOT
 
 FIRMWARE = ROOT / "firmware"
 OLDEST = (1, 24, 0)

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from iothub.credentials import Credentials
-from tools.interpreter import ROOT
+
+from ..interpreter import ROOT
 
 VARIABLES = {
     "wifi_ssid": "WIFI_SSID",

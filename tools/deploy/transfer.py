@@ -11,8 +11,7 @@ import hashlib
 import json
 import time
 
-from tools.remote import BoardFailure, RemoteError
-
+from ..remote import BoardFailure, RemoteError
 from . import image, onboard
 
 HEAP = 48 * 1024  # a 32-bit board's bytes that the program needs, at the least
