@@ -31,8 +31,12 @@ def imports(path, package=""):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                names = [node.module] if node.module else [alias.name for alias in node.names]
+                names = [alias.name for alias in node.names]
                 base = package.rsplit(".", node.level - 1)[0]
+                if node.module and not (path.parents[node.level - 1] / node.module).is_dir():
+                    names = [node.module]
+                elif node.module:
+                    base += "." + node.module
                 found |= {f"{base}.{name}" for name in names}
             else:
                 found.add(node.module)

@@ -7,22 +7,23 @@ import sources
 
 # Each module imports from the lines above its own, never from its own line or below.
 FLOORS = [
-    {"compat", "errors", "messages", "options", "retry", "twin", "roots", "extras", "once_host"},
-    {"text", "once", "log", "packets", "framing", "watch", "deadline", "blame", "amqp.codec"},
-    {"journal", "memory", "health"},
-    {"sas", "bags", "state"},
-    {"topics", "parcel"},
+    {"compat", "errors", "messages", "options", "retry", "twin", "extras", "future_cpython"},
+    {"quoting", "future", "log", "keepalive", "deadline", "blame", "amqp.codec"},
+    {"flash_queue", "ram_queue", "health", "net.root_certificates"},
+    {"mqtt.packets", "mqtt.framing", "sas", "mqtt.properties", "state"},
+    {"mqtt.topics", "parcel"},
     {"outbox"},
-    {"renewal", "websocket", "x509", "takeover", "oversized", "pnp", "proxy", "https"},
-    {"credentials", "session", "stream", "handlers", "routes", "amqp.composites"},
-    {"stream_host", "amqp.frames", "amqp.sections"},
+    {"renewal", "net.websocket", "x509", "mqtt.handover", "oversized", "pnp", "net.proxy"},
+    {"net.https", "credentials", "mqtt.protocol", "net.stream", "handlers", "mqtt.routes"},
+    {"net.stream_cpython", "amqp.composites"},
+    {"amqp.frames", "amqp.sections"},
     {"amqp.links", "amqp.convert"},
-    {"carrier", "amqp.session"},
-    {"link", "amqp.wire", "trust", "upload"},
+    {"connection", "amqp.protocol"},
+    {"mqtt.link", "amqp.wire", "net.root_update", "upload"},
     {"amqp.pending"},
-    {"mqtt", "amqp.transport", "amqp.channel", "amqp.feedback"},
-    {"client", "amqp.events"},
-    {"amqp.service", "provisioning", "wake", "module", "doctor"},
+    {"mqtt.transport", "amqp.transport", "amqp.feedback"},
+    {"client"},
+    {"provisioning", "deep_sleep", "module"},
 ]
 ON_A_BOARD = {
     "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "micropython", "os", "socket",
@@ -32,9 +33,9 @@ ON_A_BOARD = {
 # Where MicroPython has tls.
 ON_CPYTHON_ONLY = {
     ("log.py", "traceback"),
-    ("stream_host.py", "functools"),
-    ("stream_host.py", "ssl"),
-    ("stream_host.py", "tempfile"),
+    ("stream_cpython.py", "functools"),
+    ("stream_cpython.py", "ssl"),
+    ("stream_cpython.py", "tempfile"),
 }
 
 
@@ -49,8 +50,7 @@ MODULES = [path for path in sources.IOTHUB if path.name != "__init__.py"]
 
 
 def imports(path):
-    package = "iothub.amqp" if path.parent.name == "amqp" else "iothub"
-    return sources.imports(path, package)
+    return sources.imports(path, ".".join(path.parent.relative_to(sources.ROOT).parts[1:]))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=sources.module)
@@ -71,7 +71,7 @@ def test_firmware_imports_only_what_a_board_has(path):
     inside = path in sources.IOTHUB
     for name in imports(path):
         own = name.partition(".")[0]
-        if own == "iothub" or (own == "board" and (not inside or path.name == "doctor.py")):
+        if own == "iothub" or (own == "board" and not inside):
             continue
         assert name in ON_A_BOARD or (path.name, name) in ON_CPYTHON_ONLY, name
 
@@ -79,10 +79,7 @@ def test_firmware_imports_only_what_a_board_has(path):
 def test_library_does_not_know_the_board_nor_the_tools():
     for path in sources.IOTHUB:
         for name in imports(path):
-            root = name.partition(".")[0]
-            assert root not in ("board", "tools", "machine", "network", "esp32") or (
-                (path.name, root) == ("doctor.py", "board")  # a command: nothing imports it
-            )
+            assert name.partition(".")[0] not in ("board", "tools", "machine", "network", "esp32")
 
 
 # Of the firmware the hub has AMQP's wire format alone: no encoder of ours meets itself elsewhere.
@@ -128,7 +125,6 @@ def test_nothing_happens_at_import():
     for path in sources.IOTHUB:
         for node in sources.parsed(path).body:
             if isinstance(node, ast.Expr):
-                command = path.name == "doctor.py" and ast.unparse(node) == "run()"
-                assert command or isinstance(node.value, ast.Constant), path.name
+                assert isinstance(node.value, ast.Constant), path.name
             else:
                 assert isinstance(node, (*allowed, ast.Assign, ast.If, ast.Try)), path.name

@@ -3,7 +3,7 @@
     python -m tools doctor --port /dev/ttyUSB0
 
 It interrupts the board's program, examines, and lets the program start again. On the board itself
-`import iothub.doctor` does the same. The exit status is 0 if all is well.
+`import board.doctor` does the same. The exit status is 0 if all is well.
 """
 
 import sys
@@ -30,8 +30,8 @@ def examine(port):
     """Whether the board on `port` is well. RemoteError."""
     with Remote(port) as remote:
         try:
-            remote.stream("import iothub.doctor", show, PATIENCE)
-            return remote.ask("import json; print(json.dumps(iothub.doctor.healthy))")
+            remote.stream("import board.doctor", show, PATIENCE)
+            return remote.ask("import json; print(json.dumps(board.doctor.healthy))")
         except BoardFailure as error:
             if "ImportError" in error.traceback:
                 raise RemoteError("the firmware is not there: python -m tools deploy") from None

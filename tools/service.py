@@ -111,7 +111,7 @@ class Hub:
 
     def client(self):
         """The AMQP side."""
-        from iothub.amqp.service import IoTHubServiceClient
+        from iothub_service.client import IoTHubServiceClient
 
         client = IoTHubServiceClient.create_from_connection_string(
             self.amqp, server_verification_cert=self.ca

@@ -10,7 +10,7 @@ _HOMES = {
     "MethodResponse": "messages",
     "Outbox": "outbox",
     "ProvisioningDeviceClient": "provisioning",
-    "ProxyOptions": "proxy",
+    "ProxyOptions": "net.proxy",
     "X509": "x509",
     "exceptions": "errors",
 }

@@ -6,9 +6,9 @@ from .messages import Message as Message
 from .messages import MethodRequest as MethodRequest
 from .messages import MethodResponse as MethodResponse
 from .module import IoTHubModuleClient as IoTHubModuleClient
+from .net.proxy import ProxyOptions as ProxyOptions
 from .outbox import Outbox as Outbox
 from .provisioning import ProvisioningDeviceClient as ProvisioningDeviceClient
-from .proxy import ProxyOptions as ProxyOptions
 from .x509 import X509 as X509
 
 __version__: str

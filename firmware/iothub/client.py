@@ -54,9 +54,9 @@ class IoTHubClient(Handlers):
             from .amqp.transport import AMQPTransport as Transport
         else:
             # Compiling a file needs more heap than having it: these while there is most of it.
-            from . import session  # noqa: F401, I001
-            from . import link  # noqa: F401
-            from .mqtt import MQTTTransport as Transport  # type: ignore[assignment]
+            from .mqtt import protocol  # noqa: F401, I001
+            from .mqtt import link  # noqa: F401
+            from .mqtt.transport import MQTTTransport as Transport  # type: ignore[assignment]
         self._transport = Transport(credentials, self, self._options)
         self._outbox = self._options["outbox"]
         if self._outbox is not None:

@@ -4,7 +4,7 @@ Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed 
 """
 
 from . import sas
-from .text import quote, unquote
+from .quoting import quote, unquote
 
 _KEYS = (
     "HostName",

@@ -13,10 +13,10 @@ values as text, and of AMQP's properties those that MQTT has too. One outbox a f
 import asyncio
 import time
 
-from .bags import telemetry
 from .compat import const
 from .errors import NoConnectionError, TransportError
-from .once import Bell, coroutine
+from .future import Bell, coroutine
+from .mqtt.properties import telemetry
 from .parcel import Parcel, dated, final
 
 _ENOSPC = const(28)  # for which MicroPython's errno has no name
@@ -44,11 +44,11 @@ class Outbox:
         if limit < 256:
             raise ValueError("limit is less than 256 bytes")
         if path is None:
-            from .memory import Memory
+            from .ram_queue import Memory
 
             self._store = Memory(limit)
         else:
-            from .journal import Journal
+            from .flash_queue import Journal
 
             self._store = Journal(path, limit)  # type: ignore[assignment]
         self._limit = limit

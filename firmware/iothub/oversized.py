@@ -3,7 +3,7 @@
 Loaded when the first such thing comes.
 """
 
-from . import topics
+from .mqtt import topics
 
 
 class OversizedError(ValueError):

@@ -2,10 +2,10 @@
 
 import time
 
-from .bags import decode_message, write_property
 from .errors import ServiceError
+from .future import Once
 from .messages import Message
-from .once import Once
+from .mqtt.properties import decode_message, write_property
 
 # AMQP conditions that pass; with any other the hub would refuse the same message again.
 _BUSY = (

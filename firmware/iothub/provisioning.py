@@ -12,10 +12,10 @@ from . import sas
 from .credentials import split_host
 from .deadline import Answer, within
 from .errors import ConnectionFailedError, CredentialError, ServiceError
-from .link import Link
+from .mqtt.link import Link
 from .options import checked
+from .quoting import quote, unquote
 from .retry import Backoff
-from .text import quote, unquote
 
 _API = "2019-03-31"
 _ANSWERS = "$dps/registrations/res/"

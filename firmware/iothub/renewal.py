@@ -3,8 +3,8 @@
 import asyncio
 
 from .errors import ConnectionDroppedError, RefusedError
+from .quoting import unquote
 from .sas import token_fields
-from .text import unquote
 
 _LONG = 20  # a renewal is put off for at most this part of the token's life,
 _AGAIN = 50  # and one that failed is tried again after that

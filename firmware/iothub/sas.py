@@ -6,7 +6,7 @@ Source: spec iothub-mqtt, "SAS token".
 import binascii
 import hashlib
 
-from .text import quote
+from .quoting import quote
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 

@@ -7,12 +7,12 @@ Storage's "Put Blob". Loaded when a file is uploaded.
 import json
 import os
 
-from .carrier import client_context, open_stream
 from .compat import unix_time
+from .connection import client_context, open_stream
 from .credentials import split_host
 from .errors import ServiceError
-from .https import request
-from .text import quote
+from .net.https import request
+from .quoting import quote
 
 _API = "?api-version=2021-04-12"
 

@@ -64,7 +64,7 @@ def test_a_board_that_is_well(workshop, patient):
 
 def test_on_the_board_itself(workshop, patient):
     with patient() as board:
-        said = board.mpremote("exec", "import iothub.doctor").splitlines()
+        said = board.mpremote("exec", "import board.doctor").splitlines()
         assert stages(said, "ok") == WELL
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.frames import FrameDecoder
-from iothub.amqp.service import IoTHubServiceClient
 from iothub.errors import TransportError
+from iothub_service.client import IoTHubServiceClient
 from tools.hub.client import ServiceClient
 
 COUNT = 4  # messages that each device sends

@@ -9,7 +9,7 @@ DRIVER = """
 import asyncio
 from harness import run, say, settings
 from iothub import IoTHubDeviceClient, Message
-from iothub.amqp.service import IoTHubServiceClient
+from iothub_service.client import IoTHubServiceClient
 from iothub.amqp.feedback import send_feedback
 {code}
 

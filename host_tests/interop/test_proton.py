@@ -11,7 +11,7 @@ from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.codec import Described, Typed
 from iothub.amqp.links import Delivery
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
-from iothub.amqp.service import IoTHubServiceClient
+from iothub_service.client import IoTHubServiceClient
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 PATIENCE = 30

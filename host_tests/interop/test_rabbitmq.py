@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from iothub.amqp.channel import Channel, Inbox, Part
 from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED
 from iothub.amqp.links import Delivery
 from iothub.amqp.sections import AmqpMessage, decode_message
 from iothub.errors import CredentialError
 from iothub.options import checked
+from iothub_service.connection import Channel, Inbox, Part
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 PATIENCE = 30

@@ -17,8 +17,8 @@ from iothub.amqp.composites import (
 )
 from iothub.amqp.frames import AMQP_HEADER, FrameDecoder, frame
 from iothub.amqp.links import Delivery
+from iothub.amqp.protocol import Session
 from iothub.amqp.sections import AmqpMessage, decode_message
-from iothub.amqp.session import Session
 from iothub.errors import ProtocolError
 
 MAX_INBOUND = 3000

@@ -12,9 +12,11 @@ from azure.iot.device.iothub.pipeline import mqtt_topic_iothub as azure_topics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iothub import sas, text, topics
+from iothub import quoting as text
+from iothub import sas
 from iothub.credentials import parse_connection_string
 from iothub.messages import Message
+from iothub.mqtt import topics
 
 TEXT = st.text(st.characters(codec="utf-8"))
 NAME = st.text(st.characters(codec="utf-8"), min_size=1)

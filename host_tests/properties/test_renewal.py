@@ -3,7 +3,7 @@
 import asyncio
 
 from iothub import renewal
-from iothub.carrier import Carrier
+from iothub.connection import Carrier
 from iothub.options import DEFAULTS
 from iothub.sas import sas_token
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iothub.errors import ProtocolError
-from iothub.session import Session
+from iothub.mqtt.protocol import Session
 from tools.hub.mqtt import packets as server
 
 

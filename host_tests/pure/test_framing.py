@@ -1,7 +1,7 @@
 from expect import raises
 
 from iothub.errors import ProtocolError
-from iothub.framing import Framer
+from iothub.mqtt.framing import Framer
 
 PUBACK = b"\x40\x02\x00\x07"
 

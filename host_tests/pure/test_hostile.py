@@ -6,13 +6,13 @@ import json
 from hostile_mqtt import BODIES, LIMIT, PACKETS, TOPICS, whole_messages
 from mutate import cases, mutated, pieces
 
-from iothub import topics
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
 from iothub.handlers import Handlers
 from iothub.messages import Message
-from iothub.session import Session
+from iothub.mqtt import topics
+from iothub.mqtt.protocol import Session
+from iothub.net.websocket import WebSocket, upgrade
 from iothub.twin import Desired, desired_of
-from iothub.websocket import WebSocket, upgrade
 
 OWN = "devices/any/"
 

@@ -10,8 +10,8 @@ from iothub.amqp.composites import (
 from iothub.amqp.convert import message_from
 from iothub.amqp.frames import FrameDecoder
 from iothub.amqp.links import Delivery
+from iothub.amqp.protocol import Session
 from iothub.amqp.sections import decode_message
-from iothub.amqp.session import Session
 from iothub.errors import ProtocolError
 
 VALUES = [

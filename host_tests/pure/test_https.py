@@ -1,7 +1,7 @@
 import asyncio
 
 from iothub.errors import ConnectionDroppedError, ProtocolError
-from iothub.https import request
+from iothub.net.https import request
 
 
 class Stream:

@@ -1,11 +1,11 @@
-"""iothub.journal on a real file system: what is kept, what a torn or changed file does to it."""
+"""iothub.flash_queue on a real file system: what it keeps, and what torn or changed files cost."""
 
 import binascii
 import os
 
 from expect import raises
 
-from iothub.journal import Journal
+from iothub.flash_queue import Journal
 
 LIMIT = 4096
 

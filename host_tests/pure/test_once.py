@@ -1,8 +1,8 @@
-"""iothub.once: what is awaited without a coroutine, by itself and as asyncio has it."""
+"""iothub.future: what is awaited without a coroutine, by itself and as asyncio has it."""
 
 import asyncio
 
-from iothub.once import DONE, Bell, Once, coroutine
+from iothub.future import DONE, Bell, Once, coroutine
 
 
 class Kept(Once):

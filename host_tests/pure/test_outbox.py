@@ -4,10 +4,10 @@ import asyncio
 
 from expect import raises
 
-from iothub.bags import telemetry
 from iothub.errors import NoConnectionError, OperationTimeout, ServiceError
+from iothub.future import Once, coroutine
 from iothub.messages import Message
-from iothub.once import Once, coroutine
+from iothub.mqtt.properties import telemetry
 from iothub.outbox import Outbox, OutboxFullError
 
 

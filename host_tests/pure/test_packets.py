@@ -1,4 +1,4 @@
-from iothub.packets import write_connect, write_publish, write_subscribe
+from iothub.mqtt.packets import write_connect, write_publish, write_subscribe
 
 
 def written(write, *arguments):

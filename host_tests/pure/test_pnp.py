@@ -1,7 +1,7 @@
 import json
 
 from iothub import pnp
-from iothub.topics import telemetry
+from iothub.mqtt.topics import telemetry
 
 
 def test_a_component_marks_what_it_reports():

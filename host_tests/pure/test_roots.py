@@ -3,7 +3,7 @@ import os
 
 from expect import raises
 
-from iothub.roots import load
+from iothub.net.root_certificates import load
 
 DER = b"\x30\x03\x02\x01\x05"
 

@@ -1,7 +1,7 @@
 from expect import raises
 
 from iothub.errors import ProtocolError
-from iothub.session import Session
+from iothub.mqtt.protocol import Session
 
 
 class Listener:

@@ -1,5 +1,5 @@
-from iothub.session import Session
-from iothub.takeover import Hold
+from iothub.mqtt.handover import Hold
+from iothub.mqtt.protocol import Session
 
 
 class Listener:

@@ -1,6 +1,6 @@
 from expect import raises
 
-from iothub.text import quote, unquote
+from iothub.quoting import quote, unquote
 
 
 def test_unreserved_characters_stay():

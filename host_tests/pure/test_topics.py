@@ -1,7 +1,7 @@
 from expect import raises
 
-from iothub import topics
 from iothub.messages import Message
+from iothub.mqtt import topics
 
 
 def test_bag_forms_of_null_empty_and_value():

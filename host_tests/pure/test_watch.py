@@ -1,4 +1,4 @@
-from iothub.watch import Watch
+from iothub.keepalive import Watch
 
 
 def begun(timeout=10, keep_alive=60):

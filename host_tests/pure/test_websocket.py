@@ -7,7 +7,7 @@ import hashlib
 from expect import raises
 
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
-from iothub.websocket import WebSocket, masked, upgrade
+from iothub.net.websocket import WebSocket, masked, upgrade
 
 
 class Scripted:

@@ -8,14 +8,15 @@ from .. import umqtt
 from ..interpreter import ROOT
 
 FIRMWARE = ROOT / "firmware"
+PACKAGES = ("iothub", "iothub_service", "board")
 OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
-_HOST_ONLY = {"iothub/stream_host.py", "iothub/once_host.py"}
+_HOST_ONLY = {"iothub/net/stream_cpython.py", "iothub/future_cpython.py"}
 # Folders on the board that are the deployment's alone: what else lies there is taken away, or an
 # old client.py would be imported before a new client.mpy.
-OWNED = ("/lib/iothub", "/lib/board", "/lib/certs")
-KEPT = ("/lib/certs/updated.der",)  # iothub.trust put it there
+OWNED = (*(f"/lib/{package}" for package in PACKAGES), "/lib/certs")
+KEPT = ("/lib/certs/updated.der",)  # iothub.net.root_update put it there
 
 
 class ImageError(Exception):
@@ -34,12 +35,14 @@ def check(version, mpy):
 def sources(azure=False):
     """{path on the board without its ending: file} of what is compiled."""
     found = {}
-    for folder, base in (("iothub", FIRMWARE), ("board", FIRMWARE), ("", FIRMWARE / "shim")):
-        if folder or azure:
-            for path in sorted((base / folder).rglob("*.py")):
-                name = path.relative_to(base).as_posix()
-                if name not in _HOST_ONLY:
-                    found["/lib/" + name.removesuffix(".py")] = path
+    folders = [(FIRMWARE, FIRMWARE / package) for package in PACKAGES]
+    if azure:
+        folders.append((FIRMWARE / "shim", FIRMWARE / "shim"))
+    for base, folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            name = path.relative_to(base).as_posix()
+            if name not in _HOST_ONLY:
+                found["/lib/" + name.removesuffix(".py")] = path
     return found
 
 

@@ -8,8 +8,8 @@ import os
 
 from ..deadline import Answer, within
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
-from ..once import DONE, coroutine
-from ..text import quote
+from ..future import DONE, coroutine
+from ..quoting import quote
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
 from .convert import message_from, message_to

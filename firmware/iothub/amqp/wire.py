@@ -10,8 +10,8 @@ lost(error), expiring().
 
 import os
 
-from ..carrier import Carrier
 from ..compat import ticks_diff
+from ..connection import Carrier
 from ..deadline import Answer, within
 from ..errors import (
     ConnectionDroppedError,
@@ -23,8 +23,8 @@ from ..errors import (
 )
 from .composites import ACCEPTED
 from .links import Delivery
+from .protocol import Session
 from .sections import VALUE, AmqpMessage, decode_message
-from .session import Session
 
 PORT = 5671
 

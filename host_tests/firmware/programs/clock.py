@@ -2,7 +2,7 @@
 
 from harness import describe, make, run, say, settings
 
-from iothub import carrier
+from iothub import connection as carrier
 
 right = carrier.unix_time
 carrier.unix_time = lambda: right() - settings["behind"]

@@ -8,7 +8,7 @@ import vfs
 from harness import say
 from ram_flash import Flash, PowerGone
 
-from iothub.journal import Journal
+from iothub.flash_queue import Journal
 
 BLOCKS = 32
 MESSAGES = 24

@@ -11,7 +11,7 @@ from harness import run, say, settings
 from ram_flash import Flash
 
 from iothub import Message, Outbox
-from iothub.once import DONE, coroutine
+from iothub.future import DONE, coroutine
 
 
 class Client:

@@ -143,7 +143,7 @@ async def through_a_proxy():
 async def served(text):
     if settings["options"]["transport"] != "amqp":
         return
-    from iothub.amqp.service import IoTHubServiceClient
+    from iothub_service.client import IoTHubServiceClient
 
     given = {"server_verification_cert": settings["ca"], "timeout": 5, "operation_timeout": 10}
     client = IoTHubServiceClient.create_from_connection_string(text, **given)

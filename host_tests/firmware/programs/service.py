@@ -6,7 +6,7 @@ import json
 from harness import describe, run, say, settings, word
 
 from iothub import Message
-from iothub.amqp.service import IoTHubServiceClient
+from iothub_service.client import IoTHubServiceClient
 
 
 async def feedback(client):

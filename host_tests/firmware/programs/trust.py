@@ -4,7 +4,7 @@ import json
 
 from harness import describe, make, run, say, word
 
-from iothub.trust import forget_root, update_root
+from iothub.net.root_update import forget_root, update_root
 
 
 async def obey(client, verb, argument):

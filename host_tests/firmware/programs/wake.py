@@ -4,7 +4,7 @@ import asyncio
 
 from harness import describe, make, run, say, settings
 
-from iothub.wake import visit
+from iothub.deep_sleep import visit
 
 
 class Memory:

@@ -10,7 +10,8 @@ import time
 
 import shortest
 
-from iothub import Message, sas, topics
+from iothub import Message, sas
+from iothub.mqtt import topics
 
 PASSES = 3
 FEW = 50  # calls without the collector

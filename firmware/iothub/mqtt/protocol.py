@@ -12,10 +12,10 @@ next connect(). Source: MQTT 3.1.1 (OASIS), section numbers below; spec iothub-m
 
 from umqtt.simple import MQTTClient
 
-from .compat import const, ticks_diff
-from .errors import OperationTimeout, ProtocolError
+from ..compat import const, ticks_diff
+from ..errors import OperationTimeout, ProtocolError
+from ..future import Once
 from .framing import Framer, topic_end
-from .once import Once
 from .packets import write_connect, write_publish, write_subscribe
 
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.

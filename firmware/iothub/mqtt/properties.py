@@ -1,9 +1,9 @@
 """Property bags, built and parsed: what an MQTT topic says of its message.
 
-Source: spec iothub-mqtt. The names here are found in iothub.topics too.
+Source: spec iothub-mqtt. The names here are found in iothub.mqtt.topics too.
 """
 
-from .text import unquote, write_quoted
+from ..quoting import unquote, write_quoted
 
 # A system property's name in the bag, and the attribute of Message that holds it.
 _SYSTEM = (

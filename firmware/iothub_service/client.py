@@ -6,17 +6,18 @@ iothub-amqp, "Service links".
 
 import json
 
-from .. import sas
-from ..credentials import parse_connection_string, split_host
-from ..messages import Message
-from ..options import checked
-from ..text import quote
-from .channel import Channel, Inbox, Part
-from .composites import PROPERTIES, Composite
-from .convert import message_to
-from .links import Delivery
-from .pending import Pending
-from .sections import decode_message
+from iothub import sas
+from iothub.amqp.composites import PROPERTIES, Composite
+from iothub.amqp.convert import message_to
+from iothub.amqp.links import Delivery
+from iothub.amqp.pending import Pending
+from iothub.amqp.sections import decode_message
+from iothub.credentials import parse_connection_string, split_host
+from iothub.messages import Message
+from iothub.options import checked
+from iothub.quoting import quote
+
+from .connection import Channel, Inbox, Part
 
 _MAX_INBOUND = 320 * 1024  # an event of 256 KB, with its properties
 _ACKS = ("none", "positive", "negative", "full")
@@ -121,7 +122,7 @@ class IoTHubServiceClient:
         return part
 
     async def events(self, partition=None, **start):
-        """An asynchronous iterator of the devices' events; see iothub.amqp.events."""
+        """An asynchronous iterator of the devices' events; see iothub_service.events."""
         from .events import Events, find
 
         if self._events is None:

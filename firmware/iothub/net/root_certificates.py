@@ -43,8 +43,8 @@ def load(certificate=None):
 
 def place(name):
     """The path of a root: in firmware/certs here, in /lib/certs on a board, ROM or not."""
-    package = __file__.rpartition("/")[0]
-    lib = package.rpartition("/")[0] if package[:5] != "/rom/" and "/" in package else "/lib"
+    parts = __file__.split("/")[:-3]  # without iothub/net/root_certificates.py
+    lib = "/".join(parts) if parts and parts[:2] != ["", "rom"] else "/lib"
     return lib + "/certs/" + name
 
 

@@ -7,9 +7,9 @@ import socket
 import ssl
 import tempfile
 
-from .deadline import within
-from .errors import ConnectionFailedError, TransportError
-from .roots import load
+from ..deadline import within
+from ..errors import ConnectionFailedError, TransportError
+from .root_certificates import load
 from .stream import Stream, reason
 
 

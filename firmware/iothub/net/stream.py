@@ -8,9 +8,9 @@ import asyncio
 import errno
 import socket
 
-from .deadline import within
-from .errors import ConnectionDroppedError, ConnectionFailedError, TransportError
-from .roots import load
+from ..deadline import within
+from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError
+from .root_certificates import load
 
 _NOTHING = bytearray(0)
 # A TCP connection that failed says so at the first write, with one of these.

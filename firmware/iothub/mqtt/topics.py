@@ -3,8 +3,8 @@
 Source: spec iothub-mqtt. A parser answers None for "not mine", so a router tries them in turn.
 """
 
-from .bags import decode_message, decode_properties, encode_properties, telemetry  # noqa: F401
-from .text import unquote
+from ..quoting import unquote
+from .properties import decode_message, decode_properties, encode_properties, telemetry  # noqa: F401
 
 METHODS_FILTER = "$iothub/methods/POST/#"
 TWIN_ANSWER_FILTER = "$iothub/twin/res/#"

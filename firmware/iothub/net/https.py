@@ -1,7 +1,7 @@
 """One HTTP/1.1 request on a TLS stream of its own, streamed from where it comes."""
 
-from .deadline import within
-from .errors import ConnectionDroppedError, ProtocolError
+from ..deadline import within
+from ..errors import ConnectionDroppedError, ProtocolError
 
 _MAX_HEAD = 4096
 

@@ -3,8 +3,8 @@
 import binascii
 import errno
 
-from .deadline import within
-from .errors import ConnectionFailedError, TransportError
+from ..deadline import within
+from ..errors import ConnectionFailedError, TransportError
 
 _MAX_HEAD = 4096
 # A TCP connection that failed says so at the first write, with one of these.

@@ -5,9 +5,9 @@ the first. So the first one serves until the hub has accepted its successor, and
 fails costs nothing. A part of Link and Carrier, loaded when it is first needed.
 """
 
-from .blame import refusal
-from .deadline import within
-from .errors import ConnectionDroppedError, ProtocolError
+from ..blame import refusal
+from ..deadline import within
+from ..errors import ConnectionDroppedError, ProtocolError
 
 _DRY = 2  # seconds for the hub to end the first one
 

@@ -6,9 +6,9 @@ while the old one still holds.
 
 import os
 
-from .carrier import client_context, open_stream
-from .deadline import within
-from .roots import UPDATED, load, place
+from ..connection import client_context, open_stream
+from ..deadline import within
+from .root_certificates import UPDATED, load, place
 
 _TIMEOUT = 20
 

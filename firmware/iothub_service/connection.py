@@ -6,10 +6,10 @@ received(receiver, number, payload) and detached(error).
 
 import asyncio
 
-from ..deadline import Answer, within
-from ..errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
-from ..retry import Backoff
-from .wire import Wire
+from iothub.amqp.wire import Wire
+from iothub.deadline import Answer, within
+from iothub.errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
+from iothub.retry import Backoff
 
 
 class Channel:
@@ -115,7 +115,7 @@ class Channel:
         receiver.about.received(receiver, number, payload)
 
     def oversized(self, receiver, number, size, head):
-        from ..oversized import OversizedError
+        from iothub.oversized import OversizedError
 
         error = OversizedError("message", size, self._options["max_inbound"])
         self.problem(error)

@@ -8,7 +8,7 @@ CPython's are in once_host.
 import sys
 
 if sys.implementation.name != "micropython":
-    from .once_host import DONE, Bell, Once, coroutine  # noqa: F401
+    from .future_cpython import DONE, Bell, Once, coroutine  # noqa: F401
 else:
     from asyncio import core
 

@@ -3,14 +3,15 @@
 Source: spec iothub-amqp, "Service links"; sdk-expectations, azure-eventhub ($management).
 """
 
-from .. import sas
-from ..deadline import Answer, within
-from ..errors import ProtocolError, RefusedError, ServiceError
-from .channel import Inbox, Part
-from .codec import Described, Typed
-from .convert import message_from
-from .links import Delivery
-from .sections import VALUE, AmqpMessage, decode_message
+from iothub import sas
+from iothub.amqp.codec import Described, Typed
+from iothub.amqp.convert import message_from
+from iothub.amqp.links import Delivery
+from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
+from iothub.deadline import Answer, within
+from iothub.errors import ProtocolError, RefusedError, ServiceError
+
+from .connection import Inbox, Part
 
 _SELECTOR = "apache.org:selector-filter:string"
 _CREDIT = 32

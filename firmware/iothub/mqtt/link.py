@@ -6,17 +6,17 @@ problem(error), lost(error).
 
 import asyncio
 
-from . import errors
-from .carrier import Carrier
-from .compat import const, ticks_ms
-from .deadline import Answer, within
-from .errors import (
+from .. import errors
+from ..compat import const, ticks_ms
+from ..connection import Carrier
+from ..deadline import Answer, within
+from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
     ProtocolError,
     ServiceError,
 )
-from .session import Session
+from .protocol import Session
 
 _PORT = const(8883)
 
@@ -105,7 +105,7 @@ class Link(Carrier):
 
         signed: sign()'s. If it fails, with an error as connect()'s, this connection goes on.
         """
-        from .takeover import renew
+        from .handover import renew
 
         if not self.moving:
             await renew(self, signed or self.sign())
@@ -174,7 +174,7 @@ class Link(Carrier):
         if self._connack.given:
             raise ProtocolError("a second CONNACK", "connack")
         if code:
-            from .blame import refusal
+            from ..blame import refusal
 
             self._connack.fail(refusal(code))
         else:

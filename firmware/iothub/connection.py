@@ -15,15 +15,15 @@ from . import errors
 from .compat import const, ticks_diff, ticks_ms, unix_time
 from .deadline import within
 from .errors import ConnectionDroppedError
-from .once import Bell
+from .future import Bell
+from .keepalive import Watch
 from .retry import random
 from .sas import token_fields
-from .watch import Watch
 
 if sys.implementation.name == "micropython":
-    from .stream import client_context, open_stream
+    from .net.stream import client_context, open_stream
 else:
-    from .stream_host import client_context, open_stream
+    from .net.stream_cpython import client_context, open_stream
 
 
 _MAX_LIFE = const(400000)  # seconds: what the board's ticks can tell apart
@@ -77,7 +77,7 @@ class Carrier:
         proxy = self._options["proxy_options"]
         stream = await open_stream(host, port, self._context, self.timeout, proxy)
         if websockets:
-            from .websocket import upgrade
+            from .net.websocket import upgrade
 
             try:
                 upgraded = upgrade(stream, host, protocol)

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 
-from .errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
+from ..errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
 
 PORT = 443
 _PATH = "/$iothub/websocket"

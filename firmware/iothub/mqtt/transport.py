@@ -9,11 +9,11 @@ asked whether it is calm().
 
 import os
 
+from ..deadline import Answer, within
+from ..errors import ConnectionDroppedError
+from ..future import DONE, coroutine
 from . import topics
-from .deadline import Answer, within
-from .errors import ConnectionDroppedError
 from .link import Link
-from .once import DONE, coroutine
 from .routes import Routes
 
 

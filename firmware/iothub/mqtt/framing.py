@@ -4,8 +4,8 @@ A packet over the bound is dropped as it arrives, but for its topic where that i
 short, so that the owner can tell what was dropped. Source: MQTT 3.1.1, 2.2.
 """
 
-from .compat import const
-from .errors import ProtocolError
+from ..compat import const
+from ..errors import ProtocolError
 
 _PUBLISH = const(3)
 # The first bytes that a server sends: CONNACK, PUBACK, SUBACK, PINGRESP; PUBLISH has more flags.

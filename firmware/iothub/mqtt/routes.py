@@ -3,9 +3,9 @@
 A parser answers None for "not mine", so the routes are tried in turn. Source: spec iothub-mqtt.
 """
 
+from ..errors import ServiceError
+from ..messages import Message
 from . import topics
-from .errors import ServiceError
-from .messages import Message
 
 
 class Routes:
@@ -25,7 +25,7 @@ class Routes:
 
     def oversized(self, topic, size):
         """A packet over max_inbound, which was not kept: whoever waits for it is told."""
-        from .oversized import tell
+        from ..oversized import tell
 
         tell(self, self._client, self._link.answers, topic, size)
 

@@ -1,8 +1,8 @@
-"""What keeps this board from its hub: `import iothub.doctor`, in the REPL, finds out.
+"""What keeps this board from its hub: `import board.doctor`, in the REPL, finds out.
 
 One line a stage: settings, Wi-Fi, DNS, clock, TLS with each root, credentials, connect, one
-message. The first that fails says what to do about it, and is the last. `iothub.doctor.run()` does
-it again; `iothub.doctor.healthy` is what came of it. This is a command, and so the one module of
+message. The first that fails says what to do about it, and is the last. `board.doctor.run()` does
+it again; `board.doctor.healthy` is what came of it. This is a command, and so the one module of
 the library that acts when it is imported, and that knows the board's own modules.
 """
 
@@ -11,10 +11,10 @@ import gc
 import socket
 import time
 
-from .compat import ticks_diff, ticks_ms
-from .credentials import Credentials
-from .errors import CredentialError, TransportError
-from .roots import BUILT_IN, UPDATED, place
+from iothub.compat import ticks_diff, ticks_ms
+from iothub.credentials import Credentials
+from iothub.errors import CredentialError, TransportError
+from iothub.net.root_certificates import BUILT_IN, UPDATED, place
 
 healthy = False  # after run(): whether all was well
 
@@ -125,8 +125,8 @@ class Examination:
 
     async def _greet(self, root):
         """A handshake that trusts `root` alone. TransportError; OSError: there is no such file."""
-        from .carrier import client_context, open_stream
-        from .deadline import within
+        from iothub.connection import client_context, open_stream
+        from iothub.deadline import within
 
         host, port = self._place()
         stream = await open_stream(host, port, client_context(root), _DEADLINE)
@@ -152,7 +152,7 @@ class Examination:
 
     async def _visit(self, message):
         """Connect, send `message` unless it is None, disconnect; the client's repr meanwhile."""
-        from .client import IoTHubDeviceClient
+        from iothub.client import IoTHubDeviceClient
 
         client = IoTHubDeviceClient(
             self._credentials,
