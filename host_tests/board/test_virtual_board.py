@@ -9,7 +9,8 @@ import sys
 import time
 
 import pytest
-from virtual import PATIENCE, Keyboard, Typist, virtual_board
+
+from host_tests.support.virtual_board import PATIENCE, Keyboard, Typist, virtual_board
 
 ANYTHING = bytes(range(256)) * 3 + b"\x03\x04\n\r\n\x18\x00"
 
@@ -276,7 +277,7 @@ def test_a_flash_can_be_full_and_keeps_what_it_has(tmp_path):
     ],
 )
 def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
-    from hub_process import tools
+    from host_tests.support.processes import tools
 
     done = tools("board", str(tmp_path), *arguments)
     assert done.returncode
@@ -284,7 +285,7 @@ def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
 
 
 def test_an_interpreter_that_does_not_start_is_one_line(tmp_path, monkeypatch):
-    from hub_process import tools
+    from host_tests.support.processes import tools
 
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
     done = tools("board", str(tmp_path))

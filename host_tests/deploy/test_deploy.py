@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from hub_process import tools
-from virtual import virtual_board
 
+from host_tests.support.processes import tools
+from host_tests.support.virtual_board import virtual_board
 from tools.deploy import frozen, image, onboard, transfer
 from tools.remote import Remote
 
@@ -407,7 +407,7 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
     """At a terminal, with nothing given: three questions."""
     import pty
 
-    from virtual import Keyboard, Typist
+    from host_tests.support.virtual_board import Keyboard, Typist
 
     terminal, theirs = pty.openpty()
     root = workshop.hub["ca_file"]

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from virtual import PATIENCE, Keyboard, Typist
-
+from host_tests.support.virtual_board import PATIENCE, Keyboard, Typist
 from tools.interpreter import ROOT
 
 SECTION = "## From a box to a running board"

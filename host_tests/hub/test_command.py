@@ -7,8 +7,8 @@ import signal
 import sys
 
 import pytest
-from hub_process import tools
 
+from host_tests.support.processes import tools
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub

@@ -12,10 +12,10 @@ import time
 from urllib.parse import quote
 
 import pytest
-from hub_process import hub_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support.processes import hub_process
 from iothub.amqp.codec import Described, Typed, encode
 from iothub.amqp.composites import (
     ATTACH,

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from amqp_peer import open_peer
-from hub_process import hub_process
-
+from host_tests.support.amqp_peer import open_peer
+from host_tests.support.processes import hub_process
 from iothub.amqp.composites import DISPOSITION
 from iothub.amqp.sections import AmqpMessage
 from iothub.sas import sas_token

@@ -8,8 +8,9 @@ import queue
 import certifi
 import paho.mqtt.client
 import pytest
-from device_certificate import Certificate
-from hub_process import hub_process
+
+from host_tests.support.certificates import Certificate
+from host_tests.support.processes import hub_process
 
 PATIENCE = 20
 

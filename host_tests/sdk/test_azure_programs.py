@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from board_lib import make_lib
-from device_certificate import Certificate
 
+from host_tests.support.board_library import make_lib
+from host_tests.support.certificates import Certificate
 from iothub.sas import sas_token
 from tools import umqtt
 from tools.hub.client import ServiceClient
