@@ -18,7 +18,7 @@ from tools import umqtt
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
 
-PROGRAMS = Path(__file__).parent.parent / "azure_programs"
+PROGRAMS = Path(__file__).parent / "azure_programs"
 PATIENCE = 60
 # azure-iot-device dials fixed ports: that alone is changed.
 REDIRECT = """
