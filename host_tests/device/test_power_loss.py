@@ -17,7 +17,7 @@ async def accepted(bench, moment, **settings):
     async with bench.program("power", **settings) as program:
         lines = [await program.line() for _ in range(moment)]
         program.kill()
-        lines += await program.rest()
+        lines += await program.lines()
     return [int(line) for line in lines if line.strip().isdigit()]
 
 

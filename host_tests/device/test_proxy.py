@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tools.processes import running
+
 TRANSPORTS = ("mqtt", "amqp-websockets")
 PATIENCE = 20
 
@@ -14,23 +16,19 @@ PATIENCE = 20
 async def proxy(tmp_path, *arguments):
     """The port of a proxy, and its log."""
     port_file, log = tmp_path / "port", tmp_path / "log"
-    process = await asyncio.create_subprocess_exec(
+    command = [
         sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0",
         "--port-file", str(port_file), "--log-file", str(log), "--num-workers", "1",
         "--num-acceptors", "1", *arguments,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
+    ]  # fmt: skip
 
-        async def ready():
-            while not (port_file.exists() and port_file.read_text().strip()):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+    async def ready():
+        while not (port_file.exists() and port_file.read_text().strip()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
+    async with running(command, terminate=True):
         await asyncio.wait_for(ready(), PATIENCE)
         yield int(port_file.read_text()), log
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 @pytest.mark.parametrize("secret", ["geheim", "ß:&%"], ids=["plain", "unicode"])

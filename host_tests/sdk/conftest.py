@@ -10,7 +10,7 @@ import paho.mqtt.client
 import pytest
 
 from host_tests.support.certificates import Certificate
-from host_tests.support.processes import hub_process
+from host_tests.support.processes import ca_pem, hub_process
 
 PATIENCE = 20
 
@@ -83,7 +83,7 @@ def device(found, registry):
         key = made.authentication.symmetric_key.primary_key
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=found.authority,
+            server_verification_cert=ca_pem(found),
             **options,
         )
         clients.append(client)

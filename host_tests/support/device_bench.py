@@ -3,63 +3,18 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import sys
 
 from tools import umqtt
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
+from tools.processes import running
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
 _SERIAL = itertools.count(1)  # one hub may see several benches
 HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
-
-
-class Program:
-    """A running program: expect() its words, tell() it others."""
-
-    def __init__(self, process):
-        self._process = process
-        self.said = []
-
-    async def expect(self, word, *values):
-        """The values of the next `word` with `values`; all that is said is kept in `said`."""
-        while True:
-            words = await self.expect_any(word)
-            if words[1 : 1 + len(values)] == list(values):
-                return words[1:]
-
-    async def expect_any(self, *wanted):
-        """The next [word, value …] whose word is one of `wanted`."""
-        while True:
-            line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)
-            assert line, f"ended without saying {wanted}: {self.said}"
-            try:
-                words = json.loads(line)
-            except ValueError:
-                words = [line.decode()]
-            self.said.append(words)
-            if words[0] in wanted:
-                return words
-
-    async def line(self):
-        """The next line, whatever it is."""
-        return (await asyncio.wait_for(self._process.stdout.readline(), PATIENCE)).decode()
-
-    async def rest(self):
-        """The lines up to the end."""
-        text = await asyncio.wait_for(self._process.stdout.read(), PATIENCE)
-        return text.decode().splitlines()
-
-    def kill(self):
-        """The power goes."""
-        self._process.kill()
-
-    async def tell(self, verb, argument=None):
-        self._process.stdin.write((json.dumps([verb, argument]) + "\n").encode())
-        await asyncio.wait_for(self._process.stdin.drain(), PATIENCE)
 
 
 class Bench:
@@ -84,7 +39,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def program(self, name, **settings):
-        """Run programs/name.py with `settings`; "ca" is the hub's unless it is among them."""
+        """Run programs/name.py: a Process. "ca" of its settings is the hub's CA by default."""
         settings = {"ca": self.hub["ca_file"], **settings}
         chosen = {"transport": self.transport, "websockets": bool(self.websockets)}
         settings["options"] = {**chosen, **settings.get("options", {})}
@@ -97,22 +52,9 @@ class Bench:
         else:
             command = [sys.executable, "-u"]
             environment = {**os.environ, "PYTHONPATH": f"{firmware}:{PROGRAMS}"}
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            str(PROGRAMS / f"{name}.py"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=1 << 20,
-            env=environment,
-        )
-        process.stdin.write((json.dumps(settings) + "\n").encode())
-        try:
-            yield Program(process)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        command.append(str(PROGRAMS / f"{name}.py"))
+        async with running(command, settings, environment) as program:
+            yield program
 
     async def new_device(self, service, **fields):
         """(device id, key) of a device that no other test has."""

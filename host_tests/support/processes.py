@@ -1,67 +1,63 @@
-"""A hub in a process of its own, for tests whose clients block, or are out to break it."""
+"""Processes for tests: the local hub for tests that block, and python -m tools."""
 
+import asyncio
 import contextlib
-import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+from tools.local_hub import running_hub
+
 PATIENCE = 20
-_PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
 
 
-class RunningHub(dict):
-    """The hub's JSON line, and what follows from it."""
+@contextlib.contextmanager
+def blocking(manager, patience=60):
+    """Enter an asynchronous context manager from code that blocks.
 
-    def __init__(self, line, process):
-        super().__init__(json.loads(line))
-        self._process = process
+    Yields (its value, call): call(coroutine) runs a coroutine on the manager's event loop, which
+    has a thread of its own.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
 
-    @property
-    def service_key(self):
-        return self["service_connection_string"].partition("SharedAccessKey=")[2]
+    def call(coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(patience)
 
-    @property
-    def authority(self):
-        """The hub's CA, as PEM text."""
-        return Path(self["ca_file"]).read_text()
-
-    @property
-    def memory(self):
-        """The process's resident memory, in bytes."""
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        return int(pages) * 4096
-
-    def kill(self):
-        """End it without a word, as kill -9 does."""
-        self._process.kill()
-        self._process.wait(PATIENCE)
+    try:
+        value = call(manager.__aenter__())
+        try:
+            yield value, call
+        finally:
+            call(manager.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 @contextlib.contextmanager
 def hub_process(folder):
-    """Run a hub on free ports, with its state in `folder`; it is a RunningHub."""
-    command = [sys.executable, "-m", "tools", "hub", "--data", str(folder)]
-    with (folder / "hub.log").open("a") as log:
-        process = subprocess.Popen(
-            [*command, *(word for port in _PORTS for word in (port, "0"))],
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
-    line = process.stdout.readline()
-    watchdog.cancel()
-    try:
-        yield RunningHub(line, process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        finally:
-            process.kill()
-            process.stdout.close()
+    """Run a hub with its state in `folder`; yields a RunningHub."""
+    with blocking(running_hub(folder)) as (hub, _):
+        yield hub
+
+
+def service_key(hub):
+    """The key of the policy in a hub's service connection string."""
+    return hub["service_connection_string"].partition("SharedAccessKey=")[2]
+
+
+def ca_pem(hub):
+    """A hub's CA, as PEM text."""
+    return Path(hub["ca_file"]).read_text()
+
+
+def resident_memory(process):
+    """The resident memory of a Process, in bytes."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
 
 
 def tools(*arguments, patience=PATIENCE, **options):

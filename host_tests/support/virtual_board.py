@@ -3,30 +3,31 @@
 import contextlib
 import json
 import os
+import pty
 import select
 import subprocess
 import sys
-import threading
 import time
 
 import serial
+
+from host_tests.support.processes import blocking
+from tools.processes import running
 
 PATIENCE = 20
 
 
 class VirtualBoard:
-    """A running `python -m tools board`. port, folder, and hands on it."""
+    """A running `python -m tools board`: its port, and its flash as a folder.
 
-    def __init__(self, process):
-        self._process = process
-        line = json.loads(process.stdout.readline())
-        self.port = line["port"]
-        self.folder = line["folder"]
+    command(line): do something to the hardware, as its standard input does: `reset`, `wifi down`.
+    """
 
-    def hand(self, line):
-        """Do something to the hardware: `reset`, `wifi down`."""
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+    def __init__(self, line, command):
+        found = json.loads(line)
+        self.port = found["port"]
+        self.folder = found["folder"]
+        self.command = command
 
     def mpremote(self, *arguments, check=True):
         """What mpremote prints, of both streams."""
@@ -92,20 +93,22 @@ class Keyboard:
 
 @contextlib.contextmanager
 def virtual_board(folder, *arguments):
-    """Run a board on `folder`."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools", "board", str(folder), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    watchdog = threading.Timer(PATIENCE, process.kill)
-    watchdog.start()
+    """Run a board on `folder`: a VirtualBoard."""
+    command = [sys.executable, "-m", "tools", "board", str(folder), *map(str, arguments)]
+    with blocking(running(command, patience=PATIENCE, terminate=True)) as (process, call):
+        yield VirtualBoard(call(process.line()), lambda line: call(process.write(line)))
+
+
+@contextlib.contextmanager
+def at_terminal(command, **options):
+    """Run a command at a terminal of its own: (process, Typist)."""
+    terminal, theirs = pty.openpty()
+    os.set_blocking(terminal, False)
     try:
-        board = VirtualBoard(process)
-        watchdog.cancel()
-        yield board
+        with subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, **options
+        ) as process:
+            yield process, Typist(Keyboard(terminal))
     finally:
-        watchdog.cancel()
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
+        os.close(terminal)
+        os.close(theirs)
