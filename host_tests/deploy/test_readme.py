@@ -17,10 +17,17 @@ PREPARED = ". .venv/bin/activate"
 
 def blocks():
     """The lines of the section's two blocks: for a real board, and for the virtual one."""
-    section = (
-        (ROOT / "docs/first-board.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
-    )
-    return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
+    page = (ROOT / "docs" / "first-board.md").read_text()
+    return blocks_of(page.partition(SECTION)[2].partition("\n## ")[0])
+
+
+def blocks_of(text):
+    """The lines of each block of shell commands."""
+    return [block.partition("```")[0].split("\n")[1:-1] for block in text.split("```sh")[1:]]
+
+
+def test_readme_has_the_same_lines():
+    assert blocks_of((ROOT / "README.md").read_text()) == blocks()[:1]
 
 
 def test_both_boards_are_used_alike():
