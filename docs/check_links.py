@@ -20,9 +20,9 @@ PLANNED = ("docs/architecture.md", "CONTRIBUTING.md")
 _SKIPPED = {".git", ".venv", "build", "node_modules", ".pytest_cache"}
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
-_CODE = re.compile(r"`[^`\n]*`")
+_CODE = re.compile(r"`(?:[^`\n]|\n(?!\n))*`")
 _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
-_DEFINITION = re.compile(r"^\s{0,3}\[[^\]]+\]:\s*(\S+)")
+_DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 # A file that a page names in code style, by its path from the root.
 _FILE = re.compile(r"`((?:docs|firmware|host_tests|tools)/[\w./-]*\.\w+)(?:::\w+)?`")
@@ -39,13 +39,14 @@ def files(root, ending):
 
 
 def prose(text):
-    """(line number, line) of the lines of a page that are not in a code block."""
+    """The lines of a page, those of its code blocks emptied."""
     fenced = False
-    for number, line in enumerate(text.splitlines(), 1):
+    for line in text.splitlines():
         if _FENCE.match(line):
             fenced = not fenced
-        elif not fenced:
-            yield number, line
+            yield ""
+        else:
+            yield "" if fenced else line
 
 
 def slug(heading):
@@ -56,7 +57,7 @@ def slug(heading):
 
 def headings(text):
     """The texts of a page's headings, in order."""
-    matches = (_HEADING.match(line) for _, line in prose(text))
+    matches = (_HEADING.match(line) for line in prose(text))
     return [match[2].replace("`", "") for match in matches if match]
 
 
@@ -74,17 +75,16 @@ def anchors(text):
 def links(root):
     """Yield a line for each link of a Markdown page that leads nowhere."""
     for page in files(root, ".md"):
-        for number, line in prose((root / page).read_text()):
-            for named in _FILE.findall(line):
-                # Tests are named without the folder that all of them are in.
-                if not (root / named).exists() and not (root / "host_tests" / named).exists():
-                    yield f"{page}:{number}: there is no file {named}"
-            bare = _CODE.sub("", line)
-            targets = _LINK.findall(_CODE.sub("`code`", line)) + _DEFINITION.findall(bare)
-            for target in targets:
-                problem = followed(root, page, target)
-                if problem:
-                    yield f"{page}:{number}: {target}: {problem}"
+        text = "\n".join(prose((root / page).read_text()))
+        for match in _FILE.finditer(text):
+            # Tests are named without the folder that all of them are in.
+            if not any((root / folder / match[1]).exists() for folder in ("", "host_tests")):
+                yield f"{page}:{line_of(text, match)}: there is no file {match[1]}"
+        text = _CODE.sub(lambda code: re.sub(r"[^\n]", "x", code[0]), text)
+        for match in [*_LINK.finditer(text), *_DEFINITION.finditer(text)]:
+            problem = followed(root, page, match[1])
+            if problem:
+                yield f"{page}:{line_of(text, match)}: {match[1]}: {problem}"
 
 
 def followed(root, page, target):
@@ -117,15 +117,16 @@ def citations(root):
             continue
         text = (root / file).read_text()
         for match in _OUTSIDE.finditer(text):
-            yield f"{file}:{_line(text, match)}: cites {match[0]!r}, which is not here"
+            yield f"{file}:{line_of(text, match)}: cites {match[0]!r}, which is not here"
         for match in _CITED.finditer(text):
             page = root / match[1]
             known = headings(page.read_text()) if page.exists() else ()
             if page.exists() and not match[2].lower().startswith(tuple(map(str.lower, known))):
-                yield f"{file}:{_line(text, match)}: {match[1]} has no heading {match[2]!r:.60}"
+                yield f"{file}:{line_of(text, match)}: {match[1]} has no heading {match[2]!r:.60}"
 
 
-def _line(text, match):
+def line_of(text, match):
+    """The number of the line where a match begins."""
     return text.count("\n", 0, match.start()) + 1
 
 
