@@ -4,17 +4,15 @@ Starts the local hub on free ports, registers a device, and runs boot.py and mai
 in the real MicroPython with a board's heap. Ends by itself: exit status 0 when every step was
 seen to work, 1 and the reason when one was not.
 
-    python -m tools demo                  the whole play, well under 40 s
-    python -m tools demo --forever        then goes on until Ctrl-C
-    python -m tools demo --heap 64wK      with less memory (the number is a 32-bit board's)
+    {prog} demo                  the whole play, well under 40 s
+    {prog} demo --forever        then goes on until Ctrl-C
+    {prog} demo --heap 64wK      with less memory (the number is a 32-bit board's)
 """
 
 import asyncio
 import tempfile
 import time
 from pathlib import Path
-
-COMMAND_HELP = "a board and a hub on this machine, and what they say to each other"
 
 DEVICE = "demo-board"
 PROMPT = ">>> "

@@ -1,14 +1,14 @@
 """Enroll devices with the local hub's provisioning service (DPS).
 
-The hub must be running (python -m tools hub), with the same --data. What a device needs to
+The hub must be running ({prog} hub), with the same --data. What a device needs to
 register is printed as one JSON object.
 
-    python -m tools enrollment create my-board             a key of its own
-    python -m tools enrollment create my-boards --group    a key from which each board's is made
-    python -m tools enrollment create my-board --certificate board.pem
-    python -m tools enrollment create my-boards --group --certificate ca.pem
-    python -m tools enrollment show my-boards --group
-    python -m tools enrollment list
+    {prog} enrollment create my-board             a key of its own
+    {prog} enrollment create my-boards --group    a key from which each board's is made
+    {prog} enrollment create my-board --certificate board.pem
+    {prog} enrollment create my-boards --group --certificate ca.pem
+    {prog} enrollment show my-boards --group
+    {prog} enrollment list
 """
 
 import json
@@ -17,8 +17,6 @@ from pathlib import Path
 
 from .hub import USUAL
 from .local_hub import perform
-
-COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
 
 
 def arguments(parser):

@@ -5,6 +5,8 @@ import contextlib
 import json
 import sys
 
+from . import PROG, command_line
+
 _PATIENCE = 12  # seconds, until it is ready
 
 
@@ -17,8 +19,7 @@ async def running_hub(folder):
     """A hub in a process of its own, on free ports; yields what its JSON line says. HubError."""
     ports = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tools", "hub", "--data", str(folder)),
+        *command_line("hub", "--data", folder),
         *(word for port in ports for word in (port, "0")),
         stdout=asyncio.subprocess.PIPE,
         stderr=(folder / "hub.log").open("w"),
@@ -50,7 +51,7 @@ def found(folder):
     try:
         return json.loads((folder / "hub.json").read_text())
     except FileNotFoundError:
-        raise FileNotFoundError(f"no hub runs on {folder}: start one with python -m tools hub")
+        raise FileNotFoundError(f"no hub runs on {folder}: start one with {PROG} hub")
 
 
 def perform(command, act, args):

@@ -1,14 +1,14 @@
 """The service's side of a hub: messages to devices, feedback, events, twins, methods, queries.
 
-    python -m tools service events                         all devices, live
-    python -m tools service events --from beginning --json
-    python -m tools service events --from 2026-01-31T12:00:00Z --device my-board
-    python -m tools service c2d send my-board "hello" --ack full --property colour=green
-    python -m tools service feedback
-    python -m tools service twin get my-board
-    python -m tools service twin patch my-board '{"properties": {"desired": {"interval": 5}}}'
-    python -m tools service method my-board getStatus '{"verbose": true}'
-    python -m tools service query "SELECT * FROM devices WHERE tags.floor = 1"
+    {prog} service events                         all devices, live
+    {prog} service events --from beginning --json
+    {prog} service events --from 2026-01-31T12:00:00Z --device my-board
+    {prog} service c2d send my-board "hello" --ack full --property colour=green
+    {prog} service feedback
+    {prog} service twin get my-board
+    {prog} service twin patch my-board '{"properties": {"desired": {"interval": 5}}}'
+    {prog} service method my-board getStatus '{"verbose": true}'
+    {prog} service query "SELECT * FROM devices WHERE tags.floor = 1"
 
 The hub is the local one that runs (with the same --data), unless the environment variable
 IOTHUB_SERVICE_CONNECTION_STRING names another: there is no option for it, as a key on the command
@@ -24,7 +24,6 @@ import os
 import sys
 from pathlib import Path
 
-COMMAND_HELP = "send messages to devices, read events and feedback, twins, methods, queries"
 VARIABLE = "IOTHUB_SERVICE_CONNECTION_STRING"
 
 

@@ -383,7 +383,7 @@ def test_package_json_is_up_to_date_and_installs_the_library(board):
         "python -m tools deploy --package package.json"
     )
     board.mpremote("mip", "install", image.ROOT / "package.json")
-    code = "from iothub import IoTHubDeviceClient, roots; print(len(list(roots.load())))"
+    code = "from iothub.net import root_certificates; print(len(list(root_certificates.load())))"
     assert board.mpremote("exec", code) == "2\r\n"
 
 

@@ -43,6 +43,8 @@ class Runner:
             return
         make_lib(folder, hub["ca_file"])
         (folder / "azure").symlink_to(ROOT / "firmware" / "shim" / "azure")
+        if name == "cpython":  # it finds umqtt.simple
+            (folder / "iothub_tools").symlink_to(ROOT / "tools")
         if name == "micropython":
             (folder / "uuid.py").symlink_to(ROOT / "firmware" / "shim" / "uuid.py")
 
@@ -65,10 +67,7 @@ class Runner:
             "PYTHONWARNINGS": "ignore",
         }
         if self.name == "cpython":
-            # The umqtt for CPython, and no other azure package.
-            path = f"{self._folder}{os.pathsep}{ROOT / 'tools' / 'cpython'}"
-            environment["PYTHONPATH"] = path
-            command = [sys.executable, "-u", "-S"]
+            command = [sys.executable, "-u", "-S"]  # without site-packages' azure
         if self.name == "micropython":
             command = [interpreter(), "-X", "heapsize=160wK"]
             environment["MICROPYPATH"] = f"{self._folder}:{umqtt.folder()}:.frozen"

@@ -3,10 +3,10 @@
 It prints one JSON line, {"port", "folder"}, and runs until Ctrl-C. Everything that talks to a
 serial port works with it: mpremote connect PORT repl, deploy --port PORT, a terminal program.
 
-    python -m tools board                      a new, empty board in build/board
-    python -m tools board FOLDER --console     and what it says, here
-    python -m tools board --heap 64wK          a small heap; the number is a 32-bit board's
-    python -m tools board --flash 512K         a littlefs of that size, in FOLDER/flash.img
+    {prog} board                      a new, empty board in build/board
+    {prog} board FOLDER --console     and what it says, here
+    {prog} board --heap 64wK          a small heap; the number is a 32-bit board's
+    {prog} board --flash 512K         a littlefs of that size, in FOLDER/flash.img
 
 While it runs, lines on standard input are hands on the hardware:
     reset                           the button EN: power off and on
@@ -19,10 +19,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..interpreter import ROOT
+from .. import files
 from .machine import WIFI, Board, BoardError
-
-COMMAND_HELP = "a virtual ESP32: the real MicroPython on a pseudo-terminal"
 
 _BLOCK = 4096
 _SMALLEST = 8 * _BLOCK
@@ -39,7 +37,11 @@ def size(text):
 
 def arguments(parser):
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=ROOT / "build" / "board", help="its flash"
+        "folder",
+        nargs="?",
+        type=Path,
+        default=files.board(),
+        help="the folder that is its flash (default: %(default)s)",
     )
     parser.add_argument("--heap", default="128wK", help="its heap (default: %(default)s)")
     parser.add_argument("--flash", type=size, metavar="SIZE", help="a littlefs, not a folder")

@@ -10,7 +10,10 @@ A session outlives its connections: what is not acknowledged is sent again, with
 next connect(). Source: MQTT 3.1.1 (OASIS), section numbers below; spec iothub-mqtt.
 """
 
-from umqtt.simple import MQTTClient
+try:
+    from umqtt.simple import MQTTClient
+except ImportError:
+    from .umqtt_cpython import MQTTClient
 
 from ..compat import const, ticks_diff
 from ..errors import OperationTimeout, ProtocolError
