@@ -57,7 +57,7 @@ def nothing_downloaded(monkeypatch, tmp_path):
     found = []
     monkeypatch.delenv("UMQTT", raising=False)
     monkeypatch.setattr(files, "downloads", lambda: tmp_path)
-    monkeypatch.setattr(umqtt, "_archive", lambda: found.pop())
+    monkeypatch.setattr(umqtt, "_archive", found.pop)
     return found
 
 

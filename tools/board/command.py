@@ -16,6 +16,8 @@ While it runs, lines on standard input are hands on the hardware:
 import argparse
 import asyncio
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -65,7 +67,10 @@ async def main(args):
             args.link.symlink_to(port)
             port = str(args.link.absolute())
         print(json.dumps({"port": port, "folder": str(board.folder)}), flush=True)
-        tasks = [asyncio.ensure_future(board.wait()), asyncio.ensure_future(_hands(board))]
+        tasks = [
+            asyncio.ensure_future(board.wait()),
+            asyncio.ensure_future(_stdin_commands(board)),
+        ]
         if args.console:
             tasks.append(asyncio.ensure_future(_show(board)))
         await asyncio.gather(*tasks)
@@ -80,15 +85,18 @@ async def _show(board):
         print(line, flush=True)
 
 
-async def _hands(board):
-    """Do what standard input says, as long as there is one."""
-    reader = asyncio.StreamReader()
+async def _stdin_commands(board):
+    """Carry out the commands on standard input, until it ends."""
     try:
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
-    except (ValueError, OSError):  # a file, or nothing
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError):  # it was closed
         return
+    if not (sys.stdin.isatty() or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return  # a file or /dev/null, which asyncio cannot wait for
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     while line := await reader.readline():
         words = line.decode(errors="replace").split()
         if words == ["reset"]:
