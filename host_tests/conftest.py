@@ -1,11 +1,51 @@
-"""For all tests: no timed assertion, hypothesis' own included."""
+"""Fixtures of the tests in device/ and faults/, and hypothesis without a timed assertion."""
 
-import sys
-from pathlib import Path
+import asyncio
+import ssl
 
+import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # sources.py
+from host_tests.support.device_bench import PATIENCE, Bench
+from tools.hub import certificates
+from tools.local_hub import running_hub
 
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    """What the hub's JSON line says; the hub runs until the last test has."""
+    folder = tmp_path_factory.mktemp("hub")
+    loop = asyncio.new_event_loop()
+    running = running_hub(folder)
+    try:
+        yield loop.run_until_complete(asyncio.wait_for(running.__aenter__(), PATIENCE))
+    finally:
+        loop.run_until_complete(asyncio.wait_for(running.__aexit__(None, None, None), PATIENCE))
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def localhost_tls(tmp_path_factory):
+    """(a server's TLS context for localhost, the file of the CA that signed it)."""
+    ca, certificate, key = certificates.ensure(tmp_path_factory.mktemp("tls"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, str(ca)
+
+
+def pytest_generate_tests(metafunc):
+    """Each test runs in both interpreters, and over the module's TRANSPORTS."""
+    if "bench" in metafunc.fixturenames:
+        transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
+        names = getattr(metafunc.module, "INTERPRETERS", ("micropython", "cpython"))
+        pairs = [(name, one) for name in names for one in transports]
+        ids = ["-".join(pair) if len(transports) > 1 else pair[0] for pair in pairs]
+        metafunc.parametrize("bench", pairs, indirect=True, ids=ids, scope="session")
+
+
+@pytest.fixture(scope="session")
+def bench(request, hub):
+    return Bench(*request.param, hub)

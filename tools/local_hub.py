@@ -5,39 +5,40 @@ import contextlib
 import json
 import sys
 
-from . import PROG, command_line
+from . import PROG, command_line, processes
 
 _PATIENCE = 12  # seconds, until it is ready
+_PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
 
 
 class HubError(Exception):
     """The hub did not start; the text says why."""
 
 
+class RunningHub(dict):
+    """The hub's JSON line as a dict; process: its Process."""
+
+    def __init__(self, line, process):
+        super().__init__(json.loads(line))
+        self.process = process
+
+
 @contextlib.asynccontextmanager
 async def running_hub(folder):
-    """A hub in a process of its own, on free ports; yields what its JSON line says. HubError."""
-    ports = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
-    process = await asyncio.create_subprocess_exec(
-        *command_line("hub", "--data", folder),
-        *(word for port in ports for word in (port, "0")),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=(folder / "hub.log").open("w"),
-    )
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), _PATIENCE)
-        if not line:
-            log = (folder / "hub.log").read_text().strip().splitlines()
-            raise HubError("the hub did not start: " + (log[-1] if log else "it said nothing"))
-        yield json.loads(line)
-    finally:
-        if process.returncode is None:
-            process.terminate()
+    """Run a hub on free ports, with its state in `folder`; yields a RunningHub. HubError."""
+    path = folder / "hub.log"
+    ports = (word for port in _PORTS for word in (port, "0"))
+    command = command_line("hub", "--data", folder, *ports)
+    with path.open("a") as log:
+        running = processes.running(command, log=log, patience=_PATIENCE, terminate=True)
+        async with running as process:
             try:
-                await asyncio.wait_for(process.wait(), 5)
-            except asyncio.TimeoutError:
-                process.kill()
-                await process.wait()
+                line = await process.line()
+            except processes.ProcessError:
+                said = path.read_text().strip().splitlines()
+                reason = said[-1] if said else "it said nothing"
+                raise HubError(f"the hub did not start: {reason}") from None
+            yield RunningHub(line, process)
 
 
 def found(folder):

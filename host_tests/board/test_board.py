@@ -4,8 +4,8 @@ import asyncio
 import json
 
 import pytest
-from boards import PATIENCE, SETTINGS, board_on_hub, console_until
 
+from host_tests.support.board_on_hub import PATIENCE, SETTINGS, board_on_hub, console_until
 from tools.board.disk import furnish
 from tools.board.machine import Board
 

@@ -3,13 +3,12 @@
 import hashlib
 import json
 import os
-import pty
-import subprocess
 import sys
 import time
 
 import pytest
-from virtual import PATIENCE, Keyboard, Typist, virtual_board
+
+from host_tests.support.virtual_board import PATIENCE, at_terminal, virtual_board
 
 ANYTHING = bytes(range(256)) * 3 + b"\x03\x04\n\r\n\x18\x00"
 
@@ -93,18 +92,13 @@ def test_reset_runs_main_and_soft_reset_for_mpremote_does_not(board):
 
 
 def test_repl_at_a_persons_terminal(board):
-    terminal, theirs = pty.openpty()
-    os.set_blocking(terminal, False)
     command = [sys.executable, "-m", "mpremote", "connect", board.port, "repl"]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as mpremote:
-        person = Typist(Keyboard(terminal))
+    with at_terminal(command) as (mpremote, person):
         person.expect(b"to exit this shell")
         person.type(b"print(6*7)\r")
         person.expect(b"\n42\r\n>>> ")
         person.type(b"\x1d")
         assert mpremote.wait(PATIENCE) == 0
-    os.close(terminal)
-    os.close(theirs)
 
 
 def test_an_error_is_told_as_a_board_tells_it(board):
@@ -190,7 +184,7 @@ def test_deep_sleep_keeps_rtc_memory_and_power_does_not(board):
         typist.expect(b">>> ")
         typist.type(b"machine.reset()\r")
         typist.expect(b"\n2 b'kept'\r\n")
-        board.hand("reset")
+        board.command("reset")
         typist.expect(b"\n1 b''\r\n")
 
 
@@ -199,7 +193,7 @@ def test_the_button_wakes_a_board_that_sleeps_for_ever(board):
     with board.opened() as typist:
         typist.type(b"import machine; print('good night'); machine.deepsleep()\r")
         typist.expect(b"\r\ngood night\r\n")
-        board.hand("reset")
+        board.command("reset")
         typist.expect(b"(POWERON_RESET)\r\n1 b''\r\n")
 
 
@@ -240,7 +234,7 @@ def test_wifi_fails_when_it_is_told_to(board):
     join = "import network; w = network.WLAN(); w.active(True); w.connect('n', 'p')"
     ask = f"{join}; print(w.isconnected(), w.status() == network.STAT_WRONG_PASSWORD)"
     assert board.mpremote("exec", ask) == "True False\r\n"
-    board.hand("wifi wrong-password")
+    board.command("wifi wrong-password")
     assert board.mpremote("exec", ask) == "False True\r\n"
 
 
@@ -276,7 +270,7 @@ def test_a_flash_can_be_full_and_keeps_what_it_has(tmp_path):
     ],
 )
 def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
-    from hub_process import tools
+    from host_tests.support.processes import tools
 
     done = tools("board", str(tmp_path), *arguments)
     assert done.returncode
@@ -284,7 +278,7 @@ def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
 
 
 def test_an_interpreter_that_does_not_start_is_one_line(tmp_path, monkeypatch):
-    from hub_process import tools
+    from host_tests.support.processes import tools
 
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
     done = tools("board", str(tmp_path))

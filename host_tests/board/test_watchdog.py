@@ -2,7 +2,7 @@
 
 import asyncio
 
-from boards import PATIENCE, board_on_hub, console_until
+from host_tests.support.board_on_hub import PATIENCE, board_on_hub, console_until
 
 # In place of main.py's last lines: seconds are fewer, and something goes wrong.
 MAIN = """

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_process import hub_process, tools
-from virtual import virtual_board
 
+from host_tests.support.processes import hub_process, tools
+from host_tests.support.virtual_board import virtual_board
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT
 

@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from hub_process import tools
-from virtual import virtual_board
 
+from host_tests.support.processes import tools
+from host_tests.support.virtual_board import at_terminal, virtual_board
 from tools.deploy import frozen, image, onboard, transfer
 from tools.remote import Remote
 
@@ -181,7 +181,7 @@ def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, fla
 
 def test_power_that_goes_half_way_lets_the_old_program_run(workshop, board, flash, old):
     process = half_way(workshop, board, flash)
-    board.hand("reset")
+    board.command("reset")
     said = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 1
     assert "Traceback" not in said
@@ -234,7 +234,7 @@ def test_power_that_goes_while_it_is_put_in_place_is_made_good_at_the_next_start
     with board.opened() as typist:
         typist.type(b"\r\x03")
         typist.expect(b">>> ")
-        board.hand("reset")
+        board.command("reset")
         typist.expect(b"(POWERON_RESET)")
         typist.expect(b"deployed\r\n")
         typist.expect(b"(SW_CPU_RESET)")
@@ -383,7 +383,10 @@ def test_package_json_is_up_to_date_and_installs_the_library(board):
         "python -m tools deploy --package package.json"
     )
     board.mpremote("mip", "install", image.ROOT / "package.json")
-    code = "from iothub.net import root_certificates; print(len(list(root_certificates.load())))"
+    code = (
+        "from iothub import IoTHubDeviceClient; from iothub.net import root_certificates\n"
+        "print(len(list(root_certificates.load())))"
+    )
     assert board.mpremote("exec", code) == "2\r\n"
 
 
@@ -405,11 +408,6 @@ def test_manifest_names_what_is_deployed(tmp_path):
 
 def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
     """At a terminal, with nothing given: three questions."""
-    import pty
-
-    from virtual import Keyboard, Typist
-
-    terminal, theirs = pty.openpty()
     root = workshop.hub["ca_file"]
     command = [
         sys.executable,
@@ -422,10 +420,7 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
         root,
         "--repl",
     ]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
-        person = Typist(Keyboard(terminal))
+    with at_terminal(command, start_new_session=True) as (process, person):
         said = b""
         for question, answer in (
             (b"Wi-Fi network: ", "home"),
@@ -439,8 +434,6 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
         said += person.expect(b"sent: ")
         person.type(b"\x1d")
         assert process.wait(PATIENCE) == 0
-    os.close(terminal)
-    os.close(theirs)
     for secret in workshop.secrets:
         assert secret.encode() not in said
     settings = json.loads((flash / "settings.json").read_text())

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from hub_process import tools
-from virtual import virtual_board
 
+from host_tests.support.processes import tools
+from host_tests.support.virtual_board import virtual_board
 from tools.board.disk import furnish
 
 WELL = ["settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "message"]

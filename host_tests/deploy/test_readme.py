@@ -1,14 +1,11 @@
 """README's way from a box to a running board, run as it stands there, on the virtual board."""
 
 import os
-import pty
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from virtual import PATIENCE, Keyboard, Typist
-
+from host_tests.support.virtual_board import PATIENCE, at_terminal
 from tools.interpreter import ROOT
 
 SECTION = "## From a box to a running board"
@@ -35,18 +32,13 @@ def test_the_virtual_boards_lines_run(tmp_path):
     _, lines = blocks()
     assert lines[0] == PREPARED
     script = "\n".join(["set -e", *lines[1:]]).replace("build/", f"{tmp_path}/")
-    terminal, theirs = pty.openpty()
     bin_folder = str(Path(sys.executable).parent)
-    with subprocess.Popen(
+    with at_terminal(
         ["bash", "-c", script],
         cwd=ROOT,
         env={**os.environ, "PATH": bin_folder + ":" + os.environ["PATH"]},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
         start_new_session=True,
-    ) as process:
-        person = Typist(Keyboard(terminal))
+    ) as (process, person):
         try:
             person.expect(b"deployed; ")
             person.expect(b"ok    message: ")
@@ -62,5 +54,3 @@ def test_the_virtual_boards_lines_run(tmp_path):
             assert process.wait(PATIENCE) == 0
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-    os.close(terminal)
-    os.close(theirs)

@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from hub_process import tools
 
+from host_tests.support.processes import tools
 from tools import umqtt
 from tools.deploy import image
 from tools.interpreter import environment, interpreter

@@ -5,8 +5,9 @@ arrives at least once, in order, and none that was accepted is lost.
 import itertools
 
 import pytest
-from fault_proxy import faulty
-from network_faults import PUBACK, PUBLISH, Cut, Reset
+
+from host_tests.support.fault_proxy import faulty
+from host_tests.support.network_faults import PUBACK, PUBLISH, Cut, Reset
 
 TRANSPORTS = ("mqtt",)
 # Nothing but the messages is to be a PUBLISH; and many reconnects need not take long.

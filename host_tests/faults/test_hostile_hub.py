@@ -7,12 +7,12 @@ import sys
 from collections import Counter
 
 import pytest
-from hostile_amqp import FRAMES
-from hostile_mqtt import LIMIT, PACKETS, whole_messages
-from mutate import Chance, mutated
-from scripted_amqp_hub import ScriptedAmqpHub
-from scripted_hub import ScriptedHub, program_of
 
+from host_tests.support.hostile_amqp import FRAMES
+from host_tests.support.hostile_mqtt import LIMIT, PACKETS, whole_messages
+from host_tests.support.mutation import Chance, mutated
+from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
+from host_tests.support.scripted_mqtt_server import ScriptedHub, program_of
 from tools.hub.mqtt import packets
 from tools.interpreter import ROOT
 
@@ -116,8 +116,7 @@ def test_device_gets_over_many_hostile_bytes(bench, localhost_tls, seed):
 def test_parsers_get_over_many_hostile_bytes():
     environment = {**os.environ, "HOSTILE_SEED": "2", "HOSTILE_CASES": "30000"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-k", "hostile", "--timeout=300"]
-        + ["host_tests/pure", "host_tests/test_on_micropython.py"],
+        [sys.executable, "-m", "pytest", "-k", "hostile", "--timeout=300"] + ["host_tests/iothub"],
         cwd=ROOT,
         env=environment,
         timeout=600,

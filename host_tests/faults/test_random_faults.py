@@ -3,8 +3,9 @@
 import random
 
 import pytest
-from fault_proxy import faulty
-from random_faults import drawn
+
+from host_tests.support.fault_proxy import faulty
+from host_tests.support.random_faults import drawn
 
 TRANSPORTS = ("mqtt",)
 FAULTS = 30

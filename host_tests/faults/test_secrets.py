@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from device_certificate import Certificate
-from hub_process import tools
-
+from host_tests.support.certificates import Certificate
+from host_tests.support.processes import tools
 from iothub.provisioning import derive_device_key
 from iothub.sas import sas_token
 

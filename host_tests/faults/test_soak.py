@@ -7,8 +7,9 @@ import asyncio
 import random
 
 import pytest
-from fault_proxy import proxied
-from random_faults import drawn
+
+from host_tests.support.fault_proxy import proxied
+from host_tests.support.random_faults import drawn
 
 pytestmark = pytest.mark.soak
 TRANSPORTS = ("mqtt",)

@@ -8,8 +8,8 @@ import time
 from urllib.parse import quote
 
 import pytest
-from amqp_peer import open_peer
 
+from host_tests.support.amqp_peer import open_peer
 from tools.hub import USUAL
 from tools.hub.app import Hub
 from tools.hub.client import ServiceClient

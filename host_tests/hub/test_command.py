@@ -1,14 +1,12 @@
 """python -m tools hub and python -m tools device, as a user runs them."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 
 import pytest
-from hub_process import tools
 
+from host_tests.support.processes import tools
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
@@ -23,31 +21,22 @@ def scenario_of(function, *arguments):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
     async def scenario():
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tools", "hub", "--data", str(tmp_path), "--mqtt-port", "0"),
-            *("--https-port", "0", "--amqp-port", "0", "--amqp-plain-port", "0"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
-        ports = json.loads(line)
-        assert set(ports) == {
-            "mqtt_port",
-            "amqp_port",
-            "amqp_plain_port",
-            "https_port",
-            "ca_file",
-            "id_scope",
-            "service_connection_string",
-            "eventhub_connection_string",
-        }
-        for name in ("ca.key", "server.key", "hub.json", "hub.sqlite"):
-            assert os.stat(tmp_path / name).st_mode & 0o077 == 0, name
-        process.send_signal(number)
-        rest = await asyncio.wait_for(process.stdout.read(), PATIENCE)
-        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
-        assert rest == b""
+        async with running_hub(tmp_path) as hub:
+            assert set(hub) == {
+                "mqtt_port",
+                "amqp_port",
+                "amqp_plain_port",
+                "https_port",
+                "ca_file",
+                "id_scope",
+                "service_connection_string",
+                "eventhub_connection_string",
+            }
+            for name in ("ca.key", "server.key", "hub.json", "hub.sqlite"):
+                assert os.stat(tmp_path / name).st_mode & 0o077 == 0, name
+            hub.process.send_signal(number)
+            assert await hub.process.lines() == []
+            assert await hub.process.wait() == 0
         assert not (tmp_path / "hub.json").exists()
 
     scenario_of(scenario)
@@ -100,21 +89,15 @@ def test_devices_by_command(tmp_path):
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path):
     async def before():
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tools", "hub", "--data", str(tmp_path), "--mqtt-port", "0"),
-            *("--https-port", "0", "--amqp-port", "0", "--amqp-plain-port", "0"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        ports = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
-        async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
+        async with (
+            running_hub(tmp_path) as hub,
+            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+        ):
             made = await service.create_device("dev")
             await service.send_c2d("dev", b"kept", {"a": None})
             await service.patch_twin("dev", {"properties": {"desired": {"kept": True}}})
-        process.kill()
-        await process.wait()
-        return made
+            hub.process.kill()
+            return made
 
     async def scenario():
         made = await before()

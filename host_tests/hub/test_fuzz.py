@@ -12,10 +12,10 @@ import time
 from urllib.parse import quote
 
 import pytest
-from hub_process import hub_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support.processes import hub_process, resident_memory
 from iothub.amqp.codec import Described, Typed, encode
 from iothub.amqp.composites import (
     ATTACH,
@@ -82,7 +82,7 @@ def unharmed(hub):
     with socket.create_connection(("localhost", hub["amqp_plain_port"]), PATIENCE) as witness:
         witness.sendall(AMQP_START)
         assert witness.recv(65536).startswith(AMQP_HEADER)
-        before = hub.memory
+        before = resident_memory(hub.process)
         yield
         witness.sendall(bytes(frame(0, begin)))
         answer = b""
@@ -91,7 +91,7 @@ def unharmed(hub):
             assert piece, "the hub has closed it"
             answer += piece
     assert rest(hub, "GET", "/devices/fuzz")[0] == 200
-    assert hub.memory < before + GROWTH
+    assert resident_memory(hub.process) < before + GROWTH
 
 
 def talk(hub, port, data, tls=False, after=None):

@@ -2,13 +2,12 @@
 
 import asyncio
 
-from amqp_peer import open_peer
-from hub_process import hub_process
-
+from host_tests.support.amqp_peer import open_peer
 from iothub.amqp.composites import DISPOSITION
 from iothub.amqp.sections import AmqpMessage
 from iothub.sas import sas_token
 from tools.hub.client import ServiceClient
+from tools.local_hub import running_hub
 
 
 def test_nothing_that_was_settled_is_lost(tmp_path):
@@ -30,25 +29,29 @@ async def device_peer(hub, service):
 
 async def fill(folder):
     """Send telemetry, and kill the hub in the midst; how many were acknowledged, in order."""
-    with hub_process(folder) as hub:
-        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
-            peer = await device_peer(hub, service)
-            await service.send_c2d("dev", b"waits", ack="full", message_id="w")
-            handle = await peer.sender("/devices/dev/messages/events")
-            acknowledged = -1
-            for number in range(150):
-                peer.transfer(handle, AmqpMessage(str(number).encode()).encode())
-            while acknowledged < 40:
-                acknowledged = (await peer.expect(DISPOSITION)).last
-            hub.kill()
-            return acknowledged + 1
+    async with (
+        running_hub(folder) as hub,
+        ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+    ):
+        peer = await device_peer(hub, service)
+        await service.send_c2d("dev", b"waits", ack="full", message_id="w")
+        handle = await peer.sender("/devices/dev/messages/events")
+        acknowledged = -1
+        for number in range(150):
+            peer.transfer(handle, AmqpMessage(str(number).encode()).encode())
+        while acknowledged < 40:
+            acknowledged = (await peer.expect(DISPOSITION)).last
+        hub.process.kill()
+        return acknowledged + 1
 
 
 async def look(folder, acknowledged):
-    with hub_process(folder) as hub:
-        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
-            events = await service.events("dev")
-            bodies = [event["body"] for event in events if event["body"].isdigit()]
-            assert bodies[:acknowledged] == [str(n).encode() for n in range(acknowledged)]
-            record = await service.get_device("dev")
-            assert record["cloudToDeviceMessageCount"] == 1
+    async with (
+        running_hub(folder) as hub,
+        ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+    ):
+        events = await service.events("dev")
+        bodies = [event["body"] for event in events if event["body"].isdigit()]
+        assert bodies[:acknowledged] == [str(n).encode() for n in range(acknowledged)]
+        record = await service.get_device("dev")
+        assert record["cloudToDeviceMessageCount"] == 1

@@ -1,14 +1,15 @@
 """AMQP software that is not of this project: RabbitMQ, and Qpid Proton (Debian's packages)."""
 
+import contextlib
 import os
 import shutil
 import socket
-import subprocess
-import threading
 
 import pytest
 
+from host_tests.support.processes import blocking
 from tools.hub import certificates
+from tools.processes import running
 
 PATIENCE = 60
 PYTHON = "/usr/bin/python3"  # Debian's, for which python3-qpid-proton is
@@ -25,20 +26,16 @@ def tls(tmp_path_factory):
     return tuple(map(str, certificates.ensure(tmp_path_factory.mktemp("tls"))))
 
 
-class Process:
-    """A program whose lines a test waits for."""
+class Broker:
+    """A running program, read by tests in whose event loop it does not run."""
 
-    def __init__(self, command, **options):
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
-        )
-        self._watchdog = threading.Timer(300, self._process.kill)
-        self._watchdog.start()
+    def __init__(self, process, call):
+        self._process = process
+        self._call = call
 
     def line(self):
-        line = self._process.stdout.readline()
-        assert line, "it has ended"
-        return line.strip()
+        """The next line of its output."""
+        return self._call(self._process.line())
 
     def expect(self, start):
         """The next line that begins with `start`."""
@@ -47,44 +44,35 @@ class Process:
         return line
 
     def ask(self, line):
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        """The line with which it answers a line."""
+        self._call(self._process.write(line))
         return self.line()
 
-    def stop(self):
-        self._watchdog.cancel()
-        self._process.terminate()
-        try:
-            self._process.wait(PATIENCE)
-        finally:
-            self._process.kill()
-            self._process.stdin.close()
-            self._process.stdout.close()
 
-
-def program(path, *arguments):
-    return Process([PYTHON, str(path), *map(str, arguments)])
+@contextlib.contextmanager
+def program(*command, **options):
+    """Run a command: a Broker."""
+    made = running([*map(str, command)], patience=PATIENCE, terminate=True, **options)
+    with blocking(made, PATIENCE) as (process, call):
+        yield Broker(process, call)
 
 
 @pytest.fixture(scope="module")
 def proton_broker(request, tls):
-    """(port, CA, Process) of a broker on Proton."""
+    """(port, CA, Broker) of a broker on Proton."""
     ca, certificate, key = tls
     port = free_port()
-    broker = program(request.path.parent / "proton_broker.py", port, certificate, key)
-    try:
+    path = request.path.parent / "proton_broker.py"
+    with program(PYTHON, path, port, certificate, key) as broker:
         broker.expect("ready")
         yield port, ca, broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="module")
 def proton_echo(request):
     """Encode a message (bytes) as Proton does, after it has decoded it."""
-    echo = program(request.path.parent / "proton_echo.py")
-    yield lambda data: bytes.fromhex(echo.ask(data.hex()))
-    echo.stop()
+    with program(PYTHON, request.path.parent / "proton_echo.py") as echo:
+        yield lambda data: bytes.fromhex(echo.ask(data.hex()))
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +103,7 @@ def rabbitmq(tls, tmp_path_factory):
     # Debian's wrapper would change to the user rabbitmq, who may not read this folder.
     server = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin")
     assert server, "install rabbitmq-server"
-    broker = Process([server], env=environment, stderr=subprocess.STDOUT)
-    try:
+    with program(server, environment=environment) as broker:
         while "Server startup complete" not in broker.line():
             pass
         yield port, ca
-    finally:
-        broker.stop()

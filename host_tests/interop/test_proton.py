@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from amqp_values import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support.amqp_strategies import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.codec import Described, Typed
 from iothub.amqp.links import Delivery

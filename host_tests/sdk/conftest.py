@@ -8,8 +8,9 @@ import queue
 import certifi
 import paho.mqtt.client
 import pytest
-from device_certificate import Certificate
-from hub_process import hub_process
+
+from host_tests.support.certificates import Certificate
+from host_tests.support.processes import ca_pem, hub_process
 
 PATIENCE = 20
 
@@ -82,7 +83,7 @@ def device(found, registry):
         key = made.authentication.symmetric_key.primary_key
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=found.authority,
+            server_verification_cert=ca_pem(found),
             **options,
         )
         clients.append(client)

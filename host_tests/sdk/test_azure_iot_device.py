@@ -6,6 +6,7 @@ import pytest
 from azure.iot.device import X509, Message, MethodResponse, exceptions
 from azure.iot.device.aio import IoTHubDeviceClient, IoTHubModuleClient
 
+from host_tests.support.processes import ca_pem
 from tools.hub.client import ServiceClient
 
 transports = pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
@@ -30,7 +31,7 @@ def test_device_with_keys(found, websockets):
         key = made["authentication"]["symmetricKey"]["primaryKey"]
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=found.authority,
+            server_verification_cert=ca_pem(found),
             websockets=websockets,
         )
         await use(service, client, name)
@@ -43,7 +44,7 @@ def with_certificate(found, name, shown, websockets=False):
         X509(str(shown.file), str(shown.key_file)),
         "localhost",
         name,
-        server_verification_cert=found.authority,
+        server_verification_cert=ca_pem(found),
         websockets=websockets,
     )
 
@@ -100,7 +101,7 @@ def test_module(found, registry):
     async def scenario(service):
         client = IoTHubModuleClient.create_from_connection_string(
             f"HostName=localhost;DeviceId=host;ModuleId=part;SharedAccessKey={key}",
-            server_verification_cert=found.authority,
+            server_verification_cert=ca_pem(found),
         )
         inputs, patches = taken(client)
         try:

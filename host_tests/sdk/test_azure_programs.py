@@ -10,15 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
-from board_lib import make_lib
-from device_certificate import Certificate
 
+from host_tests.support.board_library import make_lib
+from host_tests.support.certificates import Certificate
 from iothub.sas import sas_token
 from tools import umqtt
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
+from tools.processes import running
 
-PROGRAMS = Path(__file__).parent.parent / "azure_programs"
+PROGRAMS = Path(__file__).parent / "azure_programs"
 PATIENCE = 60
 # azure-iot-device dials fixed ports: that alone is changed.
 REDIRECT = """
@@ -71,30 +72,20 @@ class Runner:
         if self.name == "micropython":
             command = [interpreter(), "-X", "heapsize=160wK"]
             environment["MICROPYPATH"] = f"{self._folder}:{umqtt.folder()}:.frozen"
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            str(PROGRAMS / f"{program}.py"),
-            stdout=asyncio.subprocess.PIPE,
-            # azure-iot-device may complain of a callback that comes after its task was cancelled.
-            stderr=None if self.name == "azure-iot-device" else asyncio.subprocess.STDOUT,
-            env=environment,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        command.append(str(PROGRAMS / f"{program}.py"))
+        # azure-iot-device may complain of a callback that comes after its task was cancelled.
+        log = sys.stderr if self.name == "azure-iot-device" else None
+        async with running(command, environment=environment, log=log, patience=PATIENCE) as made:
+            yield made
 
 
-async def lines(process, until=None):
+async def lines(program, until=None):
     """The lines that a program prints, up to one; without it, to the end."""
-    found = []
-    while line := await asyncio.wait_for(process.stdout.readline(), PATIENCE):
-        found.append(line.decode().strip())
-        if found[-1] == until:
-            return found
-    assert until is None, f"ended without {until}: {found}"
+    if until is None:
+        return await program.lines()
+    found = [await program.line()]
+    while found[-1] != until:
+        found.append(await program.line())
     return found
 
 

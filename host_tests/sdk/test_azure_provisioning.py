@@ -6,6 +6,7 @@ import pytest
 from azure.iot.device import X509, exceptions
 from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
 
+from host_tests.support.processes import ca_pem
 from iothub.provisioning import derive_device_key
 from tools.hub.client import ServiceClient
 
@@ -29,7 +30,7 @@ def with_key(found, name, key, **options):
         name,
         found["id_scope"],
         key,
-        server_verification_cert=found.authority,
+        server_verification_cert=ca_pem(found),
         **options,
     )
 
@@ -38,7 +39,7 @@ async def use(found, service, result, **credentials):
     """Connect to what was assigned, and send."""
     state = result.registration_state
     assert result.status == "assigned"
-    options = {"server_verification_cert": found.authority}
+    options = {"server_verification_cert": ca_pem(found)}
     if "x509" in credentials:
         client = IoTHubDeviceClient.create_from_x509_certificate(
             hostname=state.assigned_hub, device_id=state.device_id, **credentials, **options
@@ -95,7 +96,7 @@ def test_certificate(found, certificate):
             "dps-x509",
             found["id_scope"],
             x509,
-            server_verification_cert=found.authority,
+            server_verification_cert=ca_pem(found),
         )
         await use(found, service, await client.register(), x509=x509)
 

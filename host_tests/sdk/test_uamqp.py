@@ -13,6 +13,8 @@ import uuid
 
 import pytest
 
+from host_tests.support.processes import service_key
+
 uamqp = pytest.importorskip("uamqp", reason="uamqp has no wheel for this Python")
 
 
@@ -32,7 +34,7 @@ class Account:
 
     def __init__(self, ports):
         self.hostname = "localhost"
-        self.access_key = ports.service_key
+        self.access_key = service_key(ports)
 
     def service_uri(self, operation, policy_name="service"):
         username = f"{policy_name}@sas.root.localhost"

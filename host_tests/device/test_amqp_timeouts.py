@@ -1,0 +1,160 @@
+"""A hub that owes an answer over AMQP: each wait ends, with its stage."""
+
+import asyncio
+
+import pytest
+
+from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
+from iothub.amqp.composites import (
+    ATTACH,
+    DETACH,
+    END,
+    ERROR,
+    MECHANISMS,
+    OUTCOME,
+    TRANSFER,
+    Composite,
+)
+from iothub.amqp.frames import SASL, frame
+
+TRANSPORTS = ("amqp",)
+SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4, "connection_retry": False}
+
+
+async def outcome(bench, localhost_tls, scripted, name="connect"):
+    """What the program `name` says against a scripted hub."""
+    context, ca = localhost_tls
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    text = bench.connection_string("dev", "A" * 43 + "=", port=port)
+    async with (
+        server,
+        bench.program(name, connection_string=text, ca=ca, options=SHORT) as program,
+    ):
+        return await program.expect_any("connected", "sent", "raised")
+
+
+EVENTS = "/devices/dev/messages/events"
+
+
+@pytest.mark.parametrize(
+    ("silent", "stage"),
+    [
+        ("header", None),
+        ("mechanisms", "open"),
+        ("outcome", "open"),
+        ("second header", None),
+        ("open", None),
+        ("begin", "open"),
+        ("attach $cbs", "attach"),
+        ("token", "token"),
+        ("attach " + EVENTS, "attach"),
+    ],
+)
+def test_silence_while_connecting(bench, localhost_tls, silent, stage):
+    async def scenario():
+        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(silent))
+        if silent in ("header", "second header"):  # what follows is no header
+            assert said[:2] == ["raised", "ProtocolError"]
+        elif silent == "open":
+            assert said[0] in ("connected", "raised")
+        else:
+            assert said[:3] == ["raised", "OperationTimeout", stage]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("silent", ["credit " + EVENTS, "disposition"])
+def test_silence_after_that_ends_the_connection(bench, localhost_tls, silent):
+    async def scenario():
+        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(silent), "telemetry")
+        assert said[:3] == ["raised", "OperationTimeout", "disposition"]
+
+    bench.run(scenario)
+
+
+def end(descriptor, **fields):
+    return frame(0, Composite(descriptor, **fields))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"header": b"HTTP/1.1"}, ["ProtocolError", "read"]),
+        ({"mechanisms": frame(0, Composite(MECHANISMS, sasl_server_mechanisms="X"), kind=SASL)},
+         ["CredentialError", "sasl"]),
+        ({"outcome": frame(0, Composite(OUTCOME, code=1), kind=SASL)},
+         ["CredentialError", "sasl"]),
+        ({"open": b"\xff\xff\xff\xff\2\0\0\0"}, ["ProtocolError", "read"]),
+        ({"begin": end(END)}, ["ConnectionDroppedError", "read"]),
+        ({"begin": end(TRANSFER, handle=5)}, ["ProtocolError", "read"]),
+        ({"begin": b"\0\0\0\x09\2\0\0\0x"}, ["ProtocolError", "read"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_nonsense_while_connecting(bench, localhost_tls, wrong, error):
+    async def scenario():
+        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong))
+        assert said[:3] == ["raised", *error]
+
+    bench.run(scenario)
+
+
+def redirect(port):
+    """A detach of the telemetry link, which says that the events are taken elsewhere."""
+    info = {"hostname": "localhost", "network-host": "localhost", "port": port}
+    error = Composite(ERROR, condition="amqp:link:redirect", description="there", info=info)
+    return end(DETACH, handle=2, closed=True, error=error)
+
+
+def refused_attach():
+    return end(
+        ATTACH, name="2" + EVENTS, handle=2, role=True, source=None, target=None,
+        initial_delivery_count=None,
+    )  # fmt: skip
+
+
+def test_redirect_to_a_dead_address(bench, localhost_tls):
+    async def scenario():
+        wrong = {"attach " + EVENTS: refused_attach() + redirect(1)}
+        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong))
+        assert said[:3] == ["raised", "ConnectionFailedError", "tcp"]
+
+    bench.run(scenario)
+
+
+def test_redirect_is_followed(bench, localhost_tls):
+    async def scenario():
+        context, _ = localhost_tls
+        there = await asyncio.start_server(ScriptedAmqpHub().serve, "127.0.0.1", 0, ssl=context)
+        port = there.sockets[0].getsockname()[1]
+        wrong = {"attach " + EVENTS: refused_attach() + redirect(port)}
+        async with there:
+            said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong), "telemetry")
+        assert said == ["sent"]
+
+    bench.run(scenario)
+
+
+def test_redirects_in_a_circle_end(bench, localhost_tls):
+    async def scenario():
+        context, _ = localhost_tls
+        round_again = ScriptedAmqpHub(wrong={})
+        there = await asyncio.start_server(round_again.serve, "127.0.0.1", 0, ssl=context)
+        port = there.sockets[0].getsockname()[1]
+        circle = {"attach " + EVENTS: refused_attach() + redirect(port)}
+        round_again.wrong = circle
+        async with there:
+            said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=circle))
+        assert said[:2] == ["raised", "ServiceError"]
+        assert said[3] == "amqp:link:redirect"
+
+    bench.run(scenario)
+
+
+def test_telemetry_that_is_settled(bench, localhost_tls):
+    async def scenario():
+        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(), "telemetry")
+        assert said == ["sent"]
+
+    bench.run(scenario)

@@ -1,0 +1,218 @@
+"""Telemetry accepted without a connection: kept, in order, until the hub has acknowledged it."""
+
+import asyncio
+import os
+from datetime import datetime, timezone
+
+import pytest
+
+from host_tests.support import gate
+
+TRANSPORTS = ("mqtt", "amqp")
+CREATED = "iothub-creation-time-utc"
+
+
+@pytest.fixture(params=["ram", "flash"])
+def outbox(request, tmp_path):
+    """The outbox's settings."""
+    return {"path": str(tmp_path / "outbox") if request.param == "flash" else None}
+
+
+async def cut(service, device_id, program, gate):
+    """The network is away until the gate opens again."""
+    gate.open = False
+    await service.drop(device_id)
+    await program.expect("state", False)
+
+
+async def bodies(service, device_id, count):
+    """The first `count` different bodies, in the order in which they came, each with its event."""
+    found = {}
+    async for event in service.telemetry(device_id):
+        found.setdefault(event["body"].decode(), event)
+        if len(found) == count:
+            break
+    return found
+
+
+async def emptied(program):
+    """How many messages were dropped, once nothing waits in the outbox."""
+    while True:
+        await program.tell("outbox")
+        waiting, dropped = await program.expect("outbox")
+        if not waiting:
+            return dropped
+        await asyncio.sleep(0.05)
+
+
+def test_kept_while_there_is_no_connection(bench, outbox):
+    async def scenario():
+        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+            await program.tell("send", "before")
+            await program.expect("sent", "before")
+            await cut(service, device_id, program, door)
+            start = datetime.now(timezone.utc).replace(microsecond=0)
+            for number in range(30):  # more than a window
+                await program.tell("send", f"kept {number}")
+                await program.expect("sent", f"kept {number}")
+            end = datetime.now(timezone.utc)
+            await program.tell("outbox")
+            await program.expect("outbox", 30, 0)
+            if outbox["path"]:
+                assert os.listdir(outbox["path"])
+            door.open = True
+            await program.expect("state", True)
+            await program.tell("send", "after")
+            await program.expect("sent", "after")
+            found = await bodies(service, device_id, 32)
+            kept = [f"kept {number}" for number in range(30)]
+            assert list(found) == ["before", *kept, "after"]
+            for body in kept:
+                text = found[body]["annotations"][CREATED]
+                assert start <= datetime.fromisoformat(text.replace("Z", "+00:00")) <= end
+            for body in ("before", "after"):
+                assert CREATED not in found[body]["annotations"]
+            assert await emptied(program) == 0
+            if outbox["path"]:
+                assert os.listdir(outbox["path"]) == []
+
+    bench.run(scenario)
+
+
+def test_under_way_when_the_connection_is_lost(bench, outbox):
+    async def scenario():
+        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+            await program.tell("send many", 60)
+            await bodies(service, device_id, 1)
+            await cut(service, device_id, program, door)
+            if ["sent", 60] not in program.said:  # those that had not arrived are kept now
+                await program.expect("sent", 60)
+            door.open = True
+            await program.expect("state", True)
+            assert list(await bodies(service, device_id, 60)) == [f"m{i}" for i in range(60)]
+            assert await emptied(program) == 0
+
+    bench.run(scenario)
+
+
+def test_flash_survives_the_power(bench, tmp_path):
+    async def scenario():
+        box = {"path": str(tmp_path / "outbox")}
+        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
+            key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
+            await cut(service, device_id, program, door)
+            for number in range(20):
+                await program.tell("send", f"kept {number}")
+                await program.expect("sent", f"kept {number}")
+            program.kill()
+            text = bench.connection_string(device_id, key["primaryKey"])
+            async with bench.program("device", connection_string=text, outbox=box) as again:
+                await again.expect("ready")
+                found = await bodies(service, device_id, 20)
+                assert list(found) == [f"kept {number}" for number in range(20)]
+                assert await emptied(again) == 0
+
+    bench.run(scenario)
+
+
+def test_a_board_that_starts_without_a_network(bench, outbox):
+    async def scenario():
+        async with bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            door = gate.Gate(bench.hub[f"{bench.transport}_port"])
+            door.open = False
+            server = await asyncio.start_server(door.serve, "localhost", 0)
+            async with server:
+                port = server.sockets[0].getsockname()[1]
+                text = bench.connection_string(device_id, key, port=port)
+                settings = {"connection_string": text, "outbox": outbox, "offline": True}
+                async with bench.program("device", **settings) as program:
+                    await program.expect("ready")
+                    await program.tell("send", "first")
+                    await program.expect("sent", "first")
+                    await program.expect("background")  # it has tried to connect
+                    door.open = True
+                    await program.tell("send", "second")
+                    await program.expect("sent", "second")
+                    found = await bodies(service, device_id, 2)
+                    assert list(found) == ["first", "second"]
+
+    bench.run(scenario)
+
+
+def test_full_drops_the_oldest(bench, outbox):
+    async def scenario():
+        box = {**outbox, "limit": 4096}
+        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
+            await cut(service, device_id, program, door)
+            for number in range(20):
+                text = f"{number:03}" + "x" * 500
+                await program.tell("send", text)
+                await program.expect("sent", text)
+            await program.tell("outbox")
+            waiting, dropped = await program.expect("outbox")
+            assert waiting + dropped == 20
+            assert 4 <= waiting < 8
+            door.open = True
+            late = await emptied(program)  # what was on its way when it was dropped may arrive
+            found = [int(body[:3]) for body in await bodies(service, device_id, 20 - late)]
+            assert found == sorted(found)
+            assert found[-waiting:] == list(range(dropped, 20))
+
+    bench.run(scenario)
+
+
+def test_full_refuses_the_newest(bench, outbox):
+    async def scenario():
+        box = {**outbox, "limit": 4096, "drop": "newest"}
+        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
+            await cut(service, device_id, program, door)
+            refused = []
+            for number in range(20):
+                await program.tell("send", f"{number:03}" + "x" * 500)
+                word = await program.expect_any("sent", "error")
+                if word[0] == "error":
+                    assert word[1:] == ["OutboxFullError", "outbox", None]
+                    refused.append(number)
+            kept = 20 - len(refused)
+            assert refused == list(range(kept, 20))
+            assert 4 <= kept < 8
+            door.open = True
+            found = await bodies(service, device_id, kept)
+            assert [int(body[:3]) for body in found] == list(range(kept))
+            assert await emptied(program) == len(refused)
+
+    bench.run(scenario)
+
+
+def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
+    async def scenario():
+        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, _):
+            await program.tell("disconnect")
+            await program.expect("disconnected")
+            await program.tell("send", "while away")  # connects by itself
+            await program.expect("sent", "while away")
+            assert list(await bodies(service, device_id, 1)) == ["while away"]
+            assert await emptied(program) == 0
+
+    bench.run(scenario)
+
+
+def test_another_client_goes_on_with_the_outbox_of_one_that_was_connecting(bench, outbox):
+    async def scenario():
+        async def silent(reader, _):
+            await reader.read()
+
+        server = await asyncio.start_server(silent, "localhost", 0)
+        async with server, bench.service() as service:
+            device_id, key = await bench.new_device(service)
+            settings = {
+                "connection_string": bench.connection_string(device_id, key),
+                "silent": server.sockets[0].getsockname()[1],
+                "box": outbox,
+            }
+            async with bench.program("successor", **settings) as program:
+                await program.expect("sent")
+            assert list(await bodies(service, device_id, 2)) == ["first", "second"]
+
+    bench.run(scenario)

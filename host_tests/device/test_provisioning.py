@@ -1,0 +1,135 @@
+"""Devices that learn their hub from the provisioning service, in both interpreters."""
+
+import pytest
+
+from host_tests.support.certificates import Certificate
+
+TRANSPORTS = ("mqtt",)
+
+
+def registration(bench, registration_id, scope=None, front="mqtt"):
+    host = f"localhost:{bench.hub[f'{front}_port']}"
+    return {"registration": [host, registration_id, scope or bench.hub["id_scope"]]}
+
+
+async def said(bench, **settings):
+    async with bench.program("provision", **settings) as program:
+        await program.expect("end")
+        return program.said
+
+
+def test_key_of_its_own(bench):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"own-{bench.name}{bench.websockets}"
+            made = await service.enroll(name, deviceId=name + "-device")
+            key = made["attestation"]["symmetricKey"]["primaryKey"]
+            words = await said(
+                bench,
+                **registration(bench, name),
+                keys={"symmetric_key": key},
+                payload={"modelId": "dtmi:a;1"},
+                steps=["register", "connect"],
+            )
+            given = [name + "-device", {"modelId": "dtmi:a;1"}]
+            assert words[0] == ["registered", "assigned", "localhost", *given]
+            assert words[1:4] == [["registering"], ["prepared", False], ["sent"]]
+            words = await said(
+                bench,
+                **registration(bench, name, front="https"),
+                keys={"symmetric_key": key},
+                options={"websockets": True},
+                steps=["connect"],
+            )
+            assert ["sent"] in words
+            assert (await anext(service.telemetry(name + "-device")))["body"] == b"provisioned"
+
+    bench.run(scenario)
+
+
+def test_key_of_a_group(bench):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"member-{bench.name}{bench.websockets}"
+            desired = {"properties": {"desired": {"first": 1}}}
+            made = await service.enroll("group", group=True, initialTwin=desired)
+            key = made["attestation"]["symmetricKey"]["secondaryKey"]
+            keys = {"keys": {"group_key": key}}
+            words = await said(bench, **registration(bench, name), **keys, steps=["connect"])
+            assert ["sent"] in words
+            assert (await service.get_twin(name))["properties"]["desired"]["first"] == 1
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["thumbprint", "authority"])
+def test_certificate(bench, tmp_path, group):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"x509-{group}-{bench.name}{bench.websockets}".lower()
+            authority = Certificate(tmp_path, "authority", None, True) if group else None
+            own = Certificate(tmp_path, name, authority)
+            which = "signingCertificates" if group else "clientCertificates"
+            trusted = {which: {"primary": {"certificate": (authority or own).pem}}}
+            attestation = {"type": "x509", "x509": trusted}
+            await service.enroll(name, group=group, attestation=attestation)
+            words = await said(
+                bench,
+                **registration(bench, name),
+                certificate=[str(own.file), str(own.key_file)],
+                steps=["connect"],
+            )
+            assert ["sent"] in words
+
+    bench.run(scenario)
+
+
+def test_the_cached_assignment_is_tried_first(bench, tmp_path):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"cached-{bench.name}{bench.websockets}"
+            made = await service.enroll(name)
+            settings = {
+                "keys": {"symmetric_key": made["attestation"]["symmetricKey"]["primaryKey"]},
+                "cache": str(tmp_path / "assignment.json"),
+                "steps": ["connect", "connect"],
+            }
+            words = await said(bench, **registration(bench, name), **settings)
+            assert words.count(["registering"]) == 1
+            assert words.count(["sent"]) == 2
+            assert (
+                settings["keys"]["symmetric_key"] not in (tmp_path / "assignment.json").read_text()
+            )
+            await service.delete_device(name)
+            settings["steps"] = ["connect"]
+            words = await said(bench, **registration(bench, name), **settings)
+            assert words.count(["registering"]) == words.count(["sent"]) == 1
+            # Another registration's cache is nobody's.
+            other = await service.enroll(name + "-other")
+            settings["keys"] = {
+                "symmetric_key": other["attestation"]["symmetricKey"]["primaryKey"]
+            }
+            words = await said(bench, **registration(bench, name + "-other"), **settings)
+            assert words.count(["registering"]) == words.count(["sent"]) == 1
+
+    bench.run(scenario)
+
+
+def test_refusals(bench):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"refused-{bench.name}{bench.websockets}"
+            made = await service.enroll(name, provisioningStatus="disabled")
+            keys = {"symmetric_key": made["attestation"]["symmetricKey"]["primaryKey"]}
+            for settings, expected in (
+                ({"keys": keys}, ["ServiceError", "register", "disabled"]),
+                ({"keys": {"symmetric_key": "A" * 43 + "="}}, ["CredentialError", "connack", 5]),
+                (
+                    {"keys": keys, **registration(bench, name, "0neNOBODY")},
+                    ["CredentialError", "connack", 5],
+                ),
+            ):
+                settings = {**registration(bench, name), **settings, "steps": ["register"]}
+                assert (await said(bench, **settings))[0] == ["error", *expected]
+
+    bench.run(scenario)

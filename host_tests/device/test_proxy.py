@@ -1,0 +1,70 @@
+"""Through a real HTTP proxy, which asks for a password: MQTT, WebSocket and AMQP."""
+
+import asyncio
+import contextlib
+import sys
+
+import pytest
+
+from tools.processes import running
+
+TRANSPORTS = ("mqtt", "amqp-websockets")
+PATIENCE = 20
+
+
+@contextlib.asynccontextmanager
+async def proxy(tmp_path, *arguments):
+    """The port of a proxy, and its log."""
+    port_file, log = tmp_path / "port", tmp_path / "log"
+    command = [
+        sys.executable, "-m", "proxy", "--hostname", "127.0.0.1", "--port", "0",
+        "--port-file", str(port_file), "--log-file", str(log), "--num-workers", "1",
+        "--num-acceptors", "1", *arguments,
+    ]  # fmt: skip
+
+    async def ready():
+        while not (port_file.exists() and port_file.read_text().strip()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    async with running(command, terminate=True):
+        await asyncio.wait_for(ready(), PATIENCE)
+        yield int(port_file.read_text()), log
+
+
+@pytest.mark.parametrize("secret", ["geheim", "ß:&%"], ids=["plain", "unicode"])
+def test_through_a_proxy_with_a_password(bench, tmp_path, secret):
+    async def scenario():
+        async with (
+            proxy(tmp_path, "--basic-auth", f"user:{secret}") as (port, _),
+            bench.device(proxy=["HTTP", "127.0.0.1", port, "user", secret]) as (
+                service,
+                device_id,
+                program,
+            ),
+        ):
+            await program.tell("send", "through")
+            await program.expect("sent", "through")
+            await service.send_c2d(device_id, b"back")
+            assert (await program.expect("message"))[0] == "back"
+
+    bench.run(scenario)
+
+
+def test_what_a_proxy_refuses(bench, tmp_path):
+    async def scenario():
+        async with bench.service() as service, proxy(tmp_path, "--basic-auth", "u:p") as (port, _):
+            text = bench.connection_string(*await bench.new_device(service))
+            for given, stage in (
+                (["HTTP", "127.0.0.1", port, "u", "wrong"], "proxy"),
+                (["HTTP", "127.0.0.1", port], "proxy"),
+                (["HTTP", "127.0.0.1", 1], "tcp"),
+            ):
+                async with bench.program(
+                    "connect", connection_string=text, proxy=given
+                ) as program:
+                    assert await program.expect("raised") == [
+                        "ConnectionFailedError", stage, None
+                    ]  # fmt: skip
+                    assert not any("wrong" in str(words) for words in program.said)
+
+    bench.run(scenario)

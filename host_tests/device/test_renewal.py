@@ -1,0 +1,54 @@
+"""Tokens that end: renewed without a gap, and a renewal that fails costs nothing yet."""
+
+import asyncio
+
+from host_tests.support.gate import gated
+
+TRANSPORTS = ("mqtt", "mqtt-websockets")  # AMQP's: test_amqp_device
+
+
+def test_tokens_are_renewed_and_nothing_is_lost(bench):
+    async def scenario():
+        async with gated(bench, options={"sastoken_ttl": 3}) as (
+            service,
+            device_id,
+            program,
+            gate,
+        ):
+            sent, got = [], set()
+            telemetry = service.telemetry(device_id)
+            while gate.knocks < 4:  # each token has a connection of its own
+                number = len(sent)
+                await program.tell("send", f"t{number}")
+                await program.expect("sent", f"t{number}")
+                sent.append(b"t%d" % number)
+                await service.send_c2d(device_id, b"c%d" % number)
+                await program.expect("message", f"c{number}")
+                await service.patch_twin(device_id, {"properties": {"desired": {"n": number}}})
+                while (await program.expect("desired"))[0]["n"] != number:
+                    pass
+                assert await service.invoke_method(device_id, "echo", number) == (200, number)
+            while not set(sent) <= got:
+                got.add((await anext(telemetry))["body"])
+            assert ["state", False] not in program.said
+            assert not [words for words in program.said if words[0] == "background"]
+
+    bench.run(scenario)
+
+
+def test_a_renewal_that_fails_drops_nothing_and_is_tried_again(bench):
+    async def scenario():
+        async with gated(bench, options={"sastoken_ttl": 6}) as (_, _, program, gate):
+            gate.open = False
+            assert (await program.expect("background"))[1] in ("tls", "websocket")
+            await program.tell("send", "still here")
+            await program.expect("sent", "still here")
+            gate.open = True
+            knocks = gate.knocks
+            while gate.knocks == knocks:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            await program.tell("send", "and after")
+            await program.expect("sent", "and after")
+            assert ["state", False] not in program.said
+
+    bench.run(scenario)

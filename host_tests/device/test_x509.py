@@ -1,0 +1,62 @@
+"""Devices that show a certificate: ECC and RSA, PEM and DER, over both transports."""
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from host_tests.support.certificates import Certificate
+
+KEYS = {
+    "ECC": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+}
+
+
+def as_der(shown, folder):
+    """Files of the certificate and of the key, in DER; the key as OpenSSL has always done it."""
+    certificate, key = folder / "shown.crt.der", folder / "shown.key.der"
+    certificate.write_bytes(shown.built.public_bytes(serialization.Encoding.DER))
+    key.write_bytes(
+        shown._key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate, key
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+def test_telemetry(bench, tmp_path, kind, form):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"x509-{bench.name}-{bench.transport}-{kind}-{form}"
+            shown = Certificate(tmp_path, name, key=KEYS[kind]())
+            thumbprints = {"primaryThumbprint": shown.thumbprint}
+            await service.create_device(
+                name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
+            )
+            files = as_der(shown, tmp_path) if form == "DER" else (shown.file, shown.key_file)
+            host = f"localhost:{bench.hub[bench.transport + '_port']}"
+            x509 = [host, name, *map(str, files)]
+            async with bench.program("telemetry", x509=x509) as program:
+                await program.expect("sent")
+            event = await anext(service.telemetry(name))
+            assert '"type": "selfSigned"' in event["annotations"]["iothub-connection-auth-method"]
+
+    bench.run(scenario)
+
+
+def test_another_certificate(bench, tmp_path):
+    async def scenario():
+        async with bench.service() as service:
+            name = f"x509-{bench.name}-{bench.transport}-wrong"
+            shown = Certificate(tmp_path, name)
+            await service.create_device(name, authentication={"type": "selfSigned"})
+            host = f"localhost:{bench.hub[bench.transport + '_port']}"
+            x509 = [host, name, str(shown.file), str(shown.key_file)]
+            async with bench.program("connect", x509=x509) as program:
+                assert (await program.expect("raised"))[0] == "CredentialError"
+
+    bench.run(scenario)

@@ -1,0 +1,44 @@
+"""Direct methods: two at once, and a hub that is gone before the answer."""
+
+import asyncio
+
+from host_tests.support.gate import gated
+
+PATIENT = {"handler_timeout": 60}
+
+
+def test_two_at_once_get_each_its_own_answer(bench):
+    async def scenario():
+        async with bench.device(options=PATIENT) as (service, device_id, program):
+            calls = [
+                asyncio.create_task(service.invoke_method(device_id, "held", number))
+                for number in (1, 2)
+            ]
+            for _ in calls:
+                await program.expect("method", "held")
+            assert not any(call.done() for call in calls)
+            await program.tell("let go")
+            assert await asyncio.gather(*calls) == [(200, 1), (200, 2)]
+
+    bench.run(scenario)
+
+
+def test_hub_gone_before_the_answer(bench):
+    async def scenario():
+        async with gated(bench, options=PATIENT) as (service, device_id, program, gate):
+            call = asyncio.create_task(service.invoke_method(device_id, "held", 1))
+            await program.expect("method", "held")
+            gate.open = False
+            await service.drop(device_id)
+            await program.expect("state", False)
+            await program.tell("let go")
+            dropped = ["ConnectionDroppedError", "method"]
+            assert (await program.expect("background", *dropped))[2] is None
+            call.cancel()
+            gate.open = True
+            await program.expect("state", True)
+            assert await service.invoke_method(device_id, "echo", 2) == (200, 2)
+            told = [words for words in program.said if words[:3] == ["background", *dropped]]
+            assert len(told) == 1
+
+    bench.run(scenario)

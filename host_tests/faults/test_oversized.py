@@ -1,0 +1,30 @@
+"""What is over max_inbound, on topics that nobody can read: drained, told, and no loss."""
+
+from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
+from tools.hub.mqtt import packets
+
+TRANSPORTS = ("mqtt",)
+TOPICS = (
+    "$iothub/methods/POST/reboot/",  # of no request
+    "$iothub/twin/res/none/?$rid=1",
+    "$iothub/twin/res/200/?$rid=%ff",
+    "$iothub/twin/PATCH/properties/desired/?$version=x",
+    "somebody/else",
+)
+
+
+def test_topics_that_nobody_can_read(bench, localhost_tls):
+    async def scenario():
+        hub = ScriptedHub()
+        async with device_of(bench, hub, localhost_tls, max_inbound=2000) as program:
+            await program.expect("ready")
+            for topic in TOPICS:
+                hub.send(packets.publish(topic, b"x" * 3000, 1, 5))
+                assert (await program.expect("background"))[:2] == ["OversizedError", "message"]
+            await program.tell("send", "after")
+            await program.expect("sent", "after")
+            assert ["state", False] not in program.said
+            assert [1, "puback", 5] not in hub.heard
+        assert hub.connections == 1
+
+    bench.run(scenario)

@@ -1,0 +1,93 @@
+"""Subscriptions that are not answered, not granted, or forgotten by the hub."""
+
+import pytest
+
+from host_tests.support.fault_proxy import faulty
+from host_tests.support.network_faults import CONNACK, SUBACK, SUBSCRIBE, Cut, Drop, Rewrite
+
+TRANSPORTS = ("mqtt",)
+FILTERS = 4  # messages, methods, the twin's answers, desired properties
+FORGOTTEN = b"\x20\x02\x00\x00"  # CONNACK: no session present
+REFUSED = ["ServiceError", "subscribe", 0x80]
+
+
+def refusal(data):
+    return data[:4] + b"\x80"
+
+
+async def forget(proxy, then=None):
+    """End the connection; on the next one the hub has no session any more. Then set a fault."""
+    forgets = proxy.fault = Rewrite(CONNACK, into=FORGOTTEN)
+    proxy.cut()
+    await forgets.struck.wait()
+    proxy.fault = then
+
+
+async def all_comes(service, device_id, program):
+    """Each of the subscriptions serves."""
+    await service.send_c2d(device_id, b"down")
+    await program.expect("message", "down")
+    await service.patch_twin(device_id, {"properties": {"desired": {"a": 1}}})
+    await program.expect("desired")
+    assert await service.invoke_method(device_id, "echo", "hello") == (200, "hello")
+    await program.tell("twin")
+    await program.expect("twin")
+
+
+def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(bench, localhost_tls):
+    async def scenario():
+        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+            for forgotten in (False, True, False):
+                if forgotten:
+                    await forget(proxy)
+                else:
+                    proxy.cut()
+                await program.expect("state", False)
+                await program.expect("state", True)
+                await all_comes(service, device_id, program)
+            counts = [proxy.count(SUBSCRIBE, connection=one) for one in (1, 2, 3, 4)]
+            assert counts == [FILTERS, 0, FILTERS, 0]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize(
+    "kind, expected",
+    [
+        (lambda: Drop(SUBACK), ["OperationTimeout", "subscribe", None]),
+        (lambda: Rewrite(SUBACK, into=refusal), REFUSED),
+    ],
+    ids=["no SUBACK", "refused"],
+)
+def test_first_connection_fails(bench, localhost_tls, kind, expected):
+    async def scenario():
+        options = {"timeout": 1}
+        async with faulty(bench, localhost_tls, first=kind(), options=options) as made:
+            assert await made[2].expect("raised") == expected
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("nth", range(1, FILTERS + 1))
+def test_what_is_not_granted_is_asked_for_again(bench, localhost_tls, nth):
+    async def scenario():
+        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+            await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
+            await program.expect("background", "ConnectionDroppedError")
+            assert await program.expect("background") == REFUSED
+            await program.expect("state", True)
+            await all_comes(service, device_id, program)
+
+    bench.run(scenario)
+
+
+def test_cut_at_every_byte_of_a_suback(bench, localhost_tls):
+    async def scenario():
+        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+            for byte in range(6):
+                await forget(proxy, Cut(SUBACK, nth=2, byte=byte))
+                await program.expect("state", False)
+                await program.expect("state", True)
+                await all_comes(service, device_id, program)
+
+    bench.run(scenario)

@@ -1,0 +1,162 @@
+"""TLS that fails while a device connects again: named, and over as soon as the fault is."""
+
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+
+from host_tests.support.certificates import Certificate
+from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.network_faults import (
+    HANDSHAKE,
+    PUBACK,
+    PUBLISH,
+    Alert,
+    Cut,
+    Reset,
+    Rewrite,
+    Silence,
+)
+from tools.hub import certificates
+
+TRANSPORTS = ("mqtt",)
+AT_TLS = ["ConnectionFailedError", "tls", None]
+DAY = datetime.timedelta(days=1)
+
+
+def server_hello(minor):
+    """A ServerHello of TLS 1.<minor - 1>: ECDHE-RSA-AES128-GCM-SHA256, safe renegotiation."""
+    hello = bytes((3, minor)) + bytes(range(32)) + bytes.fromhex("00c02f000005ff01000100")
+    hello = b"\x02" + len(hello).to_bytes(3, "big") + hello
+    return bytes((22, 3, minor)) + len(hello).to_bytes(2, "big") + hello
+
+
+HANDSHAKES = {
+    "TLS 1.0": lambda: Rewrite(HANDSHAKE, into=server_hello(1), lasting=True),
+    "TLS 1.1": lambda: Rewrite(HANDSHAKE, into=server_hello(2), lasting=True),
+    "alert": lambda: Rewrite(HANDSHAKE, into=b"\x15\x03\x03\x00\x02\x02\x28", lasting=True),
+    "no TLS": lambda: Rewrite(HANDSHAKE, into=b"HTTP/1.1 400 Bad Request\r\n\r\n", lasting=True),
+    "cut at once": lambda: Cut(HANDSHAKE, lasting=True),
+    "cut in a record's header": lambda: Cut(HANDSHAKE, byte=3, lasting=True),
+    "cut in the certificate": lambda: Cut(HANDSHAKE, byte=200, lasting=True),
+    "cut before the last byte": lambda: Cut(HANDSHAKE, byte=-1, lasting=True),
+    "reset at once": lambda: Reset(HANDSHAKE, lasting=True),
+    "reset in the certificate": lambda: Reset(HANDSHAKE, byte=200, lasting=True),
+}
+SILENCES = {
+    "after TCP": lambda: Silence(HANDSHAKE, lasting=True),
+    "in the certificate": lambda: Silence(HANDSHAKE, byte=200, lasting=True),
+    # As above, but for the version: so it was that which those failed for.
+    "after TLS 1.2's ServerHello": lambda: Rewrite(HANDSHAKE, into=server_hello(3), lasting=True),
+}
+
+
+def context_of(certificate, key):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def signed(folder, ca, names=("localhost",), start=None, days=1):
+    """A server's context, with a certificate for `names` that `ca` signed."""
+    made = folder / "made.pem", folder / "made.key"
+    certificates.make_server(*made, ca, ca.with_suffix(".key"), names, days, start)
+    return context_of(*made)
+
+
+def of_another_ca(folder, ca):
+    other = folder / "other.pem"
+    certificates.make_ca(other, other.with_suffix(".key"))
+    return signed(folder, other)
+
+
+def self_signed(folder, ca):
+    certificate = Certificate(folder, "localhost")
+    return context_of(certificate.file, certificate.key_file)
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+CERTIFICATES = {
+    "unknown CA": of_another_ca,
+    "wrong name": lambda folder, ca: signed(folder, ca, ["other.example"]),
+    "expired": lambda folder, ca: signed(folder, ca, start=now() - 3 * DAY),
+    "not yet valid": lambda folder, ca: signed(folder, ca, start=now() + DAY),
+    "self-signed": self_signed,
+}
+
+
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_certificate_that_proves_nothing(bench, localhost_tls, tmp_path, kind):
+    """It is another one than the connection before had, as after an attack."""
+
+    async def scenario():
+        right, ca = localhost_tls
+        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+            proxy.context = CERTIFICATES[kind](tmp_path, Path(ca))
+            proxy.cut()
+            await program.expect("background", "ConnectionDroppedError", "read")
+            assert await program.expect("background") == AT_TLS
+            proxy.context = right
+            await program.expect("state", True)
+            await sends(program, "after")
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("others", [0, 300], ids=["small", "large"])
+def test_certificate_that_was_renewed_is_as_good(bench, localhost_tls, tmp_path, others):
+    """The large one fills most of a TLS record, which is what a board has memory for."""
+
+    async def scenario():
+        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+            names = ["localhost", *(f"{number:030}.example" for number in range(others))]
+            proxy.context = signed(tmp_path, Path(localhost_tls[1]), names)
+            proxy.cut()
+            assert await program.expect("background") == ["ConnectionDroppedError", "read", None]
+            await program.expect("state", True)
+            await sends(program, "after")
+            assert proxy.connections == 2
+
+    bench.run(scenario)
+
+
+async def handshake_fails(bench, tls, fault, expected, **options):
+    async with faulty(bench, tls, options=options) as (_, _, program, proxy):
+        proxy.fault = fault
+        proxy.cut()
+        await program.expect("background", "ConnectionDroppedError", "read")
+        assert await program.expect("background") == expected
+        proxy.fault = None
+        await program.expect("state", True)
+        await sends(program, "after")
+
+
+@pytest.mark.parametrize("kind", HANDSHAKES)
+def test_handshake_that_fails(bench, localhost_tls, kind):
+    bench.run(lambda: handshake_fails(bench, localhost_tls, HANDSHAKES[kind](), AT_TLS))
+
+
+@pytest.mark.parametrize("kind", SILENCES)
+def test_handshake_that_comes_to_no_end(bench, localhost_tls, kind):
+    expected = ["OperationTimeout", "tls", None]
+    fault = SILENCES[kind]
+    bench.run(lambda: handshake_fails(bench, localhost_tls, fault(), expected, timeout=1))
+
+
+@pytest.mark.parametrize("fatal", [True, False], ids=["fatal", "close_notify"])
+def test_alert_in_a_session(bench, localhost_tls, fatal):
+    """The message whose PUBACK it comes in place of is sent again."""
+
+    async def scenario():
+        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+            proxy.fault = Alert(PUBACK, to_hub=False, fatal=fatal)
+            await sends(program, "one")
+            assert ["background", "ConnectionDroppedError", "read", None] in program.said
+            # The twin's GET, and the message.
+            assert [proxy.count(PUBLISH, connection=one) for one in (1, 2)] == [2, 2]
+
+    bench.run(scenario)

@@ -1,0 +1,324 @@
+"""AMQP connections: headers, SASL, open, sessions, heartbeats, tokens and what ends them."""
+
+import asyncio
+
+from host_tests.support.amqp_peer import Peer, open_peer
+from iothub.amqp.composites import (
+    ATTACH,
+    BEGIN,
+    CLOSE,
+    DETACH,
+    END,
+    FLOW,
+    OPEN,
+    TRANSFER,
+    Composite,
+)
+from iothub.amqp.frames import AMQP_HEADER, SASL_HEADER
+from iothub.amqp.sections import AmqpMessage
+from tools.hub.amqp import connection as amqp_connection
+
+
+def test_open_answers_with_the_hubs_limits(on_hub):
+    async def scenario(bench):
+        peer = await bench.peer()
+        opened = await peer.open()
+        assert opened.max_frame_size == 65536
+        assert opened.idle_time_out
+        peer.send(Composite(CLOSE))
+        assert (await peer.closed()).descriptor == CLOSE
+
+    on_hub(scenario)
+
+
+def test_another_protocol_is_told_which_one_there_is(on_hub):
+    async def scenario(bench):
+        for header in (b"AMQP\x00\x00\x09\x01", b"GET / HT"):
+            peer = await open_peer(bench.hub.ports["amqp_plain_port"])
+            peer.write(header)
+            assert await peer.header() == AMQP_HEADER
+            await peer.closed()
+
+    on_hub(scenario)
+
+
+def test_sasl_plain(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        other = await bench.new("other")
+        service, own = bench.service_token("service"), bench.token("dev", key)
+        for user, password, code in (
+            ("service@sas.root.localhost", service, 0),
+            ("dev@sas.localhost", own, 0),
+            ("dev@sas.localhost", bench.token("dev", other), 1),
+            ("dev@sas.localhost", bench.token("other", other), 1),
+            ("dev@sas.localhost", bench.token("dev", key, life=-10), 1),
+            ("dev@sas.elsewhere", own, 1),
+            ("dev", own, 1),
+            ("device@sas.root.localhost", service, 1),
+            ("dev@sas.localhost", "no token", 1),
+        ):
+            peer = await bench.peer()
+            response = f"\0{user}\0{password}".encode()
+            assert await peer.sasl("PLAIN", response) == code, user
+            if code == 0:
+                await peer.open()
+            else:
+                await peer.closed()
+
+    on_hub(scenario)
+
+
+def test_sasl_plain_that_is_broken(on_hub):
+    async def scenario(bench):
+        for response in (None, b"", b"user\0password", b"\0\xff\0\xff", b"\0a\0b\0c"):
+            peer = await bench.peer()
+            assert await peer.sasl("PLAIN", response) == 1
+            await peer.closed()
+
+    on_hub(scenario)
+
+
+def test_mechanisms_that_leave_the_rest_to_put_token(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        for mechanism in ("MSSBCBS", "ANONYMOUS", None):
+            peer = await bench.peer()
+            if mechanism:
+                assert await peer.sasl(mechanism) == 0
+            await peer.open()
+            await peer.begin()
+            assert await peer.put_token(bench.token("dev", key)) == 200
+            await peer.sender("/devices/dev/messages/events")
+
+    on_hub(scenario)
+
+
+def test_put_token_refuses(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        other = await bench.new("other")
+        for token in (
+            bench.token("dev", other),
+            bench.token("dev", key, life=-1),
+            bench.token("nobody", key),
+            bench.token("dev", key, hub="elsewhere"),
+            bench.service_token() + "x",
+            "nonsense",
+        ):
+            peer = await bench.amqp()
+            assert await peer.put_token(token) == 401
+
+    on_hub(scenario)
+
+
+def refused(condition):
+    """A detach with this condition follows."""
+
+    async def check(peer):
+        detach = await peer.expect(DETACH)
+        assert detach.closed
+        assert detach.error.condition == condition, detach.error.description
+
+    return check
+
+
+def test_links_need_claims(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        await bench.new("other")
+        peer = await bench.amqp_device("dev", key)
+        for address, receiver in (
+            ("/devices/other/messages/events", False),
+            ("/devices/other/messages/devicebound", True),
+            ("/messages/devicebound", False),
+            ("/messages/serviceBound/feedback", True),
+            ("/messages/events/ConsumerGroups/$Default/Partitions/0", True),
+            ("iothub-ehub-local/ConsumerGroups/$Default/Partitions/0", True),
+            ("$management", False),
+        ):
+            await peer.attach(address, receiver)
+            await refused("amqp:unauthorized-access")(peer)
+        await peer.sender("/devices/dev/messages/events")  # and this one still works
+
+    on_hub(scenario)
+
+
+def test_a_policy_covers_only_what_it_is_for(on_hub):
+    async def scenario(bench):
+        await bench.new()
+        peer = await bench.amqp(bench.service_token("device"))
+        await peer.attach("/messages/devicebound", False)
+        await refused("amqp:unauthorized-access")(peer)
+        await peer.sender("/devices/dev/messages/events")
+        peer = await bench.amqp(bench.service_token("service"))
+        await peer.attach("/devices/dev/messages/events", False)
+        await refused("amqp:unauthorized-access")(peer)
+        await peer.sender("/messages/devicebound")
+
+    on_hub(scenario)
+
+
+def test_addresses_that_do_not_exist(on_hub):
+    async def scenario(bench):
+        peer = await bench.amqp_service()
+        for address, receiver in (
+            ("/devices/nobody/messages/events", False),
+            ("/somewhere", False),
+            ("/messages/devicebound", True),
+            ("iothub-ehub-local/ConsumerGroups/$Default/Partitions/4", True),
+            ("iothub-ehub-local/ConsumerGroups/$Default/Partitions/x", True),
+        ):
+            await peer.attach(address, receiver)
+            await refused("amqp:not-found")(peer)
+
+    on_hub(scenario)
+
+
+def test_an_expired_token_ends_the_connection(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        peer = await bench.amqp(bench.token("dev", key, life=60))
+        await peer.sender("/devices/dev/messages/events")
+        (session,) = connections(bench)
+        bench.clock.ahead = 70
+        session.watch_expiry()
+        last = await peer.closed()
+        assert last.descriptor == CLOSE
+        assert last.error.condition == "amqp:unauthorized-access"
+
+    on_hub(scenario)
+
+
+def test_a_renewed_token_keeps_it(on_hub):
+    async def scenario(bench):
+        key = await bench.new()
+        peer = await bench.amqp(bench.token("dev", key, life=60))
+        handle = await peer.sender("/devices/dev/messages/events")
+        assert await peer.put_token(bench.token("dev", key, life=600)) == 200
+        bench.clock.ahead = 70
+        for connection in connections(bench):
+            connection.watch_expiry()
+        assert await peer.deliver(handle, AmqpMessage(b"still here"))
+
+    on_hub(scenario)
+
+
+def test_one_token_of_two_expires(on_hub):
+    async def scenario(bench):
+        key, other = await bench.new(), await bench.new("other")
+        peer = await bench.amqp(bench.token("dev", key, life=60))
+        assert await peer.put_token(bench.token("other", other)) == 200
+        await peer.sender("/devices/dev/messages/events")
+        lasting = await peer.sender("/devices/other/messages/events")
+        bench.clock.ahead = 70
+        for connection in connections(bench):
+            connection.watch_expiry()
+        await refused("amqp:unauthorized-access")(peer)
+        assert await peer.deliver(lasting, AmqpMessage(b"still here"))
+
+    on_hub(scenario)
+
+
+def connections(bench):
+    """The hub's AMQP connections, found through their tasks' frames."""
+    found = []
+    for task in asyncio.all_tasks():
+        frame = task.get_coro().cr_frame
+        connection = frame and frame.f_locals.get("connection")
+        if isinstance(connection, amqp_connection.Connection):
+            found.append(connection)
+    return found
+
+
+def test_heartbeats(on_hub):
+    async def scenario(bench):
+        peer = await bench.amqp(idle_time_out=400)
+        for _ in range(2):  # nothing else is sent
+            assert (await peer.frame())[2] is None
+
+    on_hub(scenario)
+
+
+def test_a_silent_peer_is_closed(on_hub, monkeypatch):
+    monkeypatch.setattr(amqp_connection, "IDLE_TIMEOUT", 0.2)
+
+    async def scenario(bench):
+        peer = await bench.amqp()
+        last = await peer.closed()
+        assert last.descriptor == CLOSE
+        assert last.error.condition == "amqp:resource-limit-exceeded"
+
+    on_hub(scenario)
+
+
+def test_whoever_never_opens_is_closed(on_hub, monkeypatch):
+    monkeypatch.setattr(amqp_connection, "OPEN_TIMEOUT", 0.2)
+
+    async def scenario(bench):
+        for start in (b"", SASL_HEADER, AMQP_HEADER, AMQP_HEADER[:5]):
+            peer = await bench.peer()
+            peer.write(start)
+            await peer.gone()
+
+    on_hub(scenario)
+
+
+def test_frames_that_close_the_connection(on_hub):
+    async def scenario(bench):
+        for data, condition in (
+            (b"\0\0\0\x07\x02\0\0\0", "amqp:decode-error"),
+            (b"\x7f\xff\xff\xff\x02\0\0\0", "amqp:decode-error"),
+            (b"\0\0\0\x08\x03\0\0\0", "amqp:decode-error"),
+            (b"\0\0\0\x08\x01\0\0\0", "amqp:decode-error"),
+            (b"\0\0\0\x0b\x02\0\0\0\0\x53\x99", "amqp:decode-error"),
+            (b"\0\0\0\x0c\x02\0\0\0\0\x53\x10\x45", "amqp:decode-error"),
+            (b"\0\0\0\x0c\x02\x01\0\0\0\x53\x17\x45", "amqp:connection:framing-error"),
+            (b"\0\0\0\x0c\x02\0\0\x07\0\x53\x17\x45", "amqp:not-allowed"),
+        ):
+            peer = await bench.amqp()
+            peer.write(data)
+            last = await peer.closed()
+            assert last.descriptor == CLOSE, data
+            assert last.error.condition == condition, last.error.description
+
+    on_hub(scenario)
+
+
+def test_performatives_out_of_place(on_hub):
+    async def scenario(bench):
+        flow = {"incoming_window": 1, "next_outgoing_id": 0, "outgoing_window": 1}
+        for composite, ended in (
+            (Composite(OPEN, container_id="again"), CLOSE),
+            (Composite(BEGIN, next_outgoing_id=0, incoming_window=1, outgoing_window=1), CLOSE),
+            (Composite(TRANSFER, handle=9, delivery_id=0), END),
+            (Composite(FLOW, handle=9, **flow), END),
+            (Composite(ATTACH, name="x", handle=1000, role=True), END),
+        ):
+            peer = await bench.amqp()
+            peer.send(composite)
+            assert (await peer.expect(CLOSE, END)).descriptor == ended, composite
+
+    on_hub(scenario)
+
+
+def test_a_session_that_ended_is_forgotten(on_hub):
+    async def scenario(bench):
+        peer = await bench.amqp(bench.service_token())
+        await peer.begin(channel=1)
+        peer.send(Composite(END), channel=1)
+        await peer.expect(END)
+        peer.send(Composite(DETACH, handle=0, closed=True), channel=1)  # azure-eventhub does
+        await peer.begin(channel=1)
+        assert isinstance(peer, Peer)
+
+    on_hub(scenario)
+
+
+def test_the_hub_stops_with_a_close(on_hub):
+    async def scenario(bench):
+        peer = await bench.amqp()
+        await bench.hub.__aexit__(None, None, None)
+        assert (await peer.closed()).error.condition == "amqp:connection:forced"
+
+    on_hub(scenario)

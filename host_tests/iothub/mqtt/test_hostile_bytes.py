@@ -1,0 +1,191 @@
+"""Hostile bytes over MQTT and WebSocket: known errors at most, no wrong acknowledgement."""
+
+import asyncio
+import json
+
+from host_tests.support.hostile_mqtt import BODIES, LIMIT, PACKETS, TOPICS, whole_messages
+from host_tests.support.mutation import cases, mutated, pieces
+from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
+from iothub.handlers import Handlers
+from iothub.messages import Message
+from iothub.mqtt import topics
+from iothub.mqtt.protocol import Session
+from iothub.net.websocket import WebSocket, upgrade
+from iothub.twin import Desired, desired_of
+
+OWN = "devices/any/"
+
+
+class Listener:
+    """It takes all that a session tells, and keeps the messages."""
+
+    def __init__(self):
+        self.messages = []
+
+    def message(self, topic, payload, receipt):
+        self.messages.append((bytes(topic), bytes(payload), receipt[1]))
+
+    def nothing(self, *arguments):
+        pass
+
+    connack = suback = puback = failed = oversized = pong = nothing
+
+
+def test_session_takes_whole_messages_and_nothing_else():
+    taken = 0
+    for chance in cases(600):
+        listener = Listener()
+        session = Session(listener, "d", "u", max_inbound=LIMIT)
+        session.connect()
+        data = bytes(mutated(chance, PACKETS))
+        try:
+            for piece in pieces(chance, data):
+                session.feed(piece)
+        except ProtocolError:
+            pass
+        assert listener.messages == whole_messages(data), data
+        taken += len(listener.messages)
+    assert taken > 100
+
+
+def test_topics_and_bags():
+    parsers = (
+        lambda topic: topics.parse_message(topic, OWN),
+        topics.parse_twin_answer,
+        topics.parse_method,
+        topics.parse_desired,
+        topics.decode_properties,
+        lambda topic: topics.decode_message(topic, Message(b"")),
+    )
+    parts = [topic.encode() for topic in TOPICS]
+    understood = 0
+    for chance in cases(600):
+        data = mutated(chance, parts, 2)
+        try:
+            topic = bytes(data).decode()
+        except ValueError:
+            continue
+        for parse in parsers:
+            try:
+                understood += parse(topic) is not None
+            except ValueError:
+                pass
+    assert understood > 100
+
+
+class Answers(list):
+    """A transport that keeps what methods are answered: (rid, status)."""
+
+    def send_method_response(self, rid, status, body):
+        self.append((rid, status))
+
+
+class Program(Handlers):
+    """The receiving half of a client."""
+
+    connected = False
+
+    def __init__(self):
+        super().__init__()
+        self._options = {"handler_timeout": 5}
+        self._transport = Answers()
+        self._desired = Desired()
+        self.on_method_request_received = lambda request: (200, request.payload)
+
+
+async def play(chance):
+    """The status that a method with a hostile body is answered; the same body as a twin's."""
+    program = Program()
+    body = bytes(mutated(chance, BODIES, 2))
+    program.method("m", "rid", body)
+    for take in (program._desired.patch, program._desired.whole, program._desired.patch):
+        try:
+            take(desired_of({"desired": json.loads(body)}))
+        except ValueError:
+            pass
+    await asyncio.gather(*program._tasks)
+    assert len(program._transport) == 1, body
+    return program._transport[0][1]
+
+
+def test_bodies_of_methods_are_answered_once():
+    async def all_of_them():
+        statuses = set()
+        for chance in cases(300):
+            statuses.add(await play(chance))
+        return statuses
+
+    assert asyncio.run(all_of_them()) == {200, 400}
+
+
+class Scripted:
+    """A stream that has all its bytes, and keeps what is written."""
+
+    stage = "write"
+
+    def __init__(self, data, chance):
+        self._data = data
+        self._at = 0
+        self._chance = chance
+        self.written = bytearray()
+
+    async def readinto(self, buffer):
+        size = min(len(buffer), 1 + self._chance.below(50), len(self._data) - self._at)
+        buffer[:size] = self._data[self._at : self._at + size]
+        self._at += size
+        return size
+
+    async def write(self, data):
+        self.written.extend(data)
+
+
+FRAMES = (
+    b"\x82\x05hello",
+    b"\x02\x03abc\x80\x02de",
+    b"\x89\x04ping",
+    b"\x8a\x00",
+    b"\x82\x7e\x01\x00" + b"m" * 256,
+    b"\x82\x7f\0\0\0\0\0\0\0\x05eight",
+    b"\x88\x02\x03\xe8",
+)
+
+
+def test_websocket_frames():
+    async def read(chance):
+        data = bytes(mutated(chance, FRAMES))
+        stream = Scripted(data, chance)
+        socket = WebSocket(stream)
+        buffer = bytearray(64)
+        got = 0
+        try:
+            while True:
+                size = await socket.readinto(memoryview(buffer))
+                if not size:
+                    break
+                got += size
+        except (ProtocolError, ConnectionDroppedError):
+            pass
+        assert got <= len(data)
+        assert len(stream.written) <= 4 * len(data)
+
+    for chance in cases(400):
+        asyncio.run(read(chance))
+
+
+ANSWER = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+    b"HTTP/1.1 403 Forbidden\r\n\r\n",
+)
+
+
+def test_answers_to_an_upgrade():
+    async def ask(chance):
+        try:
+            await upgrade(Scripted(bytes(mutated(chance, ANSWER, 2)), chance), "h", "mqtt")
+        except ConnectionFailedError:
+            return
+        raise AssertionError("an answer that cannot be right is taken")
+
+    for chance in cases(200):
+        asyncio.run(ask(chance))

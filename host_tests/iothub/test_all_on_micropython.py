@@ -1,0 +1,43 @@
+"""Runs the tests of this folder, the same files, in MicroPython; *_hypothesis.py are CPython's."""
+
+import ast
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.interpreter import ROOT, environment, interpreter
+
+FOLDER = Path(__file__).parent
+RUNNER = ROOT / "host_tests" / "support" / "run_on_micropython.py"
+# The heap of a small board, which hostile bytes must not use up; AMQP's code takes some more.
+HEAPS = {"mqtt/test_hostile_bytes": "128wK", "amqp/test_hostile_bytes": "160wK"}
+NAMES = sorted(
+    path.relative_to(FOLDER).with_suffix("").as_posix()
+    for path in FOLDER.rglob("test_*.py")
+    if path != Path(__file__) and not path.stem.endswith("_hypothesis")
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_module(name, tmp_path):
+    path = FOLDER / f"{name}.py"
+    tests = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    heap = ["-X", f"heapsize={HEAPS[name]}"] if name in HEAPS else []
+    done = subprocess.run(
+        [interpreter(), *heap, str(RUNNER), f"host_tests.iothub.{name.replace('/', '.')}"],
+        cwd=tmp_path,
+        env=environment(ROOT / "firmware", ROOT),
+        capture_output=True,
+        text=True,
+        timeout=300 if "HOSTILE_CASES" in os.environ else 60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == f"ran {len(tests)}"
+    assert tests

@@ -1,0 +1,279 @@
+"""iothub.flash_queue on a real file system: what it keeps, and what torn or changed files cost."""
+
+import binascii
+import os
+
+from host_tests.support.raises import raises
+from iothub.flash_queue import Journal
+
+LIMIT = 4096
+
+
+class Folder:
+    """A folder that is gone afterwards."""
+
+    def __enter__(self):
+        self.path = "/tmp/journal-" + binascii.hexlify(os.urandom(6)).decode()
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names():
+            os.remove(self.path + "/" + name)
+        os.rmdir(self.path)
+
+    def names(self):
+        return sorted(os.listdir(self.path))
+
+    def content(self, name):
+        with open(self.path + "/" + name, "rb") as file:
+            return file.read()
+
+    def put(self, name, content):
+        with open(self.path + "/" + name, "wb") as file:
+            file.write(content)
+
+    def full(self, name):
+        """Writing to this file finds the flash full."""
+        os.system("ln -s /dev/full " + self.path + "/" + name)
+
+    def journal(self, limit=LIMIT):
+        return Journal(self.path, limit)
+
+
+def message(number, size=20):
+    return b"bag%d" % number, b"%d:" % number + b"x" * size
+
+
+def rest(journal):
+    """What next() gives until there is no more."""
+    found = []
+    while True:
+        record = journal.next()
+        if record is None:
+            return found
+        found.append(record)
+
+
+def numbers(journal):
+    """The same, as the numbers that message() was given."""
+    return [int(first[3:]) for _, first, _ in rest(journal)]
+
+
+def test_what_is_kept_is_read_in_order_before_and_after_a_restart():
+    with Folder() as folder:
+        journal = folder.journal()
+        assert journal.next() is None
+        assert journal.append([message(0), message(1)]) == 0
+        assert journal.append([message(2), (b"", b"")]) == 2
+        expected = [(0,) + message(0), (1,) + message(1), (2,) + message(2), (3, b"", b"")]
+        assert rest(journal) == expected
+        assert journal.next() is None
+        journal.append([message(4)])
+        assert numbers(journal) == [4]
+        journal.rewind(1)
+        assert journal.next() == (1,) + message(1)
+        again = folder.journal()  # the power went: nothing was closed
+        assert (again.first, again.end, again.damaged) == (0, 5, 0)
+        assert rest(again) == expected + [(4,) + message(4)]
+
+
+def test_all_done_leaves_no_file():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(40):
+            journal.append([message(number, 100)])
+        assert len(folder.names()) > 3
+        for seq in range(39):
+            journal.done(seq)
+        assert 0 < len(folder.names()) <= 2
+        journal.done(39)
+        assert folder.names() == []
+        assert journal.append([message(40)]) == 40
+        assert numbers(folder.journal()) == [40]
+
+
+def test_after_a_restart_at_most_a_few_that_were_done_come_again():
+    with Folder() as folder:
+        journal = folder.journal(65536)
+        for number in range(100):
+            journal.append([message(number)])
+        for seq in range(90):
+            journal.done(seq)
+            again = folder.journal(65536)
+            assert seq + 1 - 32 <= again.first <= seq + 1
+            assert again.end == 100
+            assert numbers(again) == list(range(again.first, 100))
+
+
+def test_cut_at_every_byte_all_that_is_whole_is_read():
+    with Folder() as folder:
+        journal = folder.journal()
+        journal.append([message(0), message(1)])
+        for number in (2, 3, 4):
+            journal.append([message(number)])
+        content = folder.content("00000001.log")
+        whole = journal.cost(*message(0))
+        for cut in range(len(content) + 1):
+            folder.put("00000001.log", content[:cut])
+            again = folder.journal()
+            count = cut // whole  # all are of one length
+            assert numbers(again) == list(range(count)), cut
+            assert again.damaged == cut - count * whole
+            assert again.append([message(count)]) == count  # never behind what is torn
+            assert numbers(folder.journal()) == list(range(count + 1)), cut
+            for name in folder.names():
+                os.remove(folder.path + "/" + name)
+
+
+def test_a_changed_byte_costs_one_message_and_no_other():
+    with Folder() as folder:
+        journal = folder.journal()
+        journal.append([message(number) for number in range(4)])
+        content = folder.content("00000001.log")
+        whole = journal.cost(*message(0))
+        for at in range(len(content)):
+            changed = bytearray(content)
+            changed[at] ^= 0x41
+            folder.put("00000001.log", bytes(changed))
+            again = folder.journal()
+            hit = at // whole
+            assert numbers(again) == [number for number in range(4) if number != hit], at
+            assert again.damaged == whole
+
+
+def test_a_length_that_lies_is_not_believed():
+    with Folder() as folder:
+        folder.journal().append([message(0)])
+        content = folder.content("00000001.log")
+        huge = content[:6] + b"\xff\xff\xff\xff\xff\xff" + content[12:]
+        folder.put("00000001.log", huge + content)
+        again = folder.journal()
+        assert numbers(again) == [0]
+        assert again.damaged == len(content)
+
+
+def test_marker_bytes_in_a_message_are_no_record():
+    with Folder() as folder:
+        inner = folder.journal()
+        inner.append([(b"", b"inner")])
+        payload = folder.content("00000001.log")
+        os.remove(folder.path + "/00000001.log")
+        journal = folder.journal()
+        journal.append([(b"outer", payload + b"\xa5m\xa5d")])
+        assert rest(folder.journal()) == [(0, b"outer", payload + b"\xa5m\xa5d")]
+
+
+def test_other_files_are_left_alone():
+    with Folder() as folder:
+        folder.journal()
+        folder.put("notes.txt", b"mine")
+        folder.put("zzzzzzzz.log", b"mine")
+        journal = folder.journal()
+        journal.append([message(0)])
+        journal.done(0)
+        assert folder.names() == ["notes.txt", "zzzzzzzz.log"]
+
+
+def test_room_and_dropping_the_oldest():
+    with Folder() as folder:
+        journal = folder.journal()
+        number = dropped = 0
+        while number < 200:
+            size = journal.cost(*message(number, 100))
+            while not journal.room(size):
+                dropped += journal.drop_oldest()
+            journal.append([message(number, 100)])
+            number += 1
+            assert sum([len(folder.content(name)) for name in folder.names()]) <= LIMIT
+        assert dropped == journal.first > 0
+        assert journal.end - journal.first > LIMIT // 2 // 130
+        assert numbers(journal) == list(range(dropped, 200))
+        assert numbers(folder.journal()) == list(range(dropped, 200))
+
+
+def test_dropping_what_is_being_read():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(24):
+            journal.append([message(number, 100)])
+        assert journal.next()[0] == 0
+        dropped = journal.drop_oldest()
+        assert 0 < dropped < 24
+        assert numbers(journal) == list(range(dropped, 24))
+        journal.done(3)  # arrived, though it had been given up
+        assert journal.first == dropped
+
+
+def test_a_message_larger_than_a_file():
+    with Folder() as folder:
+        journal = folder.journal()
+        journal.append([message(0, 3000)])
+        journal.append([message(1)])
+        assert len(folder.names()) == 2
+        journal.done(0)
+        assert len(folder.names()) == 1
+        assert numbers(folder.journal()) == [1]
+
+
+def test_what_a_full_flash_does_not_take_waits_for_nothing():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in (1, 2):
+            folder.full(f"0000000{number}.log")
+            raises(OSError, journal.append, [message(0)])
+            assert journal.first == journal.end
+            assert folder.names() == []
+        seq = journal.append([message(1)])
+        assert rest(journal) == [(seq,) + message(1)]
+        journal.done(seq)
+        assert journal.first == journal.end
+
+
+def test_full_while_others_wait():
+    with Folder() as folder:
+        journal = folder.journal()
+        journal.append([message(0, 600)])  # the next one begins a file
+        folder.full("00000002.log")
+        raises(OSError, journal.append, [message(1)])
+        journal.append([message(2)])
+        assert numbers(journal) == [0, 2]
+        assert numbers(folder.journal()) == [0, 2]
+        journal.done(journal.end - 1)
+        assert folder.names() == []
+
+
+def test_a_note_that_does_not_fit_is_no_failure():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(40):
+            journal.append([message(number, 600)])
+        folder.full("00000029.log")
+        for seq in range(39):
+            journal.done(seq)
+        assert numbers(journal) == [39]
+
+
+def test_starts_that_keep_one_message_each_share_a_file():
+    with Folder() as folder:
+        for number in range(6):
+            journal = folder.journal()
+            journal.append([message(number)])
+        assert len(folder.names()) == 1
+        assert numbers(folder.journal()) == list(range(6))
+        journal.close()
+        assert numbers(journal) == list(range(6))
+        journal.append([message(6)])
+        assert numbers(journal) == [6]
+        assert numbers(folder.journal()) == list(range(7))
+
+
+def test_a_file_that_cannot_be_read_costs_its_own_messages():
+    with Folder() as folder:
+        journal = folder.journal()
+        for number in range(3):
+            journal.append([message(number, 600)])
+        size = len(folder.content("00000002.log"))
+        os.system("ln -sf /proc/self/mem " + folder.path + "/00000002.log")  # EIO
+        assert numbers(journal) == [0, 2]
+        assert journal.damaged == size
+        assert numbers(folder.journal()) == [0, 2]

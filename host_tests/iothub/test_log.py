@@ -1,0 +1,78 @@
+"""iothub.log: levels, and that no secret is ever in a line."""
+
+from host_tests.support.raises import raises
+from iothub import errors, log
+
+
+def lines(level, tells):
+    """What is shown of `tells` at a level."""
+    shown = []
+    log.on(level, shown.append)
+    try:
+        for tell in tells:
+            errors.tell(*tell)
+    finally:
+        log.off()
+    return shown
+
+
+def test_off_unless_asked_for():
+    assert errors.tell is None
+    log.on("info", print)
+    assert errors.tell is not None
+    log.off()
+    assert errors.tell is None
+
+
+def test_a_level_shows_itself_and_what_is_above():
+    tells = [
+        (10, "read", 5),
+        (20, "tcp", "h:1"),
+        (40, "ping", errors.OperationTimeout("no", "ping")),
+    ]
+    assert len(lines("debug", tells)) == 3
+    info = lines("info", tells)
+    assert [line.split()[1:3] for line in info] == [["info", "tcp:"], ["error", "ping:"]]
+    assert info[0].endswith("info    tcp: h:1")
+    assert info[1].endswith("OperationTimeout: ping: no")
+    assert len(lines("error", tells)) == 1
+
+
+def test_a_level_that_there_is_not():
+    raises(ValueError, log.on, "loud")
+    assert errors.tell is None
+
+
+def test_an_exception_keeps_its_traceback_at_debug():
+    def fail():
+        raise ValueError("no")
+
+    try:
+        fail()
+    except ValueError as error:
+        (line,) = lines("debug", [(40, "x", error)])
+        (short,) = lines("info", [(40, "x", error)])
+    assert "fail" in line
+    assert "Traceback" in line
+    assert "Traceback" not in short
+
+
+def test_secrets_are_cut_out():
+    secret = "c2VjcmV0"
+    for text in (
+        "HostName=h;DeviceId=d;SharedAccessKey=" + secret,
+        "SharedAccessKey=" + secret + ";HostName=h",
+        "SharedAccessSignature sr=h&sig=" + secret + "&se=5",
+        "'Password=" + secret + "'",
+        "sig=" + secret + " sig=" + secret,
+    ):
+        (line,) = lines("info", [(20, "x", text)])
+        assert secret not in line, line
+        assert "***" in line
+    (line,) = lines("info", [(40, "x", ValueError("SharedAccessKey=" + secret))])
+    assert secret not in line
+
+
+def test_what_surrounds_a_secret_stays():
+    assert log.redact("sr=h&sig=abc&se=5") == "sr=h&sig=***&se=5"
+    assert log.redact("nothing to hide") == "nothing to hide"

@@ -1,0 +1,37 @@
+from host_tests.support.raises import raises
+from iothub.messages import Message, MethodRequest, MethodResponse
+
+
+def test_body_as_bytes():
+    assert Message("é").payload() == b"\xc3\xa9"
+    assert Message(b"\x00").payload() == b"\x00"
+    assert Message(bytearray(b"ab")).payload() == b"ab"
+    assert Message(None).payload() == b""
+    assert Message("").payload() == b""
+
+
+def test_body_of_another_type_is_refused():
+    for data in ({"a": 1}, 5, ["x"]):
+        assert type(data).__name__ in str(raises(TypeError, Message(data).payload))
+
+
+def test_constructor_has_the_order_of_azure_iot_device():
+    message = Message("d", "id", "utf-8", "text/plain", "out")
+    assert message.message_id == "id"
+    assert message.content_encoding == "utf-8"
+    assert message.content_type == "text/plain"
+    assert message.output_name == "out"
+    assert message.custom_properties == {}
+
+
+def test_messages_do_not_share_their_properties():
+    first = Message("a")
+    first.custom_properties["x"] = "1"
+    assert Message("b").custom_properties == {}
+
+
+def test_response_from_request():
+    request = MethodRequest("r1", "name", {"a": 1})
+    response = MethodResponse.create_from_method_request(request, 201, [1])
+    assert (response.request_id, response.status, response.payload) == ("r1", 201, [1])
+    assert MethodResponse.create_from_method_request(request, 200).payload is None

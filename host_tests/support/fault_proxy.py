@@ -1,0 +1,202 @@
+"""A proxy before the local hub: it ends TLS on both sides, and does to it what a test names.
+
+    async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        proxy.fault = Cut(PUBLISH, to_hub=True, nth=3, byte=7)
+
+The faults are in network_faults.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+
+from host_tests.support.memory_tls import Secure
+from host_tests.support.network_faults import Hold
+
+QUICK = {"backoff": [0.05, 0.1]}  # what a test sets, so that a device is soon back
+
+
+class Connection:
+    """One connection of the device's, and its other half to the hub."""
+
+    def __init__(self, proxy, number, device):
+        self._proxy = proxy
+        self._number = number
+        self.device = device
+        self._hub = None
+        self._tasks = []
+        self.mute = False  # what is read goes nowhere, and only the device can end it
+
+    async def run(self):
+        try:
+            await self.device.handshake(Line(self, False, self.device.send))
+            opened = asyncio.open_connection(
+                "127.0.0.1", self._proxy.upstream, ssl=self._proxy.to_upstream
+            )
+            reader, self._hub = await opened
+            self._start(_pump(self.device.read, Line(self, True, self._send_to_hub)))
+            self._start(_pump(reader.read, Line(self, False, self.device.send)))
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self.mute:
+                await self.device.drain()
+            self.device.transport.close()
+            if self._hub is not None:
+                self._hub.close()
+
+    def _start(self, coroutine):
+        self._tasks.append(asyncio.create_task(coroutine))
+
+    async def _send_to_hub(self, data):
+        self._hub.write(data)
+        await self._hub.drain()
+
+    async def carry(self, line, data, packet):
+        """Pass a packet on, or let the fault have it."""
+        self._proxy.seen.append((self._number, line.to_hub, packet))
+        if self.mute:
+            return
+        fault = self._proxy.fault
+        if fault is None or not fault.awaits(packet, line.to_hub):
+            await line.send(data)
+            return
+        if not fault.lasting:
+            self._proxy.fault = None
+        fault.size = len(data)
+        fault.struck.set()
+        if isinstance(fault, Hold):
+            self._start(fault.strike(line, data))
+        else:
+            await fault.strike(line, data)
+
+    def finish(self):
+        """Say FIN to both sides."""
+        self.mute = True
+        self.device.transport.write_eof()
+        if self._hub is not None:
+            self._hub.close()
+
+    def reset(self):
+        """Send both sides an RST."""
+        for one in filter(None, (self.device, self._hub)):
+            linger = struct.pack("ii", 1, 0)
+            sock = one.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            one.transport.abort()
+
+
+class Line:
+    """One direction of a connection; send(data) passes bytes on."""
+
+    def __init__(self, connection, to_hub, send):
+        self.connection = connection
+        self.to_hub = to_hub
+        self.send = send
+
+    async def carry(self, data, packet):
+        await self.connection.carry(self, data, packet)
+
+
+async def _pump(read, line):
+    """Carry what read() gives, packet by packet, to its end."""
+    buffer = b""
+    while data := await read(65536):
+        buffer += data
+        while size := _size(buffer):
+            await line.carry(buffer[:size], buffer[0] >> 4)
+            buffer = buffer[size:]
+
+
+def _size(buffer):
+    """The size of the packet that `buffer` begins with; 0 while it is not whole."""
+    length = 0
+    for i, byte in enumerate(buffer[1:5]):
+        length |= (byte & 127) << 7 * i
+        if byte < 128:
+            size = 2 + i + length
+            return size if len(buffer) >= size else 0
+    return 0
+
+
+class FaultProxy:
+    """See the module. context: the TLS of the connections to come; seen: what has passed, as
+    (number of the connection, to_hub, packet); port: where it listens.
+    """
+
+    def __init__(self, upstream, context):
+        self.upstream = upstream
+        self.context = context
+        self.fault = None
+        self.seen = []
+        self.connections = 0
+        self.port = 0
+        self._running = set()
+        self._server = None
+        self.to_upstream = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.to_upstream.check_hostname = False
+        self.to_upstream.verify_mode = ssl.CERT_NONE
+
+    async def serve(self, reader, writer):
+        self.connections += 1
+        connection = Connection(self, self.connections, Secure(reader, writer, self.context))
+        self._running.add(connection)
+        try:
+            await connection.run()
+        except OSError:  # ssl.SSLError, too: what a broken connection leaves
+            pass
+        finally:
+            self._running.discard(connection)
+
+    def cut(self):
+        """End every connection that stands, with a FIN."""
+        for connection in self._running:
+            connection.finish()
+
+    def count(self, packet, to_hub=True, connection=None):
+        """How many such packets came: on one connection, or on the newest."""
+        return self.seen.count((connection or self.connections, to_hub, packet))
+
+    async def listen(self):
+        """Listen: on any free port, then always on that one."""
+        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def shut(self):
+        """Refuse new connections."""
+        self._server.close()
+
+
+@contextlib.asynccontextmanager
+async def proxied(bench, tls, fault=None):
+    """(service, device id, its key, proxy): a FaultProxy, and a device that may use it."""
+    proxy = FaultProxy(bench.hub["mqtt_port"], tls[0])
+    proxy.fault = fault
+    await proxy.listen()
+    async with bench.service() as service:
+        yield service, *await bench.new_device(service), proxy
+    proxy.shut()
+
+
+@contextlib.asynccontextmanager
+async def faulty(bench, tls, first=None, **settings):
+    """(service, device id, program, proxy) of a connected device behind a FaultProxy; with
+    `first`, a fault that is there from the start, it need not have connected yet.
+    """
+    async with proxied(bench, tls, first) as (service, device_id, key, proxy):
+        text = bench.connection_string(device_id, key, port=proxy.port)
+        settings = {"connection_string": text, "ca": tls[1], **QUICK, **settings}
+        async with bench.program("device", **settings) as program:
+            if first is None:
+                await program.expect("state", True)
+            yield service, device_id, program, proxy
+
+
+async def sends(program, text):
+    """The program sends a message, and the hub has it."""
+    await program.tell("send", text)
+    await program.expect("sent", text)

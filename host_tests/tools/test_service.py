@@ -1,0 +1,121 @@
+"""python -m tools service, as a user runs it, against a hub in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from host_tests.support.processes import hub_process, tools
+
+PATIENCE = 20
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The data folder of a running hub that has the devices a and b."""
+    folder = tmp_path_factory.mktemp("service")
+    with hub_process(folder):
+        for name in ("a", "b"):
+            tools("device", "create", name, "--data", str(folder))
+        yield folder
+
+
+def service(data, *arguments, **options):
+    return tools("service", *arguments, "--data", str(data), **options)
+
+
+def follow(data, *arguments):
+    """A process that follows what comes."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "tools", "service", "--data", str(data), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def interrupted(process):
+    """End it with Ctrl-C; its standard error, after it has ended well."""
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def test_messages_and_feedback(data):
+    sent = service(data, "c2d", "send", "a", "-", "--ack", "full", "--message-id", "m-1",
+                   "--property", "colour=grün", "--property", "empty=", input="hällo")  # fmt: skip
+    assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
+    reader = follow(data, "feedback", "--json")
+    listed = service(data, "query", "SELECT * FROM devices WHERE deviceId = 'a'")
+    assert json.loads(listed.stdout)["cloudToDeviceMessageCount"] == 1
+    tools("device", "delete", "nobody", "--data", str(data))
+    purged = service(data, "c2d", "send", "b", "x", "--ack", "full", "--message-id", "m-2")
+    assert purged.returncode == 0
+    assert interrupted(reader) == ""
+
+
+def test_events_as_they_come(data):
+    reader = follow(data, "events", "--from", "beginning", "--json")
+    first = json.loads(reader.stdout.readline())
+    assert first["deviceId"] in ("a", "b")
+    assert first["annotations"]["iothub-message-source"] == "deviceLifecycleEvents"
+    patched = service(data, "twin", "patch", "a", '{"tags": {"floor": 3}}')
+    assert json.loads(patched.stdout)["tags"] == {"floor": 3}
+    while (event := json.loads(reader.stdout.readline()))["body"] != '{"tags": {"floor": 3}}':
+        pass
+    assert event["deviceId"] == "a"
+    assert interrupted(reader) == ""
+    number = event["sequenceNumber"]
+    for start in (str(number - 1), f"offset={int(event['offset']) - 1}"):
+        place = ("--partition", event["partition"], "--from", start)
+        reader = follow(data, "events", *place)
+        assert '"floor": 3' in reader.stdout.readline()
+        interrupted(reader)
+
+
+def test_twin_query_and_method(data):
+    twin = json.loads(service(data, "twin", "get", "a").stdout)
+    assert twin["deviceId"] == "a"
+    rows = service(data, "query", "SELECT * FROM devices").stdout.splitlines()
+    assert {json.loads(row)["deviceId"] for row in rows} == {"a", "b"}
+    called = service(data, "method", "a", "go", "{}")
+    assert called.returncode == 1
+    assert "DeviceNotOnline" in called.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("c2d", "send", "nobody", "x"), "amqp:not-found"),
+        (("twin", "get", "nobody"), "404"),
+        (("twin", "patch", "a", "{"), "that is no JSON"),
+        (("events", "--from", "yesterday"), "--from yesterday"),
+        (("events", "--partition", "9"), "404"),
+        (("query", "SELECT nonsense"), "400"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_what_is_wrong_is_one_line(data, arguments, words):
+    refused = service(data, *arguments)
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert refused.stderr.count("\n") == 1, refused.stderr
+
+
+def test_a_hub_named_by_the_environment(data, tmp_path):
+    running = json.loads((data / "hub.json").read_text())
+    text = running["service_connection_string"].replace(
+        f":{running['https_port']}", f":{running['amqp_port']}"
+    )
+    environment = {**os.environ, "IOTHUB_SERVICE_CONNECTION_STRING": text}
+    sent = tools("service", "--ca", running["ca_file"], "c2d", "send", "b", "x", env=environment)
+    assert sent.returncode == 0, sent.stderr
+    environment["IOTHUB_SERVICE_CONNECTION_STRING"] = "HostName=x"
+    refused = tools("service", "c2d", "send", "b", "x", env=environment)
+    assert "SharedAccessKeyName is missing" in refused.stderr
+    nobody = service(tmp_path, "twin", "get", "a")
+    assert "no hub runs" in nobody.stderr
