@@ -14,7 +14,7 @@ COMMANDS = {
     "device": (".device", "create, list, show or delete devices of the local hub"),
     "enrollment": (".enrollment", "create, list, show or delete enrollments of the local DPS"),
     "service": (
-        ".service",
+        ".service.command",
         "send C2D messages, read telemetry and feedback, use twins, methods and queries",
     ),
     "board": (".board.command", "run a virtual ESP32: the real MicroPython on a pseudo-terminal"),

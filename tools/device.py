@@ -73,7 +73,7 @@ def authentication(args):
 
 async def create(service, args):
     """The new identity's record; a module's device is made first, if there is none."""
-    from .hub.client import ServiceError
+    from iothub.errors import ServiceError
 
     if not args.module:
         return await service.create_device(args.device, authentication=authentication(args))
@@ -96,7 +96,7 @@ async def act(service, ports, args):
     elif args.action == "create":
         print(connection_string(await create(service, args), ports, args.front))
     elif args.action == "trust":
-        await service.add_authority(*_named(Path(args.device)))
+        await service.local.add_authority(*_named(Path(args.device)))
     elif args.action == "show" and args.module:
         found = await service.get_module(args.device, args.module)
         print(connection_string(found, ports, args.front))

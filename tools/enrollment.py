@@ -52,18 +52,18 @@ def shown(enrollment, ports):
 async def act(service, ports, args):
     if args.action == "list":
         for group, key in ((False, "registrationId"), (True, "enrollmentGroupId")):
-            for one in await service.list_enrollments(group):
+            for one in await service.enrollments.list(group):
                 kind = "group" if group else "device"
                 print(one[key], kind, one["attestation"]["type"], one["provisioningStatus"])
     elif args.action == "create":
         certificate = args.certificate.read_text() if args.certificate else None
         how = attestation(certificate, args.group)
-        made = await service.enroll(args.name, args.group, attestation=how)
+        made = await service.enrollments.create(args.name, args.group, attestation=how)
         print(json.dumps(shown(made, ports)))
     elif args.action == "show":
-        print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
+        print(json.dumps(shown(await service.enrollments.get(args.name, args.group), ports)))
     else:
-        await service.delete_enrollment(args.name, args.group)
+        await service.enrollments.delete(args.name, args.group)
 
 
 def run(args):

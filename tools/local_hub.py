@@ -61,19 +61,19 @@ def perform(command, act, args):
     """
     from aiohttp import ClientError
 
-    from .hub.client import ServiceError
+    from iothub.errors import RefusedError
 
     try:
         asyncio.run(_act(act, args))
-    except (OSError, ValueError, ClientError, ServiceError) as error:
+    except (OSError, ValueError, ClientError, RefusedError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 async def _act(act, args):
-    from .hub.client import ServiceClient
+    from .service.client import ServiceClient
 
-    ports = found(args.data)
-    async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
-        await act(service, ports, args)
+    hub = found(args.data)
+    async with ServiceClient.create_for_local_hub(hub) as service:
+        await act(service, hub, args)
