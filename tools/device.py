@@ -1,15 +1,15 @@
 """Register devices with the local hub, and print their connection strings.
 
-The hub must be running (python -m tools hub), with the same --data.
+The hub must be running ({prog} hub), with the same --data.
 
-    python -m tools device create my-board     prints the connection string, and nothing else
-    python -m tools device create my-board --certificate board.pem
+    {prog} device create my-board     prints the connection string, and nothing else
+    {prog} device create my-board --certificate board.pem
                                                known by the thumbprint of its certificate
-    python -m tools device trust ca.pem        an authority, for the devices made with --signed
-    python -m tools device create my-board --signed
-    python -m tools device create my-board --module camera
-    python -m tools device show my-board --for amqp
-    python -m tools device list
+    {prog} device trust ca.pem        an authority, for the devices made with --signed
+    {prog} device create my-board --signed
+    {prog} device create my-board --module camera
+    {prog} device show my-board --for amqp
+    {prog} device list
 """
 
 import sys
@@ -19,7 +19,6 @@ from .hub import USUAL
 from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
-COMMAND_HELP = "create, list, show or delete devices of the local hub"
 
 
 def arguments(parser):
@@ -74,7 +73,7 @@ def authentication(args):
 
 async def create(service, args):
     """The new identity's record; a module's device is made first, if there is none."""
-    from .hub.client import ServiceError
+    from iothub.errors import ServiceError
 
     if not args.module:
         return await service.create_device(args.device, authentication=authentication(args))
@@ -97,7 +96,7 @@ async def act(service, ports, args):
     elif args.action == "create":
         print(connection_string(await create(service, args), ports, args.front))
     elif args.action == "trust":
-        await service.add_authority(*_named(Path(args.device)))
+        await service.local.add_authority(*_named(Path(args.device)))
     elif args.action == "show" and args.module:
         found = await service.get_module(args.device, args.module)
         print(connection_string(found, ports, args.front))

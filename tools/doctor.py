@@ -1,6 +1,6 @@
 """What keeps a board from its hub, one line a stage; the stage that fails, and what to do.
 
-    python -m tools doctor --port /dev/ttyUSB0
+    {prog} doctor --port /dev/ttyUSB0
 
 It interrupts the board's program, examines, and lets the program start again. On the board itself
 `import board.doctor` does the same. The exit status is 0 if all is well.
@@ -8,9 +8,9 @@ It interrupts the board's program, examines, and lets the program start again. O
 
 import sys
 
+from . import PROG
 from .remote import BoardFailure, Remote, RemoteError
 
-COMMAND_HELP = "why a board does not reach its hub"
 PATIENCE = 60  # seconds that a stage may take: Wi-Fi has 20, a refused hub some more
 
 
@@ -34,7 +34,7 @@ def examine(port):
             return remote.ask("import json; print(json.dumps(board.doctor.healthy))")
         except BoardFailure as error:
             if "ImportError" in error.traceback:
-                raise RemoteError("the firmware is not there: python -m tools deploy") from None
+                raise RemoteError(f"the firmware is not there: {PROG} deploy") from None
             raise
         finally:
             remote.restart()

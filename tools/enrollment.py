@@ -1,14 +1,14 @@
 """Enroll devices with the local hub's provisioning service (DPS).
 
-The hub must be running (python -m tools hub), with the same --data. What a device needs to
+The hub must be running ({prog} hub), with the same --data. What a device needs to
 register is printed as one JSON object.
 
-    python -m tools enrollment create my-board             a key of its own
-    python -m tools enrollment create my-boards --group    a key from which each board's is made
-    python -m tools enrollment create my-board --certificate board.pem
-    python -m tools enrollment create my-boards --group --certificate ca.pem
-    python -m tools enrollment show my-boards --group
-    python -m tools enrollment list
+    {prog} enrollment create my-board             a key of its own
+    {prog} enrollment create my-boards --group    a key from which each board's is made
+    {prog} enrollment create my-board --certificate board.pem
+    {prog} enrollment create my-boards --group --certificate ca.pem
+    {prog} enrollment show my-boards --group
+    {prog} enrollment list
 """
 
 import json
@@ -17,8 +17,6 @@ from pathlib import Path
 
 from .hub import USUAL
 from .local_hub import perform
-
-COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
 
 
 def arguments(parser):
@@ -54,18 +52,18 @@ def shown(enrollment, ports):
 async def act(service, ports, args):
     if args.action == "list":
         for group, key in ((False, "registrationId"), (True, "enrollmentGroupId")):
-            for one in await service.list_enrollments(group):
+            for one in await service.enrollments.list(group):
                 kind = "group" if group else "device"
                 print(one[key], kind, one["attestation"]["type"], one["provisioningStatus"])
     elif args.action == "create":
         certificate = args.certificate.read_text() if args.certificate else None
         how = attestation(certificate, args.group)
-        made = await service.enroll(args.name, args.group, attestation=how)
+        made = await service.enrollments.create(args.name, args.group, attestation=how)
         print(json.dumps(shown(made, ports)))
     elif args.action == "show":
-        print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
+        print(json.dumps(shown(await service.enrollments.get(args.name, args.group), ports)))
     else:
-        await service.delete_enrollment(args.name, args.group)
+        await service.enrollments.delete(args.name, args.group)
 
 
 def run(args):

@@ -1,7 +1,7 @@
 """Make a SAS token. The key is read from a connection string in the environment, or asked for.
 
-    IOTHUB_CONNECTION_STRING='HostName=…' python -m tools sas --ttl 3600
-    python -m tools sas < connection-string.txt
+    IOTHUB_CONNECTION_STRING='HostName=…' {prog} sas --ttl 3600
+    {prog} sas < connection-string.txt
 
 A key on the command line would stay in the shell's history, so there is no option for it.
 """
@@ -10,8 +10,6 @@ import getpass
 import os
 import sys
 import time
-
-COMMAND_HELP = "print a SAS token for a device, module or service connection string"
 
 VARIABLE = "IOTHUB_CONNECTION_STRING"
 

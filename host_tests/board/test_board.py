@@ -126,7 +126,7 @@ def test_the_log_tells_stages_and_losses_and_no_secret(tmp_path):
     async def main():
         async with board_on_hub(tmp_path, prepare=turn_on) as (board, service):
             lines = await console_until(board, "sent:")
-            await service.drop("d")
+            await service.local.cut_connection("d")
             lines += await console_until(board, "state: connected")
             key = (await service.get_device("d"))["authentication"]["symmetricKey"]["primaryKey"]
             return lines, key

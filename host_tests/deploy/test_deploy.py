@@ -34,12 +34,12 @@ def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
     assert "deployed" in said
 
     async def scenario(service):
-        telemetry = service.telemetry(DEVICE, timeout=PATIENCE)
+        telemetry = service.local.telemetry(DEVICE, timeout=PATIENCE)
         event = await anext(telemetry)
         assert "temperature" in json.loads(event["body"])
         patch = {"properties": {"desired": {"telemetryInterval": 1}}}
         await service.patch_twin(DEVICE, patch)
-        await service.send_c2d(DEVICE, b"hello, board")
+        await service.send_c2d_message(DEVICE, b"hello, board")
         status, _ = await service.invoke_method(DEVICE, "getStatus", None)
         assert status == 200
         await anext(telemetry)

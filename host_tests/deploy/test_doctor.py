@@ -56,7 +56,7 @@ def test_a_board_that_is_well(workshop, patient):
             typist.expect(b'File "main.py"')
 
     async def scenario(service):
-        bodies = [event["body"] for event in await service.events("box")]
+        bodies = [event["body"] for event in await service.local.stored_events("box")]
         assert b'{"doctor": true}' in bodies
 
     workshop.service(scenario)

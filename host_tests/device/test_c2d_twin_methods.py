@@ -6,7 +6,7 @@ import asyncio
 def test_message_properties_are_null_empty_or_a_value(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
-            await service.send_c2d(
+            await service.send_c2d_message(
                 device_id,
                 "grüß".encode(),
                 properties={"none": None, "empty": "", "näme": "a b&c=d"},
@@ -26,20 +26,20 @@ def test_message_whose_handler_fails_comes_again(bench):
         async with bench.device() as (service, device_id, program):
             await program.tell("fail", "first")
             await program.expect("failing")
-            await service.send_c2d(device_id, b"first")
+            await service.send_c2d_message(device_id, b"first")
             await program.expect("message", "first")
             assert (await program.expect("background"))[0] == "RuntimeError"
             if bench.transport == "mqtt":  # which can give nothing back before it reconnects
-                await service.send_c2d(device_id, b"second")
+                await service.send_c2d_message(device_id, b"second")
                 await program.expect("message", "second")
                 await bench.waiting(service, device_id, 1)
-                await service.drop(device_id)
+                await service.local.cut_connection(device_id)
             await program.expect("message", "first")
             await bench.waiting(service, device_id, 0)
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.expect("state", True)
-            await service.send_c2d(device_id, b"third")
+            await service.send_c2d_message(device_id, b"third")
             assert (await program.expect("message"))[0] == "third"
 
     bench.run(scenario)
@@ -74,7 +74,7 @@ def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(be
             await service.patch_twin(device_id, {"properties": {"desired": {"x": None, "z": 3}}})
             await program.tell("connect")
             assert await program.expect("desired") == [{"x": None, "z": 3, "$version": 3}]
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", True)
             await service.patch_twin(device_id, {"properties": {"desired": {"y": 2}}})
             # The next word is the new change: nothing was told twice in between.
@@ -134,7 +134,7 @@ def test_program_without_handlers_takes_nothing_that_an_earlier_one_subscribed_t
         async with bench.device() as (service, device_id, program):
             await program.tell("end")
             await program.expect("end")
-            await service.send_c2d(device_id, b"for the other")
+            await service.send_c2d_message(device_id, b"for the other")
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
             cs = bench.connection_string(device_id, key["primaryKey"])
             async with bench.program("telemetry", connection_string=cs) as without:

@@ -9,7 +9,7 @@ def test_small_heap(bench):
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
             text = bench.connection_string(device_id, key)
-            await service.send_c2d(device_id, b"hello")
+            await service.send_c2d_message(device_id, b"hello")
             heap = HEAPS[bench.transport]
             async with bench.program("small", connection_string=text, heap=heap) as program:
                 (twin,) = await program.expect("twin")

@@ -21,14 +21,14 @@ def outbox(request, tmp_path):
 async def cut(service, device_id, program, gate):
     """The network is away until the gate opens again."""
     gate.open = False
-    await service.drop(device_id)
+    await service.local.cut_connection(device_id)
     await program.expect("state", False)
 
 
 async def bodies(service, device_id, count):
     """The first `count` different bodies, in the order in which they came, each with its event."""
     found = {}
-    async for event in service.telemetry(device_id):
+    async for event in service.local.telemetry(device_id):
         found.setdefault(event["body"].decode(), event)
         if len(found) == count:
             break

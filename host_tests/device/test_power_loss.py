@@ -45,7 +45,7 @@ def test_killed_while_messages_are_kept_and_while_they_are_sent(bench, tmp_path)
                 await program.tell("send", "last")
                 await program.expect("sent", "last")
             arrived, repeated = {}, 0
-            async for event in service.telemetry(device_id):
+            async for event in service.local.telemetry(device_id):
                 body = event["body"].decode()
                 repeated += body in arrived
                 arrived[body] = True

@@ -8,8 +8,8 @@ def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
         async with bench.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "slow")
             await program.expect("holding")
-            await service.send_c2d(device_id, b"slow")
-            await service.send_c2d(device_id, b"next")
+            await service.send_c2d_message(device_id, b"slow")
+            await service.send_c2d_message(device_id, b"next")
             await program.expect("message", "slow")
             await program.tell("send", "meanwhile")
             await program.expect("sent", "meanwhile")
@@ -31,9 +31,9 @@ def test_message_that_was_not_acknowledged_before_a_cut_comes_again(bench):
             await program.tell("hold", "one")
             await program.expect("holding")
             for body in (b"one", b"two", b"three"):
-                await service.send_c2d(device_id, body)
+                await service.send_c2d_message(device_id, body)
             await program.expect("message", "one")
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", True)
             await program.tell("let go")
             for text in ("one", "two", "three"):

@@ -38,7 +38,9 @@ def test_messages_under_way_arrive_in_order(bench, localhost_tls, packet):
                     await asyncio.wait_for(fault.struck.wait(), PATIENCE)
                     sent += [f"{batch}{number}" for number in range(8)]
                     sent += [f"{batch}behind {number}" for number in range(8)]
-            events = [event["body"].decode() for event in await service.events(device_id)]
+            events = [
+                event["body"].decode() for event in await service.local.stored_events(device_id)
+            ]
             assert list(dict.fromkeys(text for text in events if text[0] != "{")) == sent
             # Without its CONNECT the hub knows of no other connection, and ends none.
             assert (["state", False] in program.said) == (packet == CONNACK)

@@ -47,7 +47,7 @@ def test_half_open_in_a_message(bench, localhost_tls, packet, to_hub, count):
             proxy.fault = Silence(packet, to_hub=to_hub, byte=1)
             await sends(program, "one")
             assert ["background", *UNANSWERED] in program.said
-            bodies = [event["body"] for event in await service.events(device_id)]
+            bodies = [event["body"] for event in await service.local.stored_events(device_id)]
             assert bodies.count(b"one") == count
 
     bench.run(scenario)

@@ -29,7 +29,7 @@ def test_hub_gone_before_the_answer(bench):
             call = asyncio.create_task(service.invoke_method(device_id, "held", 1))
             await program.expect("method", "held")
             gate.open = False
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.tell("let go")
             dropped = ["ConnectionDroppedError", "method"]

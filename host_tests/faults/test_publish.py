@@ -19,7 +19,7 @@ NO_ANSWER = ["OperationTimeout", "puback", None]
 
 async def bodies(service, device_id):
     """What arrived at the hub as telemetry, in order."""
-    events = [event["body"].decode() for event in await service.events(device_id)]
+    events = [event["body"].decode() for event in await service.local.stored_events(device_id)]
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
 
@@ -115,7 +115,7 @@ def test_link_of_single_bytes(bench, localhost_tls):
             service, device_id, program, proxy = made
             await program.expect("ready")
             await sends(program, "one")
-            await service.send_c2d(device_id, b"down")
+            await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
             await program.tell("report", {"a": 1})
             await program.expect("reported")
@@ -135,7 +135,7 @@ def test_slow_link(bench, localhost_tls):
             proxy.fault = Delay(seconds=0.2, lasting=True)
             for text in "abc":
                 await sends(program, text)
-            await service.send_c2d(device_id, b"down")
+            await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
             await bench.waiting(service, device_id, 0)
             assert await bodies(service, device_id) == ["a", "b", "c"]

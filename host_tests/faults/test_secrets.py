@@ -94,7 +94,7 @@ async def cast(bench, service, tmp_path):
         name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
     )
     group = f"group-{bench.name}-{bench.transport}"
-    made = await service.enroll(group, group=True)
+    made = await service.enrollments.create(group, group=True)
     group_key = made["attestation"]["symmetricKey"]["primaryKey"]
     wrong, policy = key_of(1), bench.hub["service_connection_string"].rpartition("Key=")[2]
     host = f"localhost:{bench.hub[bench.transport + '_port']}"

@@ -12,9 +12,9 @@ import pytest
 from host_tests.support.amqp_peer import open_peer
 from tools.hub import USUAL
 from tools.hub.app import Hub
-from tools.hub.client import ServiceClient
 from tools.hub.core import auth
 from tools.hub.mqtt import packets as mqtt_packets
+from tools.service.client import ServiceClient
 
 PATIENCE = 20
 
@@ -162,9 +162,7 @@ def on_hub(tmp_path):
         hub = Hub(tmp_path, ports=dict.fromkeys(USUAL, 0), clock=clock)
         async with hub:
             ports = hub.ports
-            async with ServiceClient(
-                ports["service_connection_string"], ports["ca_file"]
-            ) as service:
+            async with ServiceClient.create_for_local_hub(ports) as service:
                 yield Bench(hub, clock, service)
 
     def run(scenario):

@@ -7,9 +7,9 @@ import os
 import sys
 
 from tools import umqtt
-from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
 from tools.processes import running
+from tools.service.client import ServiceClient
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
@@ -32,9 +32,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def service(self):
-        async with ServiceClient(
-            self.hub["service_connection_string"], self.hub["ca_file"]
-        ) as service:
+        async with ServiceClient.create_for_local_hub(self.hub) as service:
             yield service
 
     @contextlib.asynccontextmanager

@@ -13,8 +13,8 @@ from pathlib import Path
 from iothub.sas import sas_token
 
 from ..hub import certificates
-from ..hub.client import ServiceClient
 from ..local_hub import running_hub
+from ..service.client import ServiceClient
 from .rows import OURS
 
 START_TIMEOUT = 15
@@ -39,7 +39,7 @@ async def hub(folder, count):
     """The local hub, with `count` devices."""
     async with (
         running_hub(folder) as ports,
-        ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ServiceClient.create_for_local_hub(ports) as service,
     ):
         logins, expiry = [], int(time.time()) + 3600
         for name in device_names(count):

@@ -2,10 +2,10 @@
 beside other MQTT clients, all in MicroPython; the heap of a board; the local hub under load beside
 mosquitto (Debian's package); AMQP's codec beside uamqp's and azure-eventhub's.
 
-python -m tools bench                            all of it, three rounds, in under ten minutes
-python -m tools bench --only telemetry,windows   some of it
-python -m tools bench --write                    … and docs/performance.md with the pictures
-python -m tools bench --quick                    do the goals hold, with margins? in a minute or so
+{prog} bench                            all of it, three rounds, in under ten minutes
+{prog} bench --only telemetry,windows   some of it
+{prog} bench --write                    … and docs/performance.md with the pictures
+{prog} bench --quick                    do the goals hold, with margins? in a minute or so
 
 --quick has one round, fewer peers, and only what has a goal. Its status is 1, with a line for each
 goal that is missed by more than its slack: what is counted has none, what is timed up to a factor
@@ -19,9 +19,6 @@ import importlib
 import sys
 import time
 
-COMMAND_HELP = (
-    "measure the device client, a board's heap, the hub and the AMQP codec beside others"
-)
 # Each is a module with measure(rounds, quick); the first paragraph of its docstring says how.
 MEASUREMENTS = (
     "telemetry",

@@ -64,22 +64,22 @@ class Bench:
 
     async def _cloud(self, device):
         """What the service does meanwhile."""
-        await self._service.send_c2d(device, b"hello", properties={"level": "warm"})
+        await self._service.send_c2d_message(device, b"hello", properties={"level": "warm"})
         await self._service.invoke_method(device, "echo", {"a": [1, 2]})
 
 
 @contextlib.asynccontextmanager
 async def bench():
     """A Bench with a hub of its own."""
-    from ..hub.client import ServiceClient
     from ..local_hub import running_hub
+    from ..service.client import ServiceClient
 
     with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as compiled:
         romfs = Path(data) / "image.romfs"
         romfs.write_bytes(write_compiled(Path(compiled)))
         async with (
             running_hub(Path(data)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             yield Bench(hub, service, Path(compiled), romfs)
 

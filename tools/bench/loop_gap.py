@@ -25,14 +25,14 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 async def measure(rounds, quick=False):
     """Rows of ms; the handshake, which is the TLS library's, has no goal."""
-    from ..hub.client import ServiceClient
     from ..local_hub import running_hub
+    from ..service.client import ServiceClient
 
     longest = {stage: [] for stage in STAGES}
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             for number in range(rounds):
                 found = await _one(hub, service, f"gap-{number}")
@@ -66,7 +66,7 @@ async def _one(hub, service, device):
 
 async def _answer(service, device):
     """64 KB for the device, once it says that it is ready."""
-    async for event in service.telemetry(device):
+    async for event in service.local.telemetry(device):
         if event["body"] == b"ready":
             break
-    await service.send_c2d(device, bytes(SIZE))
+    await service.send_c2d_message(device, bytes(SIZE))

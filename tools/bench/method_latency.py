@@ -27,14 +27,14 @@ HEAP = "256wK"
 
 async def measure(rounds, quick=False):
     """Rows of ms: medians of a round's calls, and what ours has more than raw."""
-    from ..hub.client import ServiceClient
     from ..local_hub import running_hub
+    from ..service.client import ServiceClient
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             for load, (senders, bound) in LOADS.items():
                 took = {name: [] for name in PROGRAMS}

@@ -46,14 +46,14 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 async def measure(rounds, quick=False):
     """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
-    from ..hub.client import ServiceClient
     from ..local_hub import running_hub
+    from ..service.client import ServiceClient
 
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             for feature, (before, after) in FEATURES.items():
                 device = await service.create_device(feature.replace(" ", "-").replace("'", ""))

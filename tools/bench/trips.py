@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..hub.client import ServiceClient
 from ..interpreter import ROOT, environment, interpreter
 from ..local_hub import running_hub
+from ..service.client import ServiceClient
 from .delay import Conditions, Network
 from .dialogue import dialogue
 from .programs import CLIENTS
@@ -35,7 +35,7 @@ async def measure(rounds, quick=False):
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             for number in range(rounds):
                 for serial, name in enumerate([OURS] if quick else [OURS, AWAITED, SDK]):

@@ -3,10 +3,10 @@
 It prints one JSON line, {"port", "folder"}, and runs until Ctrl-C. Everything that talks to a
 serial port works with it: mpremote connect PORT repl, deploy --port PORT, a terminal program.
 
-    python -m tools board                      a new, empty board in build/board
-    python -m tools board FOLDER --console     and what it says, here
-    python -m tools board --heap 64wK          a small heap; the number is a 32-bit board's
-    python -m tools board --flash 512K         a littlefs of that size, in FOLDER/flash.img
+    {prog} board                      a new, empty board in build/board
+    {prog} board FOLDER --console     and what it says, here
+    {prog} board --heap 64wK          a small heap; the number is a 32-bit board's
+    {prog} board --flash 512K         a littlefs of that size, in FOLDER/flash.img
 
 While it runs, lines on standard input are hands on the hardware:
     reset                           the button EN: power off and on
@@ -16,13 +16,13 @@ While it runs, lines on standard input are hands on the hardware:
 import argparse
 import asyncio
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 
-from ..interpreter import ROOT
+from .. import files
 from .machine import WIFI, Board, BoardError
-
-COMMAND_HELP = "a virtual ESP32: the real MicroPython on a pseudo-terminal"
 
 _BLOCK = 4096
 _SMALLEST = 8 * _BLOCK
@@ -39,7 +39,11 @@ def size(text):
 
 def arguments(parser):
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=ROOT / "build" / "board", help="its flash"
+        "folder",
+        nargs="?",
+        type=Path,
+        default=files.board(),
+        help="the folder that is its flash (default: %(default)s)",
     )
     parser.add_argument("--heap", default="128wK", help="its heap (default: %(default)s)")
     parser.add_argument("--flash", type=size, metavar="SIZE", help="a littlefs, not a folder")
@@ -63,7 +67,10 @@ async def main(args):
             args.link.symlink_to(port)
             port = str(args.link.absolute())
         print(json.dumps({"port": port, "folder": str(board.folder)}), flush=True)
-        tasks = [asyncio.ensure_future(board.wait()), asyncio.ensure_future(_hands(board))]
+        tasks = [
+            asyncio.ensure_future(board.wait()),
+            asyncio.ensure_future(_stdin_commands(board)),
+        ]
         if args.console:
             tasks.append(asyncio.ensure_future(_show(board)))
         await asyncio.gather(*tasks)
@@ -78,15 +85,18 @@ async def _show(board):
         print(line, flush=True)
 
 
-async def _hands(board):
-    """Do what standard input says, as long as there is one."""
-    reader = asyncio.StreamReader()
+async def _stdin_commands(board):
+    """Carry out the commands on standard input, until it ends."""
     try:
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-        )
-    except (ValueError, OSError):  # a file, or nothing
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError):  # it was closed
         return
+    if not (sys.stdin.isatty() or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return  # a file or /dev/null, which asyncio cannot wait for
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     while line := await reader.readline():
         words = line.decode(errors="replace").split()
         if words == ["reset"]:

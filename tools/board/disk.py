@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ..interpreter import ROOT
+from ..files import ROOT
 
 
 def furnish(folder, settings, root=ROOT):

@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 from .. import umqtt
-from ..interpreter import STANDINS, interpreter
+from ..files import STANDINS
+from ..interpreter import interpreter
 from .newlines import Newlines
 from .port import Port
 from .terminal import Terminal, interrupt_at_rest, interruptible

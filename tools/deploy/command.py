@@ -1,11 +1,11 @@
 """Bring the firmware to a board, or bring it up to date: only what differs goes over.
 
-    python -m tools deploy --port /dev/ttyUSB0            asks for the settings, the first time
-    python -m tools deploy --port P --settings my.json    or takes them from a file
-    WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… python -m tools deploy --port P
-    python -m tools deploy --port P --root ca.pem --repl  a hub with a CA of its own; then the REPL
-    python -m tools deploy --frozen                       for an image with the library built in
-    python -m tools deploy --romfs                        for one with a partition for ROMFS
+    {prog} deploy --port /dev/ttyUSB0            asks for the settings, the first time
+    {prog} deploy --port P --settings my.json    or takes them from a file
+    WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… {prog} deploy --port P
+    {prog} deploy --port P --root ca.pem --repl  a hub with a CA of its own; then the REPL
+    {prog} deploy --frozen                       for an image with the library built in
+    {prog} deploy --romfs                        for one with a partition for ROMFS
 
 The library is compiled to .mpy for the MicroPython that the board has; boot.py and main.py go as
 they are. It can be interrupted at any time: the board has the old program, whole, until it has the
@@ -16,10 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..files import ROOT
 from ..remote import Remote, RemoteError
 from . import frozen, image, settings, transfer
-
-COMMAND_HELP = "bring the firmware to a board, or bring it up to date"
 
 
 def arguments(parser):
@@ -78,7 +77,7 @@ class Progress:
 def deploy(args, progress):
     """All of it. The errors of settings, image, transfer and remote."""
     given = settings.gather(args.settings, args.root, ask=False)
-    files = image.build(args.azure, args.app or image.ROOT)
+    files = image.build(args.azure, args.app or ROOT)
     with Remote(args.port) as remote:
         if transfer.is_pending(remote):
             progress.say("an earlier deployment was cut off at its end: it is completed first")
@@ -135,25 +134,29 @@ def _names(plan):
     return ", ".join(names) if len(names) <= 3 else f"{plan.size // 1024} KB"
 
 
-def run(args):
+def write(args):
+    """Write a file instead of deploying. ImageError, ValueError, OSError."""
     if args.frozen:
         args.frozen.write_text(frozen.manifest())
         print(f"wrote {args.frozen}: build an image with FROZEN_MANIFEST={args.frozen.absolute()}")
-        return 0
     if args.romfs:
         args.romfs.write_bytes(frozen.romfs())
         print(f"wrote {args.romfs}: bring it with mpremote romfs deploy {args.romfs}, then deploy")
-        return 0
     if args.package:
         args.package.write_text(frozen.package())
-        return 0
-    if not args.port:
+
+
+def run(args):
+    writes = args.frozen or args.romfs or args.package
+    if not args.port and not writes:
         print(
-            "deploy: --port is missing: python -m mpremote connect list shows them",
-            file=sys.stderr,
+            "deploy: --port is missing: `mpremote connect list` shows the ports", file=sys.stderr
         )
         return 2
     try:
+        if writes:
+            write(args)
+            return 0
         deploy(args, Progress())
     except KeyboardInterrupt:
         return 130

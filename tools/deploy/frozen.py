@@ -10,6 +10,7 @@ import json
 
 from iothub import __version__
 
+from ..files import CHECKOUT, FIRMWARE, ROOT
 from . import image
 
 
@@ -28,7 +29,7 @@ def manifest():
         listed = "".join(f"    {name!r},\n" for name in files)
         lines.append(
             f"package(\n    {package!r},\n    (\n{listed}    ),\n"
-            f"    base_path={str(image.FIRMWARE)!r},\n)"
+            f"    base_path={str(FIRMWARE)!r},\n)"
         )
     return "\n".join(lines) + "\n"
 
@@ -65,14 +66,18 @@ def _write(writer, tree):
 
 
 def package():
-    """The text of the repository's package.json: the library alone, and the roots."""
+    """The text of the repository's package.json: the library alone, and the roots. ValueError: it
+    names files beside it, so that it is of use in a checkout only.
+    """
+    if not CHECKOUT:
+        raise ValueError("--package writes the package.json of a checkout: run it in one")
     urls = [
-        (path.removeprefix("/lib/") + ".py", file.relative_to(image.ROOT).as_posix())
+        (path.removeprefix("/lib/") + ".py", file.relative_to(ROOT).as_posix())
         for path, file in image.sources().items()
         if path.startswith("/lib/iothub/")
     ]
     urls += [
-        (f"certs/{path.name}", path.relative_to(image.ROOT).as_posix())
-        for path in sorted((image.FIRMWARE / "certs").glob("*.der"))
+        (f"certs/{path.name}", path.relative_to(ROOT).as_posix())
+        for path in sorted((FIRMWARE / "certs").glob("*.der"))
     ]
     return json.dumps({"urls": urls, "deps": [], "version": __version__}, indent=1) + "\n"

@@ -5,14 +5,17 @@ import tempfile
 from pathlib import Path
 
 from .. import umqtt
-from ..interpreter import ROOT
+from ..files import FIRMWARE, ROOT
 
-FIRMWARE = ROOT / "firmware"
 PACKAGES = ("iothub", "iothub_service", "board")
 OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
-_HOST_ONLY = {"iothub/net/stream_cpython.py", "iothub/future_cpython.py"}
+_HOST_ONLY = {
+    "iothub/future_cpython.py",
+    "iothub/mqtt/umqtt_cpython.py",
+    "iothub/net/stream_cpython.py",
+}
 # Folders on the board that are the deployment's alone: what else lies there is taken away, or an
 # old client.py would be imported before a new client.mpy.
 OWNED = (*(f"/lib/{package}" for package in PACKAGES), "/lib/certs")

@@ -7,6 +7,7 @@ Never the command line: it would stay in the shell's history, and in the list of
 """
 
 import getpass
+import importlib.util
 import json
 import os
 import ssl
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from iothub.credentials import Credentials
 
-from ..interpreter import ROOT
+from ..files import FIRMWARE
 
 VARIABLES = {
     "wifi_ssid": "WIFI_SSID",
@@ -59,12 +60,11 @@ def check(values):
 
 def board_settings():
     """firmware/board/settings.py, which says what is right on the board, too."""
-    sys.path.insert(0, str(ROOT / "firmware"))
-    try:
-        from board import settings
-    finally:
-        sys.path.pop(0)
-    return settings
+    # By its path: a module of the name `board` may be another package's.
+    spec = importlib.util.spec_from_file_location("settings", FIRMWARE / "board" / "settings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def files(values, root):

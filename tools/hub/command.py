@@ -3,8 +3,8 @@
 When it is ready, one JSON line is printed: its ports, its CA and its connection strings. The log
 goes to standard error and says why a connection was refused or closed.
 
-    python -m tools hub                       the usual ports, where they may be had
-    python -m tools hub --data DIR --mqtt-port 0 --https-port 0
+    {prog} hub                       the usual ports, where they may be had
+    {prog} hub --data DIR --mqtt-port 0 --https-port 0
 """
 
 import argparse
@@ -17,8 +17,6 @@ import sys
 from pathlib import Path
 
 from . import USUAL
-
-COMMAND_HELP = "run the local hub"
 
 
 def default_folder():

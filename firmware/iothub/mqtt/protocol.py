@@ -9,7 +9,10 @@ bytes, a bound on what comes in, and acknowledgements that are all seen.
 Numbers in comments are sections of MQTT 3.1.1 (OASIS).
 """
 
-from umqtt.simple import MQTTClient
+try:
+    from umqtt.simple import MQTTClient
+except ImportError:
+    from .umqtt_cpython import MQTTClient
 
 from ..compat import AutoResetEvent, Future, const
 from ..errors import ProtocolError

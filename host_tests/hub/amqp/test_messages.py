@@ -70,7 +70,7 @@ def test_outcomes(on_hub):
             )
         ):
             body = str(number).encode()
-            await bench.service.send_c2d("dev", body)
+            await bench.service.send_c2d_message("dev", body)
             transfer, message = await peer.message()
             assert message.body == body
             peer.settle(transfer, **settle)
@@ -94,7 +94,7 @@ def test_ten_deliveries_are_enough(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await peer.receiver(MESSAGES, credit=100)
-        await bench.service.send_c2d("dev", b"unwanted", ack="full", message_id="u")
+        await bench.service.send_c2d_message("dev", b"unwanted", ack="full", message_id="u")
         for count in range(10):
             transfer, message = await peer.message()
             assert message.header.delivery_count == count
@@ -108,7 +108,7 @@ def test_a_lock_is_lost_after_a_minute(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await peer.receiver(MESSAGES)
-        await bench.service.send_c2d("dev", b"slow", ack="full")
+        await bench.service.send_c2d_message("dev", b"slow", ack="full")
         first, _ = await peer.message()
         bench.clock.ahead = 61
         bench.hub.core.sweep()
@@ -127,7 +127,7 @@ def test_messages_wait_for_credit(on_hub):
         peer = await device(bench)
         handle = await peer.receiver(MESSAGES, credit=1)
         for body in (b"1", b"2", b"3"):
-            await bench.service.send_c2d("dev", body)
+            await bench.service.send_c2d_message("dev", body)
         assert (await peer.message())[1].body == b"1"
         peer.credit(handle, 5, count=1, drain=True)
         assert (await peer.message())[1].body == b"2"
@@ -143,8 +143,8 @@ def test_transfers_wait_for_the_sessions_window(on_hub):
         key = await bench.new()
         peer = await bench.amqp_device("dev", key)
         _, handle = await peer.attach(MESSAGES, True)
-        await bench.service.send_c2d("dev", b"1")
-        await bench.service.send_c2d("dev", b"2")
+        await bench.service.send_c2d_message("dev", b"1")
+        await bench.service.send_c2d_message("dev", b"2")
         peer.send(
             Composite(
                 FLOW,
@@ -193,8 +193,8 @@ def test_messages_to_send_that_are_refused(on_hub):
 def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
     async def scenario(bench):
         peer = await device(bench)
-        await bench.service.send_c2d("dev", b"1", ack="full", message_id="a")
-        await bench.service.send_c2d("dev", b"2", ack="full", message_id="b")
+        await bench.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
+        await bench.service.send_c2d_message("dev", b"2", ack="full", message_id="b")
         await peer.receiver(MESSAGES)
         await peer.message()
         await peer.message()
@@ -221,7 +221,7 @@ def test_a_second_link_takes_the_messages(on_hub):
         second = await bench.amqp_device("dev", key)
         await second.receiver(MESSAGES)
         assert (await first.expect(DETACH)).error.condition == "amqp:link:stolen"
-        await bench.service.send_c2d("dev", b"for the second")
+        await bench.service.send_c2d_message("dev", b"for the second")
         assert (await second.message())[1].body == b"for the second"
 
     on_hub(scenario)

@@ -1,14 +1,14 @@
 """The service's side of a hub: messages to devices, feedback, events, twins, methods, queries.
 
-    python -m tools service events                         all devices, live
-    python -m tools service events --from beginning --json
-    python -m tools service events --from 2026-01-31T12:00:00Z --device my-board
-    python -m tools service c2d send my-board "hello" --ack full --property colour=green
-    python -m tools service feedback
-    python -m tools service twin get my-board
-    python -m tools service twin patch my-board '{"properties": {"desired": {"interval": 5}}}'
-    python -m tools service method my-board getStatus '{"verbose": true}'
-    python -m tools service query "SELECT * FROM devices WHERE tags.floor = 1"
+    {prog} service events                         all devices, live
+    {prog} service events --from beginning --json
+    {prog} service events --from 2026-01-31T12:00:00Z --device my-board
+    {prog} service c2d send my-board "hello" --ack full --property colour=green
+    {prog} service feedback
+    {prog} service twin get my-board
+    {prog} service twin patch my-board '{"properties": {"desired": {"interval": 5}}}'
+    {prog} service method my-board getStatus '{"verbose": true}'
+    {prog} service query "SELECT * FROM devices WHERE tags.floor = 1"
 
 The hub is the local one that runs (with the same --data), unless the environment variable
 IOTHUB_SERVICE_CONNECTION_STRING names another: there is no option for it, as a key on the command
@@ -24,7 +24,13 @@ import os
 import sys
 from pathlib import Path
 
-COMMAND_HELP = "send messages to devices, read events and feedback, twins, methods, queries"
+from aiohttp import ClientError
+
+from iothub.errors import OperationCancelled, RefusedError
+
+from ..local_hub import found
+from .client import ServiceClient
+
 VARIABLE = "IOTHUB_SERVICE_CONNECTION_STRING"
 
 
@@ -86,38 +92,18 @@ def _which_hub(parser, default):
     )
 
 
-class Hub:
-    """Where the hub is: connection strings for REST and for AMQP, and whom to trust."""
+def client_of(args):
+    """A ServiceClient of the hub that the environment names, else of the local one that runs.
 
-    def __init__(self, args):
-        from .local_hub import found
-
-        text = os.environ.get(VARIABLE)
-        if text:
-            self.rest = self.amqp = text
-            self.ca = args.ca
-            return
-        ports = found(args.data)
-        self.rest = ports["service_connection_string"]
-        fields = self.rest.split(";")
-        self.amqp = ";".join([f"HostName=localhost:{ports['amqp_port']}", *fields[1:]])
-        self.ca = ports["ca_file"]
-
-    def service(self):
-        """The REST side."""
-        from .hub.client import ServiceClient
-
-        return ServiceClient(self.rest, self.ca)
-
-    def client(self):
-        """The AMQP side."""
-        from iothub_service.client import IoTHubServiceClient
-
-        client = IoTHubServiceClient.create_from_connection_string(
-            self.amqp, server_verification_cert=self.ca
-        )
-        client.on_background_exception = lambda error: print(f"service: {error}", file=sys.stderr)
-        return client
+    FileNotFoundError: none runs. ValueError: the connection string is wrong.
+    """
+    text = os.environ.get(VARIABLE)
+    if text:
+        client = ServiceClient.create_from_connection_string(text, args.ca)
+    else:
+        client = ServiceClient.create_for_local_hub(found(args.data))
+    client.on_background_exception = lambda error: print(f"service: {error}", file=sys.stderr)
+    return client
 
 
 def start_of(text):
@@ -169,53 +155,44 @@ def event_line(event, as_json):
     return json.dumps(record, ensure_ascii=False, default=repr)
 
 
-async def show_events(args, hub):
-    start = start_of(args.start)
-    client = hub.client()
-    try:
-        async for event in await client.events(args.partition, **start):
-            if args.device in (None, event.device_id):
-                print(event_line(event, args.json), flush=True)
-    finally:
-        await client.close()
+async def show_events(args, service):
+    async for event in await service.events(args.partition, **start_of(args.start)):
+        if args.device in (None, event.device_id):
+            print(event_line(event, args.json), flush=True)
 
 
-async def show_feedback(args, hub):
-    client = hub.client()
-    try:
-        async for record in await client.feedback():
-            if args.json:
-                print(json.dumps(record, ensure_ascii=False), flush=True)
-            else:
-                names = ("enqueuedTimeUtc", "deviceId", "originalMessageId", "statusCode")
-                print(*(record.get(name) for name in names), flush=True)
-    finally:
-        await client.close()
+async def show_feedback(args, service):
+    async for record in await service.feedback():
+        if args.json:
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            names = ("enqueuedTimeUtc", "deviceId", "originalMessageId", "statusCode")
+            print(*(record.get(name) for name in names), flush=True)
 
 
-async def send(args, hub):
-    from iothub import Message
-
-    body = sys.stdin.buffer.read() if args.body == "-" else args.body
-    message = Message(body, args.message_id, None, args.content_type)
-    message.correlation_id = args.correlation_id
+async def send(args, service):
+    properties = {}
     for text in args.property:
         name, equals, value = text.partition("=")
-        message.custom_properties[name] = value if equals else None
-    client = hub.client()
-    try:
-        await client.send_c2d_message(args.device, message, args.ack, args.module)
-    finally:
-        await client.close()
+        properties[name] = value if equals else None
+    await service.send_c2d_message(
+        args.device,
+        sys.stdin.buffer.read() if args.body == "-" else args.body,
+        properties,
+        args.ack,
+        args.module,
+        message_id=args.message_id,
+        correlation_id=args.correlation_id,
+        content_type=args.content_type,
+    )
 
 
-async def twin(args, hub):
-    async with hub.service() as service:
-        if args.verb == "get":
-            found = await service.get_twin(args.device)
-        else:
-            found = await service.patch_twin(args.device, json_of(args.json))
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+async def twin(args, service):
+    if args.verb == "get":
+        document = await service.get_twin(args.device)
+    else:
+        document = await service.patch_twin(args.device, json_of(args.json))
+    print(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def json_of(text):
@@ -225,19 +202,17 @@ def json_of(text):
         raise ValueError(f"that is no JSON: {error}") from None
 
 
-async def method(args, hub):
+async def method(args, service):
     payload = None if args.payload is None else json_of(args.payload)
-    async with hub.service() as service:
-        status, answer = await service.invoke_method(
-            args.device, args.name, payload, response_timeout=args.timeout
-        )
+    status, answer = await service.invoke_method(
+        args.device, args.name, payload, response_timeout=args.timeout
+    )
     print(status, json.dumps(answer, ensure_ascii=False))
 
 
-async def query(args, hub):
-    async with hub.service() as service:
-        async for row in service.query(args.sql):
-            print(json.dumps(row, ensure_ascii=False))
+async def query(args, service):
+    async for row in service.query(args.sql):
+        print(json.dumps(row, ensure_ascii=False))
 
 
 _ACTIONS = {
@@ -250,20 +225,19 @@ _ACTIONS = {
 }
 
 
+async def act(args):
+    async with client_of(args) as service:
+        await _ACTIONS[args.action](args, service)
+
+
 def run(args):
-    from aiohttp import ClientError
-
-    from iothub.errors import OperationCancelled, RefusedError
-
-    from .hub.client import ServiceError
-
     try:
-        asyncio.run(_ACTIONS[args.action](args, Hub(args)))
+        asyncio.run(act(args))
     except KeyboardInterrupt:
-        pass  # how a reader of what comes live is ended
+        pass  # this ends a command that follows events or feedback
     except BrokenPipeError:
-        sys.stdout = None  # whoever read it has enough
-    except (OSError, ValueError, ClientError, RefusedError, OperationCancelled, ServiceError) as e:
-        print(f"service: {e}", file=sys.stderr)
+        sys.stdout = None  # the reader of the pipe has closed it
+    except (OSError, ValueError, ClientError, RefusedError, OperationCancelled) as error:
+        print(f"service: {error}", file=sys.stderr)
         return 1
     return 0
