@@ -136,8 +136,8 @@ class IoTHubClient:
         dropped: cloud-to-device messages that were not settled, and come again.
         heapFree, heapLow: bytes, now and the least after connecting.
         outbox: {waiting, dropped, damaged}, if there is one.
-        lastTick: when deadlines were looked at last; connectingSince: when the attempt under way
-        began; both in ticks (ms), or None.
+        timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when
+        the attempt under way began. Both in ticks (ms), or None.
         """
         supervisor = self._supervisor
         waiting, round_trip = self._transport.stats()
@@ -149,6 +149,7 @@ class IoTHubClient:
             "waiting": waiting,
             "handled": self._dispatcher.handled,
             "dropped": self._dispatcher.dropped,
+            "timeout": self._options["timeout"],
             "lastTick": supervisor.last_tick,
             "connectingSince": supervisor.connecting_since,
         }

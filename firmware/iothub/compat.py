@@ -26,7 +26,7 @@ if sys.implementation.name == "micropython":
         """What asyncio.create_task() takes: here any object with send()."""
         return future
 else:
-    from .compat_cpython import (  # noqa: F401
+    from .compat_cpython import (  # type: ignore[no-redef,assignment]  # noqa: F401
         AutoResetEvent,
         Future,
         as_coroutine,

@@ -30,7 +30,7 @@ class ConnectionFailedError(TransportError):
 class ConnectionDroppedError(TransportError):
     """A connection that stood is gone."""
 
-    code = info = None  # AMQP: the condition, and what the hub added
+    code = None  # type: str  # AMQP's condition
 
 
 class ProtocolError(ConnectionDroppedError):
@@ -56,7 +56,7 @@ class OperationCancelled(Exception):
 class RefusedError(Exception):
     """The hub refused, with `code`, at `stage`. info: what AMQP's error adds, or None."""
 
-    info = None
+    info = None  # type: dict
 
     def __init__(self, message, stage=None, code=None):
         super().__init__("%s: %s (%s)" % (stage, message, code))

@@ -29,8 +29,10 @@ class AutoResetEvent:
         self.waiter = core.cur_task
         core.cur_task.data = self
 
-    def __iter__(self):
+    def __iter__(self):  # type: () -> Any  # type: ignore[name-defined]
         return self
+
+    __await__ = __iter__  # for type checkers alone
 
     def __next__(self):
         if not self._is_set:

@@ -11,7 +11,7 @@ from .compat import ticks_diff, ticks_ms
 
 _SLACK = 10  # seconds that a deadline may be late, before it counts as missed
 _STEPS = 10  # dns, tcp, proxy, tls, websocket, connack … each has `timeout`
-_INTERNAL = ("state", "handled", "lastTick", "connectingSince")
+_INTERNAL = ("state", "handled", "timeout", "lastTick", "connectingSince")
 
 
 def describe(name, status):
@@ -41,19 +41,18 @@ def snapshot(client):
 
 
 class Deadlines:
-    """Whether a client keeps its own deadlines. timeout: the client's option, in seconds."""
+    """Whether a client keeps its own deadlines."""
 
-    def __init__(self, client, timeout):
+    def __init__(self, client):
         self._client = client
-        self._limit = timeout
 
     def missed(self):
         """What has missed its deadline by far, as text ("keep-alive" or "connect"), or None."""
         now, status = ticks_ms(), self._client.status()
-        tick, since = status["lastTick"], status["connectingSince"]
-        if tick is not None and ticks_diff(now, tick) > (self._limit + _SLACK) * 1000:
+        timeout, tick, since = status["timeout"], status["lastTick"], status["connectingSince"]
+        if tick is not None and ticks_diff(now, tick) > (timeout + _SLACK) * 1000:
             return "keep-alive"
-        limit = (self._limit * _STEPS + _SLACK) * 1000
+        limit = (timeout * _STEPS + _SLACK) * 1000
         return "connect" if since is not None and ticks_diff(now, since) > limit else None
 
 

@@ -153,6 +153,7 @@ class Endpoint:
     """The base of endpoints: the owner of one link, which has nothing to wait for."""
 
     link = None  # type: Any  # type: ignore[name-defined]
+    connection = None  # type: ServiceConnection
 
     def oldest(self, now):
         """What waits longest to be settled, or None."""

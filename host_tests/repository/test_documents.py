@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from host_tests.support.sources import ROOT
 
 TESTS = ROOT / "host_tests"
