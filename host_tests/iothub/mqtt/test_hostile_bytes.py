@@ -99,7 +99,7 @@ def test_publishes_by_their_topics():
             pass
         answered += 2 - len(requests)
     assert told.count > 30
-    assert answered > 50
+    assert answered > 10
 
 
 class Answers(list):
