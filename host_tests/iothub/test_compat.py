@@ -3,6 +3,7 @@ import asyncio
 from host_tests.support.raises import raises
 from iothub.compat import (
     EPOCH,
+    Future,
     const,
     quote,
     random,
@@ -138,3 +139,65 @@ def test_wait_for_names_the_stage_and_the_time():
             return ended
 
     assert on_loop(main) == [1]
+
+
+def test_wait_for_never_loses_a_cancellation():
+    async def main():
+        cancelled = 0
+        for turns in range(8):
+            future = Future()
+            task = asyncio.create_task(wait_for(future, 5, "connack"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            future.set_result(1)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if task.done():
+                assert await task == 1
+                break
+            task.cancel()
+            try:
+                await task
+            except asyncio.CancelledError:
+                cancelled += 1
+            else:
+                raise AssertionError("the cancellation after %d turns is lost" % turns)
+        return cancelled
+
+    assert on_loop(main) > 0
+
+
+def test_wait_for_that_is_cancelled_cancels_what_it_waits_for():
+    async def main():
+        ended = Future()
+
+        async def never():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set_result()
+
+        task = asyncio.create_task(wait_for(never(), 60, "connack"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            await ended
+            return True
+
+    assert on_loop(main)
+
+
+def test_cancellation_from_within_is_no_timeout():
+    async def main():
+        async def cancels():
+            raise asyncio.CancelledError
+
+        try:
+            await wait_for(cancels(), 5, "handler")
+        except asyncio.CancelledError:
+            return True
+
+    assert on_loop(main)
