@@ -178,14 +178,13 @@ class Supervisor:
         while True:
             try:
                 await self._attempt()
-            except Exception as error:  # whatever it was, the next attempt may succeed
+                error = await self.transport.wait_closed()
+                self._lost(error)
+            except Exception as failure:  # whatever it was, the next attempt may succeed
+                error = failure  # Python forgets `failure` at the end of this block
                 if self._retry or not self._calls:
                     self.dispatcher.report(error)
                 _resolve(self._calls, error)
-            else:
-                error = await self.transport.wait_closed()
-                self._lost(error)
-                self._retry = self.options["connection_retry"]
             if not self._retry:
                 self._give_up(error)
                 return
@@ -211,6 +210,7 @@ class Supervisor:
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
         self.dispatcher.on_connected(twin)
         self._fire("accepted")
+        self._retry = self.options["connection_retry"]
         _resolve(self._calls)
         _resolve(self._waiters)
 
