@@ -139,7 +139,7 @@ class Supervisor:
 
     async def stop(self):
         """Disconnect: send what is accepted, within the timeout, and close."""
-        if self.state == STOPPING:
+        while self.state == STOPPING:
             await self._join(self._stops)
         if self.state in (DISCONNECTED, CLOSED):
             return
