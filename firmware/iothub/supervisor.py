@@ -4,12 +4,13 @@
     connect      disconnected   connecting     the first attempt, at once
                  waiting        connecting     it cuts the wait short
     accepted     connecting     connected
-    give up      connecting     disconnected   a first attempt failed, or its caller gave up
+    give up      connecting     disconnected   a first attempt failed
                  connected      disconnected   lost, and connection_retry is off
     retry        connecting     waiting        an attempt failed, or
                  connected      waiting        the connection was lost; after a delay with jitter:
     timer        waiting        connecting
-    disconnect   any            stopping       until the task has ended, and the rest is sent
+    disconnect   any            stopping       until the task has ended, and the rest is sent;
+                                               so does the only caller of connect() who gives up
     stopped      stopping       disconnected
     shutdown     disconnected   closed
 
@@ -110,8 +111,7 @@ class Supervisor:
             await self._join(calls)  # each step of an attempt has a deadline
         except asyncio.CancelledError:
             if self.state == CONNECTING and not (self._calls or self._waiters or self._retry):
-                self._task.cancel()
-                self._give_up(OperationCancelled("the attempt was given up", "connack"))
+                await self.stop()  # connect() waits until the attempt has ended
             raise
 
     def begin(self, retry=False):
@@ -147,7 +147,11 @@ class Supervisor:
         _resolve(self._calls, OperationCancelled("disconnect() was called meanwhile", "connack"))
         _resolve(self._waiters, OperationCancelled("disconnect() was called", "connack"))
         try:
-            await _cancel(self._task)
+            self._task.cancel()
+            try:
+                await self._task
+            except (asyncio.CancelledError, Exception):
+                pass
             await self.transport.close()
         finally:
             self._end_ticker()
@@ -277,12 +281,3 @@ def _resolve(futures, error=None):
         else:
             future.set_exception(error)
     futures.clear()
-
-
-async def _cancel(task):
-    """Cancel a task, and return once it has ended."""
-    task.cancel()
-    try:
-        await task
-    except (asyncio.CancelledError, Exception):
-        pass
