@@ -116,7 +116,9 @@ class Supervisor:
 
     def begin(self, retry=False):
         """Begin to connect, at once, unless that is under way."""
-        if self.state in (DISCONNECTED, WAITING):
+        if self.state == CONNECTING:
+            self._retry = self._retry or retry
+        elif self.state in (DISCONNECTED, WAITING):
             self._retry = retry or self.state == WAITING
             if self.state == WAITING:
                 self._task.cancel()  # it sleeps
