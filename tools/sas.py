@@ -20,13 +20,13 @@ def arguments(parser):
 
 def token(connection_string, expiry):
     """A token for a device's, module's or service's connection string. ValueError: it is none."""
-    from iothub.credentials import Credentials, parse_connection_string
+    from iothub.options import from_connection_string, parse_connection_string
     from iothub.sas import sas_token
 
     values = parse_connection_string(connection_string)
     policy = values.get("SharedAccessKeyName")
     if policy is None:
-        signed = Credentials.from_connection_string(connection_string).sign(expiry)
+        signed = from_connection_string(connection_string).sign(expiry)
         if signed is None:
             raise ValueError("connection string: with x509=true there is no token")
         return signed[0]

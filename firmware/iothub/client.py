@@ -6,12 +6,11 @@ Dispatcher calls the program's handlers, a transport speaks MQTT or AMQP: docs/a
 
 import json
 
-from .compat import as_coroutine, const
+from .compat import as_coroutine, const, forget
 from .credentials import Credentials
 from .dispatcher import Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
 from .messages import Message
-from .options import checked
 from .supervisor import Supervisor
 
 _MAX_MESSAGE = const(262144)
@@ -36,29 +35,28 @@ send_feedback amqp.feedback
 """
 
 
-def _handler(name):
-    """A property that holds a handler of the program's."""
-    return property(
-        lambda self: self._dispatcher.handlers.get(name),
-        lambda self, handler: self._dispatcher.set_handler(name, handler),
-    )
+_HANDLERS = (
+    "on_connection_state_change",
+    "on_background_exception",
+    "on_new_sastoken_required",
+    "on_message_received",
+    "on_method_request_received",
+    "on_twin_desired_properties_patch_received",
+)
 
 
 class IoTHubClient:
     """What device and module clients share. Make one with create_from_connection_string().
 
-    Handlers are functions or coroutine functions. Options are listed in iothub.options.
+    The handlers, functions or coroutine functions, are the attributes that _HANDLERS names, or
+    None. Options are listed in iothub.options.
     """
 
-    on_connection_state_change = _handler("state")
-    on_background_exception = _handler("background")
-    on_new_sastoken_required = _handler("token")
-    on_message_received = _handler("messages")
-    on_method_request_received = _handler("methods")
-    on_twin_desired_properties_patch_received = _handler("desired")
-
     def __init__(self, credentials, **options):
+        from .options import checked
+
         self._options = options = checked(options)
+        forget("options")
         if options["gateway_hostname"] is not None:
             credentials.use_gateway(options["gateway_hostname"])
         if options["transport"] == "amqp":
@@ -79,14 +77,26 @@ class IoTHubClient:
 
         ValueError names what is wrong with the string; TypeError an option that is unknown.
         """
-        return cls(Credentials.from_connection_string(connection_string), **options)
+        from .options import from_connection_string
+
+        return cls(from_connection_string(connection_string), **options)
 
     @classmethod
     def create_from_sastoken(cls, sastoken, **options):
         """A client with a ready SAS token, which names the device or module it is for."""
-        return cls(Credentials.from_sastoken(sastoken), **options)
+        from .options import from_sastoken
+
+        return cls(from_sastoken(sastoken), **options)
+
+    def __setattr__(self, name, value):
+        if name not in _HANDLERS:
+            object.__setattr__(self, name, value)
+        else:
+            self._dispatcher.set_handler(name, value)
 
     def __getattr__(self, name):
+        if name in _HANDLERS:
+            return self._dispatcher.handlers.get(name)
         _, found, rest = _LAZY_METHODS.partition("\n" + name + " ")
         if not found:
             raise AttributeError("%s has no %r" % (type(self).__name__, name))

@@ -14,12 +14,17 @@ may be something to take; `accepted`, a Future for the peer's acceptance; and `s
 """
 
 import asyncio
+import sys
 
 from . import errors
 from .compat import Future, const, random, ticks_diff, ticks_ms, unix_time, wait_for
 from .errors import ConnectionDroppedError, OperationTimeout
-from .net import open_stream
 from .sas import token_fields
+
+if sys.implementation.name == "micropython":
+    from .net.stream import client_context, open_stream  # noqa: F401
+else:
+    from .net.stream_cpython import client_context, open_stream  # noqa: F401
 
 STATES = ("opening", "open", "draining", "closed")
 EVENTS = "accepted drain resume abort"
@@ -64,7 +69,7 @@ class Connection:
         self.token_life = 0  # its life in seconds,
         self.renewal = None  # and (since when, after how many ms) it is to be renewed, in ticks
         self._timeout = timeout
-        self._stream = self._reader = self._writer = None
+        self.reader = self._writer = self._stream = None
 
     def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
@@ -76,27 +81,24 @@ class Connection:
     # -- opening and closing ----------------------------------------------------------------
 
     async def open(self, stream, handshake=False):
-        """Send the first flight; return what the peer's acceptance says. Any error closes it.
+        """Send the first flight; return what the peer's acceptance says.
 
         handshake: the protocol writes more before the peer accepts (AMQP); MQTT's first flight
-        is all that may leave before CONNACK.
+        is all that may leave before CONNACK. After an error release() it.
         """
         self._stream = stream
         protocol = self.protocol
-        try:
-            protocol.pump()
-            await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
-            self.keep_alive.begin(ticks_ms())
-            self._reader = asyncio.create_task(self._read())
-            if handshake:
-                self._start_writer()
-            answer = await wait_for(protocol.accepted, self._timeout, protocol.stage)
-            if not handshake:
-                self._start_writer()
-            return answer
-        except BaseException:
-            await self.release(ConnectionDroppedError("it was given up", protocol.stage))
-            raise
+        protocol.pump()
+        await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
+        self.keep_alive.begin(ticks_ms())
+        self.reader = asyncio.create_task(self._read())
+        if handshake:
+            self._writer = asyncio.create_task(self._write())
+        answer = await wait_for(protocol.accepted, self._timeout, protocol.stage)
+        if not handshake:
+            self._writer = asyncio.create_task(self._write())
+        protocol.output.set()
+        return answer
 
     def is_up(self):
         """Whether it has been opened, and not closed yet."""
@@ -107,15 +109,6 @@ class Connection:
         if self.closed.done():
             raise self.closed.value
         self.fire("accepted")
-
-    async def run_dry(self, seconds):
-        """Take in what the peer still sends, until it closes or the time is over; then it is
-        closed.
-        """
-        try:
-            await wait_for(self._reader, seconds, "read")
-        except OSError as error:
-            self.abort(error)
 
     def abort(self, error):
         """The connection is of no use any more: everything that waits for it fails."""
@@ -128,7 +121,7 @@ class Connection:
     async def release(self, error):
         """Abort it, and free what it holds."""
         self.abort(error)
-        for task in (self._reader, self._writer):
+        for task in (self.reader, self._writer):
             if task is not None:
                 task.cancel()
         if self._stream is not None:
@@ -148,10 +141,6 @@ class Connection:
             await self.release(error)
 
     # -- the tasks --------------------------------------------------------------------------
-
-    def _start_writer(self):
-        self._writer = asyncio.create_task(self._write())
-        self.protocol.output.set()
 
     async def _read(self):
         """Feed the protocol. The keep-alive bounds how long nothing may come."""

@@ -25,7 +25,8 @@ async def _renew(transport, connection, events):
             return  # update_sastoken() was faster
         try:
             if transport.token() == connection.token:
-                events.on_token_expiring()  # a ready token: the program has to bring another
+                # A ready token: the program has to bring another.
+                events.run(events.call, events.handlers.get("on_new_sastoken_required"))
             else:
                 await transport.renew()
         except MemoryError:  # two connections are too much for this board: one after the other

@@ -74,7 +74,9 @@ class Supervisor:
         if self.outbox is not None:
             self.outbox.on_state(state)
         if (before == "connected") != (state == "connected"):
-            self.dispatcher.run(self.dispatcher.call, self.dispatcher.handlers.get("state"))
+            self.dispatcher.run(
+                self.dispatcher.call, self.dispatcher.handlers.get("on_connection_state_change")
+            )
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.set_result(state)
@@ -155,7 +157,6 @@ class Supervisor:
                 pass
             await self.transport.close()
         finally:
-            self._end_ticker()
             self.dispatcher.on_disconnected()
             self.fire("stopped")
 
@@ -203,7 +204,8 @@ class Supervisor:
         gc.collect()  # what connecting took; what is free now is there for the rest
         if hasattr(gc, "mem_free"):
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
-        self.dispatcher.on_connected(twin)
+        if twin is not None:
+            self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
         self.fire("accepted")
 
     async def _clock_was_wrong(self, error):
@@ -235,7 +237,6 @@ class Supervisor:
 
     def _give_up(self, error):
         self._error = error
-        self._end_ticker()
         self.transport.fail(error)
         self.fire("give-up")
 
@@ -245,7 +246,7 @@ class Supervisor:
         """Look at the deadlines of all that waits: one timer, so that no message needs its own."""
         options = self.options
         tick = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
-        while True:
+        while self.state not in ("disconnected", "closed"):
             self.last_tick = ticks_ms()
             await sleep_ms(tick)
             try:
@@ -254,9 +255,4 @@ class Supervisor:
                 pass
             except Exception as error:  # without a ticker there would be no deadlines
                 self.dispatcher.report(error)
-
-    def _end_ticker(self):
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-        self.last_tick = None
+        self._ticker = self.last_tick = None

@@ -7,9 +7,8 @@ the owner (see iothub.amqp.links).
 from iothub.amqp.connection import PORT, AMQPConnection
 from iothub.amqp.links import refusal
 from iothub.compat import AutoResetEvent, unix_time
-from iothub.connection import dial
-from iothub.errors import ConnectionDroppedError, OperationCancelled, OversizedError
-from iothub.net import client_context
+from iothub.connection import client_context, dial
+from iothub.errors import ConnectionDroppedError, OperationCancelled
 from iothub.supervisor import Supervisor
 
 _MAX_FRAME = 16384
@@ -82,6 +81,8 @@ class ServiceConnection:
 
     def oversized(self, size):
         """Report a message over max_inbound: the OversizedError."""
+        from iothub.inbox import OversizedError
+
         error = OversizedError("message", size, self.max_inbound)
         self._dispatcher.report(error)
         return error
@@ -90,10 +91,10 @@ class ServiceConnection:
 
     async def open(self, _wanted):
         host, port = self._place
-        stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
         amqp = self._amqp = AMQPConnection(self._options, host, self._container_id, _MAX_FRAME)
-        await amqp.open(stream, self._signed())
         try:
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._signed())
             links = []
             for endpoint in self._endpoints:
                 links += endpoint.attach(self)

@@ -14,7 +14,7 @@ import ssl
 import sys
 from pathlib import Path
 
-from iothub.credentials import Credentials
+from iothub.options import from_connection_string
 
 from ..files import FIRMWARE
 
@@ -55,7 +55,7 @@ def gather(path, root, ask):
 def check(values):
     """ValueError, in one line without a secret, unless a board can start with them."""
     board_settings().check(values, "settings")
-    Credentials.from_connection_string(values["connection_string"])
+    from_connection_string(values["connection_string"])
 
 
 def board_settings():

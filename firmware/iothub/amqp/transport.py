@@ -6,14 +6,12 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import dial
+from ..connection import client_context, dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
-    OversizedError,
     ServiceError,
 )
-from ..net import client_context
 from ..pending import Delivery, Pending, answer
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
@@ -81,15 +79,15 @@ class AMQPTransport:
                 host, port = info.get("network-host") or info["hostname"], info.get("port")
 
     async def _open(self, host, port, wanted):
-        stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
         credentials = self.credentials
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
         self._amqp, self._links = amqp, {}
-        await amqp.open(stream, self._sign())
+        features, read_twin = wanted()
+        address = self._own + "/messages/events"
+        self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
         try:
-            address = self._own + "/messages/events"
-            self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
-            features, read_twin = wanted()
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._sign())
             links = [self._telemetry]
             for feature in features:
                 links += self._attach(feature)
@@ -122,6 +120,9 @@ class AMQPTransport:
         receiver = protocol.receiver(self, address, properties)
         self._links[name] = sender, receiver
         return [sender, receiver]
+
+    def prepare(self):
+        """Nothing: a feature needs no further module."""
 
     async def enable(self, feature):
         await self._amqp.attached(self._attach(feature))
@@ -257,6 +258,8 @@ class AMQPTransport:
 
     def on_oversized(self, receiver, number, size, head):
         """A message over max_inbound, which was not kept, but for its head."""
+        from ..inbox import OversizedError
+
         feature, limit = self._feature(receiver), self._options["max_inbound"]
         if feature == "messages":
             _refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")

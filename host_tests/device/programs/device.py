@@ -122,8 +122,6 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
-
-
 async def main():
     if settings.get("tell_backoff"):
         set_backoff(1, 60, 0.05, lambda delay: say("back-off"))

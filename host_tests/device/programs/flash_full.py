@@ -11,6 +11,7 @@ from harness import run, say, settings
 from ram_flash import Flash
 
 from iothub import Message, Outbox
+
 taken = set()
 
 
