@@ -64,7 +64,8 @@ class Connection:
         self.protocol = protocol
         self.state = STATES[0]
         self.closed = Future()
-        self.keep_alive = KeepAlive(timeout, keep_alive)
+        self.keep_alive = None  # a KeepAlive, once there is a stream
+        self._keep_alive = keep_alive
         self.token = None  # the SAS token that the peer accepted last,
         self.token_life = 0  # its life in seconds,
         self.renewal = None  # and (since when, after how many ms) it is to be renewed, in ticks
@@ -90,7 +91,7 @@ class Connection:
         protocol = self.protocol
         protocol.pump()
         await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
-        self.keep_alive.begin(ticks_ms())
+        self.keep_alive = KeepAlive(self._timeout, self._keep_alive, ticks_ms())
         self.reader = asyncio.create_task(self._read())
         if handshake:
             self._writer = asyncio.create_task(self._write())
@@ -206,17 +207,13 @@ class KeepAlive:
     received byte proves the peer alive.
     """
 
-    def __init__(self, timeout, keep_alive):
+    def __init__(self, timeout, keep_alive, now):
         self._limit = timeout * 1000
         # A ping leaves in time for the hub's clock. Without an answer the connection ends before
         # the hub would end it: one and a half times the keep-alive after it heard the last of us.
         self._quiet = keep_alive * 750
         self._ping_limit = min(self._limit, keep_alive * 500)
         self.round_trip = None  # of the last question that was measured, in ms
-        self.begin(0)
-
-    def begin(self, now):
-        """A connection begins: nothing is owed."""
         self.last_received = self.sent = self._asked = self._oldest_since = now
         self.writing = self._pinged = self._oldest = None
 

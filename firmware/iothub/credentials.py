@@ -84,6 +84,9 @@ class Credentials:
 
 
 def _identifier(text, name):
-    if not text or len(text) > 128 or any(not 33 <= ord(c) <= 126 or c in "/+" for c in text):
+    valid = 0 < len(text) <= 128
+    for c in text:
+        valid = valid and 33 <= ord(c) <= 126 and c not in "/+"
+    if not valid:
         raise ValueError("%s is not 1 to 128 printable ASCII characters without / and +" % name)
     return text

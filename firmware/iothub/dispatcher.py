@@ -52,7 +52,10 @@ class Dispatcher:
 
     def wanted(self):
         """(features that the hub must be asked for, whether the twin is to be read)."""
-        features = [_FEATURES[name] for name in _FEATURES if self.handlers.get(name)]
+        features = []
+        for name, feature in _FEATURES.items():
+            if self.handlers.get(name):
+                features.append(feature)
         if "twin" not in self._parts:
             return features, False
         return features + ["twin"], self._parts["twin"].begin()
@@ -107,7 +110,10 @@ class Dispatcher:
 
     def is_idle(self):
         """Whether nothing that the hub sent is being dealt with."""
-        return all([part.is_idle() for part in self._parts.values()])
+        idle = True
+        for part in self._parts.values():
+            idle = idle and part.is_idle()
+        return idle
 
     def on_message(self, message, receipt):
         """A cloud-to-device message, to be settled with `receipt`."""

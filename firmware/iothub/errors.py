@@ -74,5 +74,7 @@ class ServiceError(RefusedError):
 
 def reason(error):
     """One line for what the system said, which on MicroPython may be a bare number."""
-    parts = [errno.errorcode.get(part, str(part)).strip() for part in error.args]
-    return " ".join(parts) or type(error).__name__
+    text = ""
+    for part in error.args:
+        text += " " + errno.errorcode.get(part, str(part))
+    return text.strip() or type(error).__name__

@@ -53,10 +53,9 @@ class AMQPTransport:
         self.reload_roots()
 
     def stats(self):
-        round_trip = None
-        if self._amqp is not None:
-            round_trip = self._amqp.connection.keep_alive.round_trip
-        return len(self._pending), round_trip
+        connection = self._amqp and self._amqp.connection
+        keep_alive = connection and connection.keep_alive
+        return len(self._pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
 

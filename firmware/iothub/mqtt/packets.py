@@ -93,7 +93,10 @@ class Framer:
 def write_connect(out, flags, keep_alive, fields):
     """CONNECT (3.1) with protocol level 4: `flags` as in 3.1.2.3, `fields` in payload order."""
     out.append(0x10)
-    _length(out, 10 + sum(2 + len(field) for field in fields))
+    size = 10
+    for field in fields:
+        size += 2 + len(field)
+    _length(out, size)
     out.extend(b"\0\x04MQTT\x04")
     out.append(flags)
     _integer(out, keep_alive)

@@ -98,36 +98,28 @@ def _integer(text, name):
 
 def dispatch(topic, payload, receipt, own, events, requests):
     """Hand on a PUBLISH to `topic` (bytes): to the Dispatcher `events`, or to the twin request of
-    `requests` that it answers. own: the start of this device's own
+    `requests` that it answers. own: the start of this device's own topics.
 
-    True: it is settled later, with `receipt`. ValueError: nobody knows the topic.
+    True: it is settled later, with `receipt`. ValueError: the topic is not known.
     """
     topic = topic.decode()
-    message = parse_message(topic, own)
-    if message is not None:
-        return _on_message(message, payload, receipt, events)
-    twin = parse_twin_answer(topic)
-    if twin is not None:
-        return _on_twin(twin, payload, requests)
-    method = parse_method(topic)
-    if method is not None:
-        return events.on_method(method[0], method[1], payload)
+    parsed = parse_message(topic, own)
+    if parsed is not None:
+        message = Message(payload)
+        message.input_name, bag = parsed
+        decode_message(bag, message)
+        events.on_message(message, receipt)
+        return True
+    parsed = parse_twin_answer(topic)
+    if parsed is not None:
+        status, rid, version = parsed
+        error = None
+        if status >= 300:
+            error = ServiceError("the hub refused a twin request", "twin", status)
+        return answer(requests, rid, (payload, version), error)
+    parsed = parse_method(topic)
+    if parsed is not None:
+        return events.on_method(parsed[0], parsed[1], payload)
     if parse_desired(topic) is not None:
         return events.on_desired(payload)
     raise ValueError("a message on a topic that is not this device's")
-
-
-def _on_message(parsed, payload, receipt, events):
-    message = Message(payload)
-    message.input_name, bag = parsed
-    decode_message(bag, message)
-    events.on_message(message, receipt)
-    return True
-
-
-def _on_twin(parsed, payload, requests):
-    status, rid, version = parsed
-    error = None
-    if status >= 300:
-        error = ServiceError("the hub refused a twin request", "twin", status)
-    answer(requests, rid, (payload, version), error)

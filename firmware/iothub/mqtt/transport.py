@@ -39,10 +39,9 @@ class MQTTTransport:
         self.reload_roots()
 
     def stats(self):
-        round_trip = None
-        if self.connection is not None:
-            round_trip = self.connection.keep_alive.round_trip
-        return len(self.pending), round_trip
+        connection = self.connection
+        keep_alive = connection and connection.keep_alive
+        return len(self.pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
 
@@ -80,7 +79,7 @@ class MQTTTransport:
         self.target = connection.protocol
         before = len(self._granted)  # a SUBACK may come in one piece with CONNACK
         features, read_twin = wanted()
-        asked = [self._ask_for(feature) for feature in features]
+        asked = self._ask_for(features)
         twin = self._ask_twin()[1] if read_twin else None
         try:
             session_present = await connection.open(await self.dial())
@@ -171,31 +170,31 @@ class MQTTTransport:
     def prepare(self):
         from . import topics  # noqa: F401
 
-    def _ask_for(self, feature):
-        """Subscribe to a feature: (feature, Future), or None where the hub has granted it."""
-        from .topics import filter_of
+    def _ask_for(self, features):
+        """Subscribe to what the hub has not granted yet: [(feature, Future)]."""
+        asked = []
+        for feature in features:
+            if feature not in self._granted:
+                from .topics import filter_of
 
-        if feature in self._granted:
-            return None
-        return feature, self.target.subscribe(*filter_of(feature, self._own))
+                asked.append((feature, self.target.subscribe(*filter_of(feature, self._own))))
+        return asked
 
     def subscribe_again(self):
         """The hub has forgotten its subscriptions: ask for all of them."""
         forgotten, self._granted = self._granted, set()
-        return [self._ask_for(feature) for feature in forgotten]
+        return self._ask_for(forgotten)
 
     async def subscribed(self, asked):
         """Wait for what was asked for. ServiceError: the hub does not grant it."""
-        for one in asked:
-            if one is not None:
-                feature, suback = one
-                code = await wait_for(suback, self._timeout, "subscribe")
-                if code & 0x80:
-                    raise ServiceError("the hub does not grant " + feature, "subscribe", code)
-                self._granted.add(feature)
+        for feature, suback in asked:
+            code = await wait_for(suback, self._timeout, "subscribe")
+            if code & 0x80:
+                raise ServiceError("the hub does not grant " + feature, "subscribe", code)
+            self._granted.add(feature)
 
     async def enable(self, feature):
-        await self.subscribed([self._ask_for(feature)])
+        await self.subscribed(self._ask_for([feature]))
 
     # -- outgoing ---------------------------------------------------------------------------
 
@@ -213,10 +212,10 @@ class MQTTTransport:
         return as_coroutine(delivery)
 
     async def request_twin(self, patch=None):
-        subscribing = self._ask_for("twin") if self.is_open() else None
+        subscribing = self._ask_for(["twin"]) if self.is_open() else []
         rid, asked = self._ask_twin(patch)
         try:
-            await self.subscribed([subscribing])
+            await self.subscribed(subscribing)
             return await wait_for(asked, self._timeout, "twin")
         finally:
             self.target.requests.pop(rid, None)
