@@ -40,7 +40,7 @@ def test_the_virtual_boards_lines_run(tmp_path):
         start_new_session=True,
     ) as (process, person):
         try:
-            person.expect(b"deployed; ")
+            person.expect(b"deployed: ")
             person.expect(b"ok    message: ")
             person.expect(b" iothub/")
             person.expect(b"to exit this shell")

@@ -146,7 +146,9 @@ def test_hub_is_found_by_the_other_commands(installed):
 
 def test_error_names_the_command_as_it_is_installed(installed):
     done = installed.run("iothub", "device", "list", "--data", "nothing")
-    assert done.stdout == "device: no hub runs on nothing: start one with iothub hub\n"
+    assert done.stdout == (
+        "device: no hub is running with the data folder nothing: start one with iothub hub\n"
+    )
 
 
 def test_board(installed):
