@@ -125,14 +125,14 @@ class Examination:
 
     async def _greet(self, root):
         """A handshake that trusts `root` alone. TransportError; OSError: there is no such file."""
-        from iothub.connection import client_context, open_stream
-        from iothub.deadline import within
+        from iothub.compat import wait_for
+        from iothub.net import client_context, open_stream
 
         host, port = self._place()
         stream = await open_stream(host, port, client_context(root), _DEADLINE)
         try:
             # MQTT's DISCONNECT, without a CONNECT: the first write does the handshake.
-            await within(_DEADLINE, "tls", stream.write(b"\xe0\x00"))
+            await wait_for(stream.write(b"\xe0\x00"), _DEADLINE, "tls")
         finally:
             await stream.close()
 

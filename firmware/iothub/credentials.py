@@ -1,10 +1,11 @@
-"""Who this device is, and how it proves it: connection string, key, ready token or X.509.
+"""Credentials: a device's identity and its proof, from a connection string or from the parts.
 
-Source: spec iothub-mqtt, "Connection" and "SAS token". Nothing here is printed with its secret.
+The proof is a key, a ready SAS token, or an X.509 certificate, which TLS shows. Nothing here is
+printed with its secret. Contract: docs/protocol/mqtt.md, Connection and SAS token.
 """
 
 from . import sas
-from .quoting import quote, unquote
+from .compat import quote, unquote
 
 _KEYS = (
     "HostName",
@@ -29,7 +30,9 @@ def parse_connection_string(text):
         if not equals:
             raise ValueError("connection string: part %d has no =" % i)
         if name not in _KEYS:
-            name = name if _nameable(name) else "part %d" % i
+            # A key that was pasted in the wrong place is longer, or has digits.
+            letters = all(97 <= ord(c) | 32 <= 122 for c in name)
+            name = name if letters and 0 < len(name) <= 24 else "part %d" % i
             raise ValueError("connection string: %s is unknown" % name)
         if name in values:
             raise ValueError("connection string: %s stands twice" % name)
@@ -37,11 +40,6 @@ def parse_connection_string(text):
             raise ValueError("connection string: %s is empty" % name)
         values[name] = value
     return values
-
-
-def _nameable(name):
-    # A key pasted in the wrong place is longer, or has digits.
-    return 0 < len(name) <= 24 and all(97 <= ord(c) | 32 <= 122 for c in name)
 
 
 def split_host(host, port):
@@ -73,7 +71,7 @@ class Credentials:
     ):
         self.hostname, _ = split_host(hostname, None)
         # port: None where none is named, so that the protocol's usual one is dialled
-        self.via(gateway_hostname or hostname)
+        self.use_gateway(gateway_hostname or hostname)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -83,10 +81,10 @@ class Credentials:
         if sastoken is not None:
             sas.token_fields(sastoken)
         self._key = key
-        self._sastoken = sastoken
+        self.sastoken = sastoken  # a ready token, which may be replaced
 
-    def via(self, hostname):
-        """Dial this host: the hub itself, or a gateway."""
+    def use_gateway(self, hostname):
+        """Dial this host: a gateway, or the hub itself."""
         self.host, self.port = split_host(hostname, None)
 
     @classmethod
@@ -135,21 +133,18 @@ class Credentials:
             user += "&DeviceClientType=" + quote(product_info)
         return user + "&model-id=" + quote(model_id) if model_id else user
 
-    @property
-    def signer(self):
-        """sign(); None for X.509, which needs no token."""
-        return None if self._key is None and self._sastoken is None else self.sign
-
-    def _resource(self):
-        resource = self.hostname + "/devices/" + self.device_id
-        return resource + "/modules/" + self.module_id if self.module_id else resource
-
     def sign(self, expiry):
         """(token, audience, user name for SASL PLAIN): the ready token, or a new one until
-        `expiry` (seconds since 1970).
+        `expiry` (seconds since 1970). None: a certificate proves the identity.
         """
-        resource = self._resource()
-        token = self._sastoken or sas.sas_token(resource, self._key, expiry)
+        resource = self.hostname + "/devices/" + self.device_id
+        if self.module_id:
+            resource += "/modules/" + self.module_id
+        token = self.sastoken
+        if token is None:
+            if self._key is None:
+                return None
+            token = sas.sas_token(resource, self._key, expiry)
         return token, resource, self.client_id + "@sas." + self.hostname.split(".")[0]
 
     def __repr__(self):

@@ -1,12 +1,12 @@
 """Shared access signatures: HMAC-SHA256, and the tokens IoT Hub takes as passwords.
 
-Source: spec iothub-mqtt, "SAS token".
+Contract: docs/protocol/mqtt.md, SAS token.
 """
 
 import binascii
 import hashlib
 
-from .quoting import quote
+from .compat import quote
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 

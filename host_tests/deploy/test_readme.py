@@ -1,4 +1,4 @@
-"""README's way from a box to a running board, run as it stands there, on the virtual board."""
+"""The lines of docs/first-board.md, run as they stand there, on the virtual board."""
 
 import os
 import signal
@@ -13,18 +13,27 @@ PREPARED = ". .venv/bin/activate"
 
 
 def blocks():
-    """The lines of the section's two blocks: a real board's, and the virtual one's."""
-    section = (ROOT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
-    return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
+    """The lines of the section's two blocks: for a real board, and for the virtual one."""
+    page = (ROOT / "docs" / "first-board.md").read_text()
+    return blocks_of(page.partition(SECTION)[2].partition("\n## ")[0])
+
+
+def blocks_of(text):
+    """The lines of each block of shell commands."""
+    return [block.partition("```")[0].split("\n")[1:-1] for block in text.split("```sh")[1:]]
+
+
+def test_readme_has_the_same_lines():
+    assert blocks_of((ROOT / "README.md").read_text()) == blocks()[:1]
 
 
 def test_both_boards_are_used_alike():
     real, virtual = blocks()
     assert len(real) <= 10
-    assert [line for line in real if "tools" in line or "mpremote" in line] == [
+    assert [line for line in real if line.startswith(("iothub ", "mpremote "))] == [
         line.replace(" --root build/hub/ca.pem", "")
         for line in virtual
-        if "$PORT" in line and "tools board" not in line and "until" not in line
+        if "$PORT" in line and "iothub board" not in line and "until" not in line
     ]
 
 

@@ -1,4 +1,4 @@
-"""The README's "From uAMQP to this project": its code, run in both interpreters."""
+"""The program of docs/amqp.md, From uAMQP to this project, run in both interpreters."""
 
 from tools.interpreter import ROOT
 from tools.local_hub import running_hub
@@ -47,8 +47,8 @@ run(main)
 """
 
 
-def test_what_the_readme_shows(bench, tmp_path):
-    section = (ROOT / "README.md").read_text().partition("### From uAMQP to this project")[2]
+def test_program_of_the_page(bench, tmp_path):
+    section = (ROOT / "docs/amqp.md").read_text().partition("## From uAMQP to this project")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     assert "receive_telemetry" in code
     path = tmp_path / "readme.py"

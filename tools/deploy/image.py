@@ -12,7 +12,7 @@ OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
 _HOST_ONLY = {
-    "iothub/future_cpython.py",
+    "iothub/compat_cpython.py",
     "iothub/mqtt/umqtt_cpython.py",
     "iothub/net/stream_cpython.py",
 }

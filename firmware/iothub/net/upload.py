@@ -1,32 +1,30 @@
-"""File upload: ask the hub for a place in its storage, put the file there, say what became of it.
+"""File upload: ask the hub for a place in its storage, put the file there, report the outcome.
 
-Source: Microsoft's IoT Hub REST API, "Create" and "Update File Upload Status", 2021-04-12; Azure
-Storage's "Put Blob". Loaded when a file is uploaded.
+Contract: docs/protocol/file-upload.md. These are methods of the client.
 """
 
 import json
 import os
 
-from .compat import unix_time
-from .connection import client_context, open_stream
-from .credentials import split_host
-from .errors import ServiceError
-from .net.https import request
-from .quoting import quote
+from ..compat import quote, unix_time
+from ..credentials import split_host
+from ..errors import ServiceError
+from . import client_context, open_stream
+from .https import request
 
 _API = "?api-version=2021-04-12"
 
 
-async def get_storage_info_for_blob(client, blob_name):
+async def get_storage_info_for_blob(supervisor, blob_name):
     """Where a blob goes: a dict of correlationId, hostName, containerName, blobName, sasToken.
 
     ServiceError with the HTTP status; TransportError.
     """
-    return json.loads(await _ask(client, "/files", {"blobName": blob_name}))
+    return json.loads(await _ask(supervisor, "/files", {"blobName": blob_name}))
 
 
 async def notify_blob_upload_status(
-    client, correlation_id, is_success, status_code, status_description
+    supervisor, correlation_id, is_success, status_code, status_description
 ):
     """Tell the hub what became of an upload. ServiceError, TransportError."""
     body = {
@@ -35,10 +33,10 @@ async def notify_blob_upload_status(
         "statusCode": status_code,
         "statusDescription": status_description,
     }
-    await _ask(client, "/files/notifications", body)
+    await _ask(supervisor, "/files/notifications", body)
 
 
-async def upload_blob(client, blob_name, file, length=None):
+async def upload_blob(supervisor, blob_name, file, length=None):
     """Upload `file`: a path, or an open binary file of which `length` bytes are sent.
 
     Nothing of it is kept in memory but a chunk. ServiceError: the hub or the storage refused; the
@@ -46,14 +44,15 @@ async def upload_blob(client, blob_name, file, length=None):
     """
     opened, size = _opened(file, length)
     try:
-        place = await get_storage_info_for_blob(client, blob_name)
+        place = await get_storage_info_for_blob(supervisor, blob_name)
         status, text = 0, "not sent"
         try:
-            status = await _put(client._options, place, size, opened.read)
+            status = await _put(supervisor.options, place, size, opened.read)
             text = "uploaded" if status == 201 else "refused"
         finally:
             correlation_id = place["correlationId"]
-            await notify_blob_upload_status(client, correlation_id, status == 201, status, text)
+            taken = status == 201
+            await notify_blob_upload_status(supervisor, correlation_id, taken, status, text)
     finally:
         if opened is not file:
             opened.close()
@@ -72,11 +71,12 @@ async def _put(options, place, length, read):
     return status
 
 
-async def _ask(client, path, body):
-    credentials, options = client._credentials, client._options
+async def _ask(supervisor, path, body):
+    credentials, options = supervisor.transport.credentials, supervisor.options
     headers = {"Content-Type": "application/json"}
-    if credentials.signer is not None:
-        headers["Authorization"] = credentials.sign(unix_time() + options["sastoken_ttl"])[0]
+    signed = credentials.sign(unix_time() + options["sastoken_ttl"])
+    if signed is not None:
+        headers["Authorization"] = signed[0]
     port = options["https_port"]
     name = credentials.hostname if port == 443 else "%s:%d" % (credentials.hostname, port)
     stream = await _open(options, "%s:%d" % (credentials.host, port), options["x509"])

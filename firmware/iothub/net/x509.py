@@ -1,6 +1,6 @@
 """A device's own certificate and key, for TLS: known to the hub by thumbprint or by its CA.
 
-Source: spec iothub-mqtt, "Connection": user name, no password.
+Contract: docs/protocol/mqtt.md, Connection: a user name, and no password.
 """
 
 import binascii
