@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from host_tests.support.virtual_board import PATIENCE, at_terminal
-from tools.interpreter import ROOT
+from tools.files import ROOT
 
 SECTION = "## From a box to a running board"
 PREPARED = ". .venv/bin/activate"
