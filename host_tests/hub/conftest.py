@@ -137,7 +137,7 @@ class Bench:
         body = b"\0\x04MQTT" + bytes((fields.get("level", 4), flags))
         body += fields.get("keep_alive", 60).to_bytes(2, "big")
         body += b"".join(len(part).to_bytes(2, "big") + part for part in parts)
-        return b"\x10" + mqtt_packets._length(len(body)) + body
+        return b"\x10" + mqtt_packets.remaining_length(len(body)) + body
 
     async def device(self, device_id, key, **fields):
         """(Device, session present) connected; the CONNACK must accept."""
