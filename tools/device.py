@@ -15,7 +15,7 @@ The hub must be running (python -m tools hub), with the same --data.
 import sys
 from pathlib import Path
 
-from .hub import USUAL
+from .hub import DEFAULT_PORTS
 from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
@@ -24,26 +24,36 @@ COMMAND_HELP = "create, list, show or delete devices of the local hub"
 
 def arguments(parser):
     parser.add_argument("action", choices=("create", "list", "show", "delete", "trust"))
-    parser.add_argument("device", nargs="?", metavar="ID or FILE")
+    parser.add_argument(
+        "device",
+        nargs="?",
+        metavar="ID or FILE",
+        help="a device id; FILE: a CA in PEM form, for trust",
+    )
     parser.add_argument("--module", metavar="ID", help="create or show this module of the device")
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, in PEM")
-    kind.add_argument("--signed", action="store_true", help="by an authority that is trusted")
+    kind.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="the device's certificate, in PEM form"
+    )
+    kind.add_argument(
+        "--signed", action="store_true", help="a CA of `device trust` has signed its certificate"
+    )
     parser.add_argument(
         "--for",
         dest="front",
         choices=FRONTS,
         default="mqtt",
-        help="whose port the connection string names, where it is not the usual one (%(default)s)",
+        help="protocol whose port the connection string names, unless it is the default port "
+        "(%(default)s)",
     )
     parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
 
 
 def connection_string(device, ports, front="mqtt"):
-    """The connection string of a device's or module's REST record, for one of FRONTS."""
+    """The connection string of a device or module. device: its REST record; front: of FRONTS."""
     name = FRONTS[front]
     port = ports[f"{name}_port"]
-    host = "localhost" if port == USUAL[name] else f"localhost:{port}"
+    host = "localhost" if port == DEFAULT_PORTS[name] else f"localhost:{port}"
     parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
     if device.get("moduleId"):
         parts.append(f"ModuleId={device['moduleId']}")
@@ -56,24 +66,23 @@ def connection_string(device, ports, front="mqtt"):
 
 
 def authentication(args):
-    """How the new device authenticates, as the REST API says it. ValueError: a bad certificate."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    """The new device's `authentication` for the REST API. ValueError: not a certificate."""
+    from .hub.core import x509
+    from .hub.core.errors import HubError
 
     if args.signed:
         return {"type": "certificateAuthority"}
     if args.certificate is None:
         return {"type": "sas"}
     try:
-        certificate = x509.load_pem_x509_certificate(args.certificate.read_bytes())
-    except ValueError:
-        raise ValueError(f"{args.certificate} is no certificate in PEM") from None
-    thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
+        thumbprint = x509.thumbprint(args.certificate.read_text())
+    except (HubError, ValueError):
+        raise ValueError(f"{args.certificate} is not a certificate in PEM form") from None
     return {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": thumbprint}}
 
 
 async def create(service, args):
-    """The new identity's record; a module's device is made first, if there is none."""
+    """Create a device or module; returns its record. A module's device is created if missing."""
     from .hub.client import ServiceError
 
     if not args.module:
@@ -86,7 +95,7 @@ async def create(service, args):
 
 
 def _named(path):
-    """(name, PEM) of an authority's file."""
+    """(name, PEM text) of a CA's file."""
     return path.stem, path.read_text()
 
 
@@ -109,6 +118,7 @@ async def act(service, ports, args):
 
 def run(args):
     if args.action != "list" and not args.device:
-        print(f"device: {args.action} needs an ID, or a FILE", file=sys.stderr)
+        what = "the FILE of a CA" if args.action == "trust" else "a device ID"
+        print(f"device: {args.action} needs {what}", file=sys.stderr)
         return 2
     return perform("device", act, args)

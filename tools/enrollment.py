@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from .hub import USUAL
+from .hub import DEFAULT_PORTS
 from .local_hub import perform
 
 COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
@@ -23,24 +23,33 @@ COMMAND_HELP = "create, list, show or delete enrollments of the local provisioni
 
 def arguments(parser):
     parser.add_argument("action", choices=("create", "list", "show", "delete"))
-    parser.add_argument("name", nargs="?", metavar="ID", help="of the registration or the group")
-    parser.add_argument("--group", action="store_true", help="an enrollment group")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, or the CA")
+    parser.add_argument(
+        "name", nargs="?", metavar="ID", help="registration id of a device, or id of a group"
+    )
+    parser.add_argument(
+        "--group", action="store_true", help="an enrollment group of several devices"
+    )
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="the device's certificate, or the group's CA, in PEM form",
+    )
     parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
 
 
 def attestation(certificate, group):
-    """How a device shows that it is the enrolled one, as DPS's REST API says it."""
+    """The `attestation` for DPS's REST API. certificate: in PEM form, or None for a key."""
     if certificate is None:
         return {"type": "symmetricKey"}
     which = "signingCertificates" if group else "clientCertificates"
     return {"type": "x509", "x509": {which: {"primary": {"certificate": certificate}}}}
 
 
-def shown(enrollment, ports):
-    """What a device needs to register."""
+def settings_of(enrollment, ports):
+    """The settings that a device needs to register, as a dict."""
     port = ports["mqtt_port"]
-    host = "localhost" if port == USUAL["mqtt"] else f"localhost:{port}"
+    host = "localhost" if port == DEFAULT_PORTS["mqtt"] else f"localhost:{port}"
     found = {"provisioning_host": host, "id_scope": ports["id_scope"]}
     keys = enrollment["attestation"].get("symmetricKey") or {}
     if "registrationId" in enrollment:
@@ -61,9 +70,9 @@ async def act(service, ports, args):
         certificate = args.certificate.read_text() if args.certificate else None
         how = attestation(certificate, args.group)
         made = await service.enroll(args.name, args.group, attestation=how)
-        print(json.dumps(shown(made, ports)))
+        print(json.dumps(settings_of(made, ports)))
     elif args.action == "show":
-        print(json.dumps(shown(await service.get_enrollment(args.name, args.group), ports)))
+        print(json.dumps(settings_of(await service.get_enrollment(args.name, args.group), ports)))
     else:
         await service.delete_enrollment(args.name, args.group)
 

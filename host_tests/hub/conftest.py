@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from amqp_peer import open_peer
 
-from tools.hub import USUAL
+from tools.hub import DEFAULT_PORTS
 from tools.hub.app import Hub
 from tools.hub.client import ServiceClient
 from tools.hub.core import auth
@@ -159,7 +159,7 @@ def on_hub(tmp_path):
 
     @contextlib.asynccontextmanager
     async def running(clock):
-        hub = Hub(tmp_path, ports=dict.fromkeys(USUAL, 0), clock=clock)
+        hub = Hub(tmp_path, ports=dict.fromkeys(DEFAULT_PORTS, 0), clock=clock)
         async with hub:
             ports = hub.ports
             async with ServiceClient(

@@ -80,7 +80,7 @@ def test_refusal_has_iot_hubs_shape(on_hub):
     async def scenario(bench):
         tls = ssl.create_default_context(cafile=bench.hub.ports["ca_file"])
         url = f"https://localhost:{bench.hub.ports['https_port']}/devices/nobody"
-        headers = {"Authorization": bench.service._token()}
+        headers = {"Authorization": bench.service_token()}
         async with (
             aiohttp.ClientSession() as session,
             session.get(url, ssl=tls, headers=headers) as response,
@@ -148,7 +148,7 @@ def test_message_by_headers(on_hub):
             bench.service._call("POST", path, data=b"x", headers={"iothub-ack": "maybe"}), 400
         )
         await refused(bench.service._call("POST", path, data=bytes(65537)), 413)
-        (message,) = bench.hub.core.identities.get("dev").queue._messages
+        (message,) = bench.hub.core.identities.get("dev").queue
         assert message.body == b"hi"
         assert message.properties["system"] == {"message-id": "m"}
         assert message.properties["application"] == {"colour": "red"}
