@@ -95,6 +95,8 @@ class Store:
             except StorageError as failure:
                 log.error("%s", failure)
                 error = failure
+                # A call of durable() during the commit waits for the same writes: it fails too.
+                waiting, self._waiting = waiting + self._waiting, []
             for future in waiting:
                 if future.done():
                     continue
