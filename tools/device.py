@@ -15,7 +15,7 @@ The hub must be running (python -m tools hub), with the same --data.
 import sys
 from pathlib import Path
 
-from .hub import DEFAULT_PORTS
+from .hub import host_name
 from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
@@ -52,8 +52,7 @@ def arguments(parser):
 def connection_string(device, ports, front="mqtt"):
     """The connection string of a device or module. device: its REST record; front: of FRONTS."""
     name = FRONTS[front]
-    port = ports[f"{name}_port"]
-    host = "localhost" if port == DEFAULT_PORTS[name] else f"localhost:{port}"
+    host = host_name(name, ports[f"{name}_port"])
     parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
     if device.get("moduleId"):
         parts.append(f"ModuleId={device['moduleId']}")

@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-from .hub import DEFAULT_PORTS
+from .hub import host_name
 from .local_hub import perform
 
 COMMAND_HELP = "create, list, show or delete enrollments of the local provisioning service"
@@ -48,8 +48,7 @@ def attestation(certificate, group):
 
 def settings_of(enrollment, ports):
     """The settings that a device needs to register, as a dict."""
-    port = ports["mqtt_port"]
-    host = "localhost" if port == DEFAULT_PORTS["mqtt"] else f"localhost:{port}"
+    host = host_name("mqtt", ports["mqtt_port"])
     found = {"provisioning_host": host, "id_scope": ports["id_scope"]}
     keys = enrollment["attestation"].get("symmetricKey") or {}
     if "registrationId" in enrollment:

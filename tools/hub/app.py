@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from . import DEFAULT_PORTS, amqp, certificates, mqtt, rest, tls
+from . import DEFAULT_PORTS, amqp, certificates, host_name, mqtt, rest, tls
 from .core import Core
 from .core.events import ENTITY
 
@@ -68,18 +68,26 @@ class Hub:
         await self._stack.aclose()
 
     async def _listen(self, name, serving, *options):
-        """Start a front on the wanted port, or on the default port, or on a free one."""
-        wanted = self._wanted[name]
-        for port in (DEFAULT_PORTS[name], 0) if wanted is None else (wanted,):
+        """Start a front on the wanted port; without one, on the default port or a free one."""
+
+        async def listen(port):
             try:
                 front = serving(self.core, self._host, port, *options)
                 return await self._stack.enter_async_context(front)
             except OSError as error:
                 if error.errno not in (errno.EACCES, errno.EADDRINUSE):
                     raise
-                log.warning("cannot listen on port %d for %s: %s", port, name, error.strerror)
-                refusal = PortTaken(f"port {port} for {name}: {error.strerror}")
-        raise refusal
+                advice = "choose another port, or 0 for a free one"
+                raise PortTaken(f"port {port} for {name}: {error.strerror}: {advice}") from None
+
+        if self._wanted[name] is not None:
+            return await listen(self._wanted[name])
+        default = DEFAULT_PORTS[name]
+        try:
+            return await listen(default)
+        except PortTaken:
+            log.warning("port %d for %s cannot be used; a free port replaces it", default, name)
+            return await listen(0)
 
     def _announce(self):
         """Write the JSON line into the data folder, where the commands find a running hub."""
@@ -90,8 +98,7 @@ class Hub:
 
     def _service_connection_string(self, port):
         """The connection string of the policy iothubowner, for the REST API on `port`."""
-        host = "localhost" if port == DEFAULT_PORTS["https"] else f"localhost:{port}"
-        key = self.core.policy_keys["iothubowner"]
+        host, key = host_name("https", port), self.core.policy_keys["iothubowner"]
         return f"HostName={host};SharedAccessKeyName=iothubowner;SharedAccessKey={key}"
 
     def _eventhub_connection_string(self, port):

@@ -33,8 +33,7 @@ class Claims:
         match = service or _DEVICE.fullmatch(user)
         if match is None:
             raise Unauthorized(
-                f"the user name is {user[:100]!r}: it must be {{policy}}@sas.root.{{hub name}} or "
-                "{device id}@sas.{hub name}"
+                "the user name must be {policy}@sas.root.{hub name} or {device id}@sas.{hub name}"
             )
         name, hub = match[1], match[2].lower()
         host = split_resource(auth.resource_of(auth.parse(token)))[0]

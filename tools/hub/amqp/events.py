@@ -120,7 +120,7 @@ class Reader(Node):
         events = self.core.events
         after = await self._start(events)
         while True:
-            while self.link.credit <= 0 or self.link.session.blocked:
+            while self.link.credit <= 0 or self.link.blocked:
                 self._credit.clear()
                 await self._credit.wait()
             found = await events.read(self._partition, after, min(self.link.credit, _BATCH))

@@ -72,6 +72,8 @@ class Buffer:
 
 
 class _Link:
+    """What both kinds of link share: their name and address, attach and detach."""
+
     def __init__(self, session, attach):
         self.session = session
         self.handle = attach.handle
@@ -215,6 +217,11 @@ class Outgoing(_Link):
         self.session.deliver(self, message.encode(), item, settled or self.settled)
         if settled or self.settled:
             self.node.settled(item, ACCEPT)
+
+    @property
+    def blocked(self):
+        """Whether messages wait for the peer to open its session's window."""
+        return self.session.blocked
 
     def finish_drain(self):
         """Nothing is left to send: if the peer drains the link, use up its credit (2.6.7)."""

@@ -16,7 +16,7 @@ _START = "SharedAccessSignature "
 def parse(token):
     """{"sr", "sig", "se"[, "skn"]} of a token, sr and sig still percent-encoded. Unauthorized."""
     if not token.startswith(_START):
-        raise Unauthorized(f"this is not a SAS token: it does not begin with '{_START}'")
+        raise Unauthorized(f"the credential is not a SAS token: it must begin with '{_START}'")
     fields = {}
     for part in token[len(_START) :].split("&"):
         name, _, value = part.strip().partition("=")

@@ -188,8 +188,8 @@ class Provisioning:
         device_id = enrollment.get("deviceId") or registration_id
         wanted = {"authentication": _authentication(enrollment, registration_id)}
         identity = self._core.identities.find(device_id)
-        fresh = identity is None
-        if fresh:
+        created = identity is None
+        if created:
             identity = self._core.create(device_id, "", wanted)
             twin = enrollment.get("initialTwin") or {}
             if twin:
@@ -200,13 +200,12 @@ class Provisioning:
             assignedHub="localhost",
             deviceId=device_id,
             status="assigned",
-            substatus="initialAssignment" if fresh else "deviceDataMigrated",
+            substatus="initialAssignment" if created else "deviceDataMigrated",
             etag=identity.record["etag"],
         )
         if payload is not None:
-            state["payload"] = (
-                payload  # a custom allocation could answer so: the device's own payload
-            )
+            # A custom allocation may answer with a payload; the hub gives back the device's own.
+            state["payload"] = payload
         return state
 
     def _trust(self, enrollment):

@@ -35,7 +35,7 @@ def check_signed(chain, device_id, authorities):
     names = chain[0].subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if not names or names[0].value != device_id:
         raise Unauthorized(
-            f"the certificate's common name (CN) must be the device id, {device_id}"
+            f"the certificate's common name (CN) must be {device_id}, the device's id"
         )
     anchors = [load(pem) for pem in authorities]
     for number, certificate in enumerate(chain):

@@ -34,8 +34,7 @@ def authenticate(core, packet, chain):
     if match is None:
         raise Refused(
             BAD_USER_NAME,
-            f"the user name is {(packet.user_name or '')[:200]!r}: it must be "
-            "{hub host}/{client id}/?api-version=2021-04-12",
+            "the user name must be {hub host}/{client id}/?api-version=2021-04-12",
         )
     hub, client_id, query = match.groups()
     if client_id != packet.client_id:
