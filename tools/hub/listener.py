@@ -8,6 +8,12 @@ STOP_TIMEOUT = 2
 BACKLOG = 1024
 
 
+def peer_name(stream):
+    """host:port of a connection's peer, for the log."""
+    address = stream.get_extra_info("peername")
+    return f"{address[0]}:{address[1]}" if address else "unknown peer"
+
+
 @contextlib.asynccontextmanager
 async def listening(host, port, contexts, make_connection):
     """Accept connections; yields the port, which is a free one if `port` is 0.

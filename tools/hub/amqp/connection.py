@@ -11,6 +11,7 @@ from iothub.amqp.composites import BEGIN, CLOSE, END, OPEN, Composite
 from iothub.amqp.frames import AMQP, AMQP_HEADER, MIN_MAX_FRAME_SIZE, SASL_HEADER, frame
 
 from ..core.access import split_resource
+from ..listener import peer_name
 from . import faults, sasl
 from .claims import Claims
 from .faults import Fault, SessionFault
@@ -38,7 +39,7 @@ class Connection:
         self.max_frame = MIN_MAX_FRAME_SIZE  # the largest frame that the peer takes
         self._core = core
         self._chain = chain
-        self._peer = str(writer.get_extra_info("peername"))
+        self._peer = peer_name(writer)
         self._stream = FrameStream(reader, writer, OPEN_TIMEOUT, self._overflowed)
         self._settlement = Settlement(core.durable, self._storage_failed)
         self._sessions = {}  # channel: Session

@@ -99,18 +99,18 @@ class Session:
         except HubError as error:
             self._refuse(link, faults.from_error(error))
         else:
-            log.info("%s: attached %s", self._connection, link)
+            log.info("%s: attached a %s", self._connection, link)
             link.opened(attach)
 
     def _refuse(self, link, fault):
         """Answer with an attach without source and target, and a detach with the error."""
-        self._log(link, fault)
+        self._log(f"refused a {link}", fault)
         link.answer(None, None)
         del self._links[link.handle]
         self.send(Composite(DETACH, handle=link.handle, closed=True, error=fault.error()))
 
-    def _log(self, link, fault):
-        log.info("%s: %s: %s: %s", self._connection, link, fault.condition, fault)
+    def _log(self, what, fault):
+        log.info("%s: %s: %s: %s", self._connection, what, fault.condition, fault)
 
     def close_link(self, link, fault=None):
         """Detach a link from this side, with an error if there is one."""
@@ -118,7 +118,7 @@ class Session:
             self._forget(link)
             link.closed()
             if fault is not None:
-                self._log(link, fault)
+                self._log(f"closed the {link}", fault)
             error = fault and fault.error()
             self.send(Composite(DETACH, handle=link.handle, closed=True, error=error))
 
@@ -180,7 +180,7 @@ class Session:
             link, item = self._unsettled.pop(number)
             fault = link.node.settled(item, disposition.state)
             if fault:
-                self._log(link, fault)
+                self._log(f"refused a settlement on the {link}", fault)
             if not disposition.settled:
                 state = Composite(REJECTED, error=fault.error()) if fault else disposition.state
                 self.send(

@@ -37,13 +37,13 @@ class Claim:
         """Whether the holder may act as this device or module."""
         if self.identity is not None:
             return self.identity is identity
-        own = path_of(identity)
+        own = _path_of(identity)
         within = self.path in ("", "/") or own == self.path or own.startswith(self.path + "/")
         return within and "device" in POLICIES[self.policy]
 
 
-def path_of(identity):
-    """The path that a token for an identity is for, in lower case."""
+def _path_of(identity):
+    """The path of an identity's tokens, in lower case."""
     path = f"/devices/{identity.device_id}"
     if identity.module_id:
         path += f"/modules/{identity.module_id}"
@@ -96,6 +96,18 @@ class Access:
             )
         expiry = auth.verify(fields, identity.keys, self._clock())
         return Claim(expiry, path.lower(), identity=identity)
+
+    def check_token(self, token, hosts, identity):
+        """The Claim of a token for one of `hosts` that covers the identity. Unauthorized."""
+        claim = self.claim_of_token(token, hosts)
+        if claim.covers(identity):
+            return claim
+        if claim.policy is not None and "device" not in POLICIES[claim.policy]:
+            raise Unauthorized(
+                f"the SAS token's policy {claim.policy} does not let devices connect: use the key "
+                "of the device, or the policy device"
+            )
+        raise Unauthorized(f"the SAS token is for {claim.path[:100]}, not for {identity.name}")
 
     def check_certificates(self, chain, identity):
         """Unauthorized unless a client's certificates (DER, its own first) are this identity's."""

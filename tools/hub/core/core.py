@@ -84,7 +84,10 @@ class Core:
     def connect(self, identity, session):
         """Make `session` the identity's DeviceSession; an older one is closed (400027)."""
         if identity.session is not None:
-            identity.session.close("400027 ConnectionForcefullyClosedOnNewConnection")
+            identity.session.close(
+                "400027 ConnectionForcefullyClosedOnNewConnection: the same device has connected "
+                "again; two programs must not use one device id"
+            )
             self.disconnect(identity, identity.session)
         identity.session = session
         self.methods.wake()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 
 from ..core.errors import HubError
+from ..listener import peer_name
 from ..tls import unsent
 from . import login, packets
 from .device_session import MqttDeviceSession
@@ -33,7 +34,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._chain = chain  # the certificates that the client has shown, DER
-        self._peer = str(writer.get_extra_info("peername"))
+        self._peer = peer_name(writer)
         self._handler = None  # None until CONNECT is accepted
         self._handle = self._connect  # takes the next packet
         self._timeout = CONNECT_TIMEOUT  # seconds without a byte
@@ -146,7 +147,7 @@ class Connection:
         except login.Refused as refusal:
             log.info(
                 "%s: CONNECT refused with return code %d: %s",
-                *(packet.client_id[:140], refusal.return_code, refusal),
+                *(packet.client_id[:140] or self, refusal.return_code, refusal),
             )
             self._writer.write(packets.connack(refusal.return_code))
             self._close_reason = str(refusal)

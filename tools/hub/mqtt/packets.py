@@ -10,7 +10,6 @@ from ..core.errors import HubError
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
 _FLAGS = {CONNECT: 0, PUBACK: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}
-SUBACK = 0x90
 PINGRESP = b"\xd0\x00"
 
 
@@ -137,7 +136,7 @@ class Decoder:
 
 
 def _check_first(first):
-    """Malformed at the first byte: what follows a wrong one may never reach its length."""
+    """Malformed if no client sends such a first byte; the rest of the packet may never come."""
     if first >> 4 != PUBLISH and _FLAGS.get(first >> 4) != first & 15:
         raise Malformed(
             f"packet type {first >> 4} with flags {first & 15}: no client sends that (2.2)"
@@ -193,6 +192,7 @@ def _publish(flags, reader):
 def _connect(reader):
     name, level = reader.text(), reader.byte()
     if name != "MQTT" or level != 4:
+        # Another version may have other fields: only the level counts, for the refusal.
         return Connect(level if name == "MQTT" else 0, True, 0, "")
     flags = reader.byte()
     packet = Connect(level, bool(flags & 2), reader.integer(), reader.text())
@@ -222,7 +222,7 @@ def puback(packet_id):
 
 
 def suback(packet_id, codes):
-    return struct.pack("!BBH", SUBACK, 2 + len(codes), packet_id) + bytes(codes)
+    return struct.pack("!BBH", 0x90, 2 + len(codes), packet_id) + bytes(codes)
 
 
 def unsuback(packet_id):
@@ -234,12 +234,8 @@ def publish(topic, body, qos=0, packet_id=0, dup=False):
     head = struct.pack("!H", len(topic)) + topic
     if qos:
         head += struct.pack("!H", packet_id)
-    return (
-        bytes((0x30 | dup << 3 | qos << 1,))
-        + remaining_length(len(head) + len(body))
-        + head
-        + body
-    )
+    first = bytes((0x30 | dup << 3 | qos << 1,))
+    return first + remaining_length(len(head) + len(body)) + head + body
 
 
 def remaining_length(size):

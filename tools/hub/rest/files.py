@@ -33,12 +33,7 @@ def authenticate(request):
         core.access.check_certificates(chain, identity)
         return
     hosts = {split_resource(request.host)[0], request.host.lower()}
-    claim = core.access.claim_of_token(token, hosts)
-    if not claim.covers(identity):
-        raise Unauthorized(
-            f"the SAS token's sr is for {claim.path[:100] or 'the hub'}, which does not cover "
-            f"{identity.name}"
-        )
+    core.access.check_token(token, hosts, identity)
 
 
 @authenticates_itself

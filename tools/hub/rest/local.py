@@ -16,8 +16,11 @@ MAX_WAIT = 60
 async def events(request):
     """Answer the events of ?device= after position ?after=; wait up to ?wait= seconds for one."""
     core, query = request.app[CORE], request.query
-    after = int(query.get("after", "-1"))
-    deadline = asyncio.get_running_loop().time() + min(float(query.get("wait", "0")), MAX_WAIT)
+    try:
+        after, wait = int(query.get("after", "-1")), float(query.get("wait", "0"))
+    except ValueError:
+        raise bad_request("after and wait must be numbers") from None
+    deadline = asyncio.get_running_loop().time() + min(wait, MAX_WAIT)
     partition = partition_of(query.get("device", ""))
     while True:
         last = core.events.last(partition)
