@@ -1,6 +1,6 @@
 """Nodes that read events as from an event hub: one link a partition, from where its filter says.
 
-Source: docs/protocol/eventhubs.md.
+Source: docs/protocol/eventhubs.md, "Filters" and "Exclusive readers".
 """
 
 import asyncio

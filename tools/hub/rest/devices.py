@@ -1,6 +1,6 @@
 """Twins, direct methods and cloud-to-device messages over REST.
 
-Source: docs/protocol/rest.md.
+Source: docs/protocol/rest.md, "Device twins", "Direct methods", "Cloud-to-device messages".
 """
 
 from aiohttp import web

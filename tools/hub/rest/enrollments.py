@@ -1,6 +1,6 @@
 """DPS over REST: enrollments and enrollment groups.
 
-Source: docs/protocol/provisioning.md.
+Source: docs/protocol/provisioning.md, "Enrollments".
 """
 
 from aiohttp import web

@@ -1,4 +1,7 @@
-"""The paths under /local, which IoT Hub does not have: for the tests, the demo and the tools."""
+"""The paths under /local, which IoT Hub does not have: for the tests, the demo and the tools.
+
+Source: docs/protocol/rest.md, "Local requests".
+"""
 
 import asyncio
 import base64
