@@ -8,25 +8,20 @@ from tools.hub.core.errors import StorageError
 
 
 class Store:
-    """durable() returns when the test calls commit(), and fails if that says so."""
+    """A store whose commits the test makes: waiting has a future for each call of durable()."""
 
     def __init__(self):
-        self._waiting = asyncio.Queue()
+        self.waiting = asyncio.Queue()
 
     async def durable(self):
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait(done)
-        await done
-
-    async def commit(self, error=None):
-        done = await self._waiting.get()
-        if error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
+        commit = asyncio.get_running_loop().create_future()
+        self.waiting.put_nowait(commit)
+        await commit
 
 
 def run(scenario):
+    """Run scenario(queue, store, heard); heard has what was sent, and errors."""
+
     async def main():
         store, heard = Store(), asyncio.Queue()
         queue = DurableQueue(store.durable, heard.put_nowait, heard.put_nowait)
@@ -45,9 +40,9 @@ def test_items_are_sent_in_order_after_the_commit_and_then_is_called_last():
     async def scenario(queue, store, heard):
         await queue.put(1)
         await queue.put(2, lambda: heard.put_nowait("then"))
-        await asyncio.sleep(0)
+        commit = await store.waiting.get()
         assert heard.empty()
-        await store.commit()
+        commit.set_result(None)
         assert await heard.get() == [1, 2]
         assert await heard.get() == "then"
 
@@ -58,10 +53,10 @@ def test_a_failed_commit_drops_its_batch_and_the_next_is_sent():
     async def scenario(queue, store, heard):
         error = StorageError("disk full")
         await queue.put(1, lambda: heard.put_nowait("then"))
-        await store.commit(error)
+        (await store.waiting.get()).set_exception(error)
         assert await heard.get() is error
         await queue.put(2)
-        await store.commit()
+        (await store.waiting.get()).set_result(None)
         assert await heard.get() == [2]
 
     run(scenario)
@@ -69,14 +64,16 @@ def test_a_failed_commit_drops_its_batch_and_the_next_is_sent():
 
 def test_put_waits_while_a_thousand_items_wait():
     async def scenario(queue, store, heard):
-        for number in range(1001):  # the first is in the batch that waits for the commit
+        await queue.put(0)
+        commit = await store.waiting.get()
+        for number in range(1, 1001):
             await queue.put(number)
-            await asyncio.sleep(0)
-        last = asyncio.create_task(queue.put("last"))
-        await asyncio.sleep(0)
-        assert not last.done()
-        await store.commit()
-        await last
+        put = queue.put("last")
+        assert put.send(None) is not None, "put() has returned at once"
+        put.close()
+        commit.set_result(None)
         assert await heard.get() == [0]
+        (await store.waiting.get()).set_result(None)
+        assert len(await heard.get()) == 1000
 
     run(scenario)
