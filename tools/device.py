@@ -4,8 +4,8 @@ The hub must be running (python -m tools hub), with the same --data.
 
     python -m tools device create my-board     prints the connection string, and nothing else
     python -m tools device create my-board --certificate board.pem
-                                               known by the thumbprint of its certificate
-    python -m tools device trust ca.pem        an authority, for the devices made with --signed
+                                               registers the thumbprint of its certificate
+    python -m tools device trust ca.pem        registers a CA, for devices created with --signed
     python -m tools device create my-board --signed
     python -m tools device create my-board --module camera
     python -m tools device show my-board --for amqp

@@ -1,10 +1,11 @@
 """Enroll devices with the local hub's provisioning service (DPS).
 
-The hub must be running (python -m tools hub), with the same --data. What a device needs to
-register is printed as one JSON object.
+The hub must be running (python -m tools hub), with the same --data. create and show print the
+settings that a device needs to register, as one JSON object.
 
-    python -m tools enrollment create my-board             a key of its own
-    python -m tools enrollment create my-boards --group    a key from which each board's is made
+    python -m tools enrollment create my-board             makes a key for one device
+    python -m tools enrollment create my-boards --group    makes a key for a group: the key of each
+                                                           device is derived from it
     python -m tools enrollment create my-board --certificate board.pem
     python -m tools enrollment create my-boards --group --certificate ca.pem
     python -m tools enrollment show my-boards --group
@@ -78,6 +79,8 @@ async def act(service, ports, args):
 
 def run(args):
     if args.action != "list" and not args.name:
-        print(f"enrollment: {args.action} needs an ID", file=sys.stderr)
+        print(
+            f"enrollment: {args.action} needs the ID of a registration or a group", file=sys.stderr
+        )
         return 2
     return perform("enrollment", act, args)
