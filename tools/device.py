@@ -18,7 +18,7 @@ CA; trust registers that CA.
 import sys
 from pathlib import Path
 
-from .hub import USUAL
+from .hub import host_name
 from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
@@ -54,8 +54,7 @@ def connection_string(device, hub, front="mqtt"):
     hub: the hub's JSON line, as a dict. front: one of FRONTS.
     """
     name = FRONTS[front]
-    port = hub[f"{name}_port"]
-    host = "localhost" if port == USUAL[name] else f"localhost:{port}"
+    host = host_name(name, hub[f"{name}_port"])
     parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
     if device.get("moduleId"):
         parts.append(f"ModuleId={device['moduleId']}")
@@ -69,18 +68,17 @@ def connection_string(device, hub, front="mqtt"):
 
 def authentication(args):
     """The new device's authentication, as in the REST API. ValueError: a wrong certificate."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    from .hub.core import x509
+    from .hub.core.errors import HubError
 
     if args.signed:
         return {"type": "certificateAuthority"}
     if args.certificate is None:
         return {"type": "sas"}
     try:
-        certificate = x509.load_pem_x509_certificate(args.certificate.read_bytes())
-    except ValueError:
+        thumbprint = x509.thumbprint(args.certificate.read_text())
+    except (HubError, ValueError):
         raise ValueError(f"{args.certificate} is not a certificate in PEM") from None
-    thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
     return {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": thumbprint}}
 
 
@@ -121,9 +119,7 @@ async def act(service, hub, args):
 
 def run(args):
     if args.action != "list" and not args.device:
-        print(
-            f"device: {args.action} needs {'a FILE' if args.action == 'trust' else 'an ID'}",
-            file=sys.stderr,
-        )
+        what = "the FILE of a CA" if args.action == "trust" else "a device ID"
+        print(f"device: {args.action} needs {what}", file=sys.stderr)
         return 2
     return perform("device", act, args)

@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-from .hub import USUAL
+from .hub import host_name
 from .local_hub import perform
 
 
@@ -43,10 +43,9 @@ def attestation(certificate, group):
     return {"type": "x509", "x509": {which: {"primary": {"certificate": certificate}}}}
 
 
-def shown(enrollment, hub):
-    """What a device needs to register, from an enrollment and the hub's JSON line."""
-    port = hub["mqtt_port"]
-    host = "localhost" if port == USUAL["mqtt"] else f"localhost:{port}"
+def settings_of(enrollment, hub):
+    """What a device needs to register, as a dict, from an enrollment and the hub's JSON line."""
+    host = host_name("mqtt", hub["mqtt_port"])
     found = {"provisioning_host": host, "id_scope": hub["id_scope"]}
     keys = enrollment["attestation"].get("symmetricKey") or {}
     if "registrationId" in enrollment:
@@ -67,15 +66,17 @@ async def act(service, hub, args):
         certificate = args.certificate.read_text() if args.certificate else None
         how = attestation(certificate, args.group)
         made = await service.enrollments.create(args.name, args.group, attestation=how)
-        print(json.dumps(shown(made, hub)))
+        print(json.dumps(settings_of(made, hub)))
     elif args.action == "show":
-        print(json.dumps(shown(await service.enrollments.get(args.name, args.group), hub)))
+        print(json.dumps(settings_of(await service.enrollments.get(args.name, args.group), hub)))
     else:
         await service.enrollments.delete(args.name, args.group)
 
 
 def run(args):
     if args.action != "list" and not args.name:
-        print(f"enrollment: {args.action} needs an ID", file=sys.stderr)
+        print(
+            f"enrollment: {args.action} needs the ID of a registration or a group", file=sys.stderr
+        )
         return 2
     return perform("enrollment", act, args)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 
-from . import PROG, command_line, processes
+from . import PROG, command_line, files, processes
 
 _PATIENCE = 12  # seconds, until it is ready
 _PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
@@ -46,9 +46,7 @@ def found(folder):
 
     FileNotFoundError: none is running.
     """
-    from .hub.command import default_folder
-
-    folder = folder or default_folder()
+    folder = folder or files.state()
     try:
         return json.loads((folder / "hub.json").read_text())
     except FileNotFoundError:
