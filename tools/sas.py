@@ -31,10 +31,10 @@ def token(connection_string, expiry):
     values = parse_connection_string(connection_string)
     policy = values.get("SharedAccessKeyName")
     if policy is None:
-        signer = Credentials.from_connection_string(connection_string).signer
-        if signer is None:
+        signed = Credentials.from_connection_string(connection_string).sign(expiry)
+        if signed is None:
             raise ValueError("connection string: x509=true needs a certificate, not a token")
-        return signer(expiry)[0]
+        return signed[0]
     for name in ("HostName", "SharedAccessKey"):
         if name not in values:
             raise ValueError(f"connection string: {name} is missing")

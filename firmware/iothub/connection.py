@@ -2,10 +2,10 @@
 
 A Connection is opened once and closed once. The next connection is another object.
 
-    OPENING --accepted--> OPEN --drain--> DRAINING --resume--> OPEN
-       any of them --abort--> CLOSED
+    opening --accepted--> open --drain--> draining --resume--> open
+       any of them --abort--> closed
 
-While it is DRAINING a token handover is under way: what is queued still leaves, and what comes
+While it is draining a token handover is under way: what is queued still leaves, and what comes
 is taken in, but no further telemetry is begun on it (see mqtt.handover).
 
 The protocol is sans I/O. A Connection uses feed(bytes), pump() -> whether there is something to
@@ -21,16 +21,10 @@ from .errors import ConnectionDroppedError, OperationTimeout
 from .net import open_stream
 from .sas import token_fields
 
-OPENING, OPEN, DRAINING, CLOSED = "opening", "open", "draining", "closed"
-
-# event: the next state, for OPENING, OPEN, DRAINING and CLOSED; None: it cannot happen then.
-TRANSITIONS = {
-    "accepted": (OPEN, None, None, CLOSED),
-    "drain": (None, DRAINING, None, CLOSED),
-    "resume": (None, None, OPEN, CLOSED),
-    "abort": (CLOSED, CLOSED, CLOSED, CLOSED),
-}
-_COLUMNS = (OPENING, OPEN, DRAINING, CLOSED)
+STATES = ("opening", "open", "draining", "closed")
+EVENTS = "accepted drain resume abort"
+# For each event the next of STATES, by the state before; -: the event cannot happen then.
+TRANSITIONS = "1--3 -2-3 --13 3333"
 
 _MAX_LIFE = const(400000)  # seconds: the longest that the board's ticks can tell apart
 
@@ -63,7 +57,7 @@ class Connection:
 
     def __init__(self, protocol, timeout, keep_alive):
         self.protocol = protocol
-        self.state = OPENING
+        self.state = STATES[0]
         self.closed = Future()
         self.keep_alive = KeepAlive(timeout, keep_alive)
         self.token = None  # the SAS token that the peer accepted last,
@@ -74,10 +68,10 @@ class Connection:
 
     def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
-        state = TRANSITIONS[event][_COLUMNS.index(self.state)]
-        if state is None:
+        column = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)][STATES.index(self.state)]
+        if column == "-":
             raise ValueError("connection: %s while %s" % (event, self.state))
-        self.state = state
+        self.state = STATES[int(column)]
 
     # -- opening and closing ----------------------------------------------------------------
 
@@ -104,6 +98,10 @@ class Connection:
             await self.release(ConnectionDroppedError("it was given up", protocol.stage))
             raise
 
+    def is_up(self):
+        """Whether it has been opened, and not closed yet."""
+        return self.state in ("open", "draining")
+
     def set_open(self):
         """All that the connection needs is there. Its error, if it was lost meanwhile."""
         if self.closed.done():
@@ -121,7 +119,7 @@ class Connection:
 
     def abort(self, error):
         """The connection is of no use any more: everything that waits for it fails."""
-        if self.state == CLOSED:
+        if self.state == "closed":
             return
         self.fire("abort")
         self.protocol.fail(error)
@@ -140,7 +138,7 @@ class Connection:
     async def close(self, error):
         """Say good-bye, and release it; OSError if that could not be said in time."""
         try:
-            if self.state != CLOSED and self._stream is not None:
+            if self.state != "closed" and self._stream is not None:
                 if self._writer is not None:
                     self._writer.cancel()  # it must not write beside us
                 self.protocol.goodbye()

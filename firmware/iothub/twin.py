@@ -179,32 +179,3 @@ def desired_section(twin):
     section = twin.get("desired") if isinstance(twin, dict) else None
     _version(section)
     return section
-
-
-# -- methods of the client ------------------------------------------------------------------
-
-
-async def get_twin(supervisor):
-    """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""
-    body, _ = await _request(supervisor, None)
-    return json.loads(body)
-
-
-async def patch_twin_reported_properties(supervisor, patch):
-    """Report a dict of properties; a member of None deletes. ServiceError: not taken."""
-    if not isinstance(patch, dict):
-        raise ValueError("reported properties are a dict")
-    await _request(supervisor, json.dumps(patch).encode())
-
-
-async def _request(supervisor, patch):
-    # Both requests may be repeated without harm, so a lost connection only delays them.
-    attempts = 3 if supervisor.options["connection_retry"] else 1
-    while True:
-        await supervisor.ready()
-        attempts -= 1
-        try:
-            return await supervisor.transport.request_twin(patch)
-        except ConnectionDroppedError:
-            if not attempts:
-                raise

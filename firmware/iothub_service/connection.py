@@ -7,7 +7,7 @@ the owner (see iothub.amqp.links).
 from iothub.amqp.connection import PORT, AMQPConnection
 from iothub.amqp.links import refusal
 from iothub.compat import AutoResetEvent, unix_time
-from iothub.connection import CLOSED, OPENING, dial
+from iothub.connection import dial
 from iothub.errors import ConnectionDroppedError, OperationCancelled, OversizedError
 from iothub.net import client_context
 from iothub.supervisor import Supervisor
@@ -113,14 +113,14 @@ class ServiceConnection:
         return error
 
     def is_open(self):
-        return self._amqp is not None and self._amqp.connection.state != CLOSED
+        return self._amqp is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
         if self._amqp is not None:
             error = OperationCancelled("the client was closed", "close")
             connection = self._amqp.connection
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await connection.close(error)
             except OSError as failure:
                 self._dispatcher.report(failure)
@@ -135,7 +135,7 @@ class ServiceConnection:
         for endpoint in self._endpoints:
             oldest = endpoint.oldest(now) or oldest
         amqp = self._amqp
-        if amqp is not None and amqp.connection.state not in (OPENING, CLOSED):
+        if amqp is not None and amqp.connection.is_up():
             amqp.tick(now, oldest)
             if amqp.connection.renewal_due(now):
                 from iothub import renewal

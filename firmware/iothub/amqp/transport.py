@@ -6,7 +6,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import CLOSED, OPENING, dial
+from ..connection import dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
@@ -135,19 +135,19 @@ class AMQPTransport:
         return error
 
     def is_open(self):
-        return self._amqp is not None and self._amqp.connection.state != CLOSED
+        return self._amqp is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
         error = OperationCancelled("the client disconnected", "disconnect")
         if self._amqp is not None:
             connection = self._amqp.connection
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await wait_for(self._pending.drained(), self._timeout, "disconnect")
             except OSError as failure:
                 self._events.report(failure)
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await connection.close(error)
             except OSError as failure:
                 self._events.report(failure)
@@ -161,7 +161,7 @@ class AMQPTransport:
     def tick(self, now):
         self._pending.expire(now)
         amqp = self._amqp
-        if amqp is None or amqp.connection.state in (OPENING, CLOSED):
+        if amqp is None or not amqp.connection.is_up():
             return
         amqp.tick(now, self._pending.oldest(unsent=True))
         if amqp.connection.renewal_due(now):

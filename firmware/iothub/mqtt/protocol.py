@@ -17,8 +17,7 @@ except ImportError:
 from ..compat import AutoResetEvent, Future, const
 from ..errors import ProtocolError
 from ..pending import answer, fail_all
-from .framing import Framer, topic_end
-from .packets import write_connect, write_publish, write_subscribe
+from .packets import Framer, topic_end, write_connect, write_publish, write_subscribe
 
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.
 _OUT_LIMIT = const(4096)

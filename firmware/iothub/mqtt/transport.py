@@ -6,7 +6,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
-from ..connection import CLOSED, OPENING, Connection, dial
+from ..connection import Connection, dial
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
 from ..net import client_context
 from ..pending import Pending
@@ -114,7 +114,7 @@ class MQTTTransport:
     def is_open(self):
         connection = self._connection
         return connection is not None and (
-            connection.state != CLOSED or self._handover is not None
+            connection.state != "closed" or self._handover is not None
         )
 
     async def close(self):
@@ -126,7 +126,7 @@ class MQTTTransport:
         connection = self._connection
         if connection is not None:
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await wait_for(self._pending.drained(), self._timeout, "disconnect")
                     await connection.close(error)
             except OSError as failure:
@@ -141,7 +141,7 @@ class MQTTTransport:
     def tick(self, now):
         self._pending.expire(now)
         connection = self._connection
-        if connection is None or connection.state in (OPENING, CLOSED):
+        if connection is None or not connection.is_up():
             return
         keep_alive, protocol = connection.keep_alive, connection.protocol
         error = keep_alive.overdue(now, self._pending.oldest(), "puback")
@@ -245,9 +245,10 @@ class MQTTTransport:
         return as_coroutine(delivery)
 
     async def request_twin(self, patch=None):
+        subscribing = self._ask_for("twin") if self.is_open() else None
         rid, asked = self._ask_twin(patch)
         try:
-            await self._subscribed([self._ask_for("twin")])
+            await self._subscribed([subscribing])
             return await wait_for(asked, self._timeout, "twin")
         finally:
             self._target.requests.pop(rid, None)
@@ -282,7 +283,7 @@ class MQTTTransport:
 
     def on_publish(self, topic, payload, receipt):
         """Hand a PUBLISH on by its topic. One that cannot be read is reported, and dropped."""
-        from .incoming import dispatch
+        from .topics import dispatch
 
         try:
             if not dispatch(
