@@ -1,6 +1,6 @@
 """The program of docs/amqp.md, From uAMQP to this project, run in both interpreters."""
 
-from tools.interpreter import ROOT
+from tools.files import ROOT
 from tools.local_hub import running_hub
 
 TRANSPORTS = ("amqp",)
