@@ -12,6 +12,7 @@ from .errors import OperationTimeout
 
 if sys.implementation.name == "micropython":
     from asyncio import sleep_ms  # noqa: F401
+    from asyncio import wait_for as _wait_for
     from time import ticks_diff, ticks_ms  # noqa: F401
 
     from micropython import const  # noqa: F401
@@ -34,6 +35,7 @@ else:
         ticks_ms,
         utf8,
     )
+    from .compat_cpython import wait_for as _wait_for  # type: ignore[assignment]
 
 # ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
@@ -65,7 +67,7 @@ def random():
 async def wait_for(awaitable, seconds, stage):
     """The result of `awaitable`; OperationTimeout at `stage` if it takes longer than `seconds`."""
     try:
-        return await asyncio.wait_for(awaitable, seconds)
+        return await _wait_for(awaitable, seconds)
     except asyncio.TimeoutError:
         raise OperationTimeout("no answer within %g s" % seconds, stage)
 

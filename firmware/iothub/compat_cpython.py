@@ -18,6 +18,21 @@ def sleep_ms(milliseconds):
     return asyncio.sleep(milliseconds / 1000)
 
 
+async def wait_for(awaitable, seconds):
+    """asyncio.wait_for(), which before Python 3.12 may lose the cancellation of its caller."""
+    task, late = asyncio.ensure_future(awaitable), False
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    finally:
+        if not task.done():
+            late = True
+            task.cancel()
+            await asyncio.wait((task,))
+    if late and task.cancelled():
+        raise asyncio.TimeoutError
+    return task.result()
+
+
 async def as_coroutine(future):
     """What asyncio.create_task() takes."""
     return await future

@@ -122,14 +122,22 @@ class Pending:
 
     def send_again(self, delivery):
         """The hub has not taken a Delivery: it is the next to be sent."""
-        if self.remove(delivery):
+        if delivery in self._deliveries:
+            index = self._deliveries.index(delivery)
+            del self._deliveries[index]  # not _pop(): it is not done with, so nothing is drained
+            self._sent -= index < self._sent
             self._deliveries.insert(self._sent, delivery)
 
     def expire(self, now):
         """Fail what was accepted longer ago than the limit."""
-        while self._deliveries and ticks_diff(now, self._deliveries[0].accepted) > self._limit:
-            reason = "no acknowledgement within %g s" % (self._limit / 1000)
-            self.settle(self._deliveries[0], OperationTimeout(reason, self._stage))
+        at = 0
+        while at < len(self._deliveries):
+            delivery = self._deliveries[at]
+            if ticks_diff(now, delivery.accepted) > self._limit:
+                reason = "no acknowledgement within %g s" % (self._limit / 1000)
+                self.settle(delivery, OperationTimeout(reason, self._stage))
+            else:
+                at += 1  # the next may be older, if it was released meanwhile
 
     def fail(self, error):
         """Nothing will be sent any more: fail them all."""

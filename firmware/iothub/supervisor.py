@@ -104,14 +104,14 @@ class Supervisor:
                 state = await self._next_state()  # each step of an attempt has a deadline
         except asyncio.CancelledError:
             if began and self.state == "connecting" and not self._retry:
-                self._task.cancel()
-                self._give_up(OperationCancelled("the attempt was given up", "connack"))
+                await self.stop()  # the next connect() waits until the attempt has ended
             raise
 
     def begin(self, retry=False):
         """Begin to connect, at once; False: that is under way."""
         waiting = self.state == "waiting"
         if not waiting and self.state != "disconnected":
+            self._retry = self._retry or retry
             return False
         self._retry = retry or waiting
         if waiting:
@@ -170,17 +170,13 @@ class Supervisor:
     async def _run(self):
         """Connect, and connect again, until stop(), or until nothing tries again."""
         while True:
-            connected = False
             try:
                 await self._attempt()
-                connected = True
+                self._lost(await self.transport.wait_closed())
             except Exception as error:  # whatever it was, the next attempt may succeed
                 self._error = error
                 if self._retry or not self._waiters:
                     self.dispatcher.report(error)
-            if connected:
-                self._lost(await self.transport.wait_closed())
-                self._retry = self.options["connection_retry"]
             if not self._retry:
                 self._give_up(self._error)
                 return
@@ -206,6 +202,7 @@ class Supervisor:
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
         if twin is not None:
             self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
+        self._retry = self.options["connection_retry"]
         self.fire("accepted")
 
     async def _clock_was_wrong(self, error):

@@ -1,5 +1,4 @@
 from iothub import errors
-from iothub.blame import refusal
 
 
 def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
@@ -22,12 +21,3 @@ def test_refusals_are_not_oserrors_and_carry_their_code():
         assert not isinstance(error, OSError)
         assert (error.stage, error.code) == ("connack", 5)
         assert "why" in str(error)
-
-
-def test_connack_codes():
-    assert isinstance(refusal(3), errors.ConnectionFailedError)
-    for code in (2, 4, 5):
-        assert isinstance(refusal(code), errors.CredentialError)
-        assert refusal(code).code == code
-    for code in (1, 6, 255):
-        assert isinstance(refusal(code), errors.ServiceError)

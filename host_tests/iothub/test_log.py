@@ -10,18 +10,18 @@ def lines(level, tells):
     log.on(level, shown.append)
     try:
         for tell in tells:
-            errors.tell(*tell)
+            errors.logger(*tell)
     finally:
         log.off()
     return shown
 
 
 def test_off_unless_asked_for():
-    assert errors.tell is None
+    assert errors.logger is None
     log.on("info", print)
-    assert errors.tell is not None
+    assert errors.logger is not None
     log.off()
-    assert errors.tell is None
+    assert errors.logger is None
 
 
 def test_a_level_shows_itself_and_what_is_above():
@@ -40,7 +40,7 @@ def test_a_level_shows_itself_and_what_is_above():
 
 def test_a_level_that_there_is_not():
     raises(ValueError, log.on, "loud")
-    assert errors.tell is None
+    assert errors.logger is None
 
 
 def test_an_exception_keeps_its_traceback_at_debug():

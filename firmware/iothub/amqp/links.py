@@ -103,6 +103,8 @@ class Sender(Link):
         self._count = 0
         self._delivery = None  # the one that is being written,
         self._at = 0  # and how much of it has been
+        if pending is not None:
+            pending.restart()  # the link before may have ended without its connection
 
     def send(self, delivery):
         """Queue a Delivery."""

@@ -1,7 +1,7 @@
 """A device's certificate and key: read, and never shown."""
 
 from host_tests.support.raises import raises
-from iothub.x509 import X509
+from iothub.net.x509 import X509
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n"
 KEY = "-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n" + (
