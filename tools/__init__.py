@@ -10,6 +10,14 @@ import sys
 PROG = "python -m tools" if __name__ == "tools" else "iothub"
 
 
+# Not -m, which puts the current folder first: a user's own folder `iothub` would hide ours.
+_INSTALLED = (
+    "import sys; sys.path = [path for path in sys.path if path];"
+    f"from {__name__}.__main__ import main; sys.exit(main())"
+)
+
+
 def command_line(*arguments):
     """What to run for one of the commands in a process of its own, such as ("hub", "--quiet")."""
-    return [sys.executable, "-m", __name__, *map(str, arguments)]
+    how = ("-m", "tools") if __name__ == "tools" else ("-c", _INSTALLED)
+    return [sys.executable, *how, *map(str, arguments)]

@@ -114,7 +114,7 @@ class Steps:
         for name, step in (
             ("telemetry", self.telemetry),
             ("C2D message", self.c2d_message),
-            ("desired and reported property", self.properties),
+            ("device twin", self.twin),
             ("direct methods", self.methods),
             ("reconnect", self.reconnect),
         ):
@@ -139,14 +139,14 @@ class Steps:
         self.say(f"receives telemetry: {await self.next_telemetry()}")
 
     async def c2d_message(self):
+        self.say("sends a cloud-to-device (C2D) message: hello, board")
         properties = {"colour": "grün", "empty": "", "null": None}
-        self.say(f"sends a cloud-to-device (C2D) message with the properties {properties}")
         position = self._console.position()
         await self._service.send_c2d_message(DEVICE, "hello, board", properties)
         await self._console.wait_for("message: hello, board", position)
 
-    async def properties(self):
-        self.say("sets the desired property telemetryInterval in the device twin to 1")
+    async def twin(self):
+        self.say("sets the desired property telemetryInterval to 1")
         desired = {"properties": {"desired": {"telemetryInterval": 1}}}
         await self._service.patch_twin(DEVICE, desired)
         while True:
@@ -155,7 +155,7 @@ class Steps:
             if reported.get("telemetryInterval") == 1:
                 break
             await asyncio.sleep(0.1)
-        self.say(f"reads the reported properties in the device twin: {_named(reported)}")
+        self.say(f"reads the reported properties: {_named(reported)}")
 
     async def methods(self):
         await self.method("getStatus", None, 200)

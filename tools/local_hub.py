@@ -1,11 +1,11 @@
-"""The local hub: one of a process of its own, or the one that runs already, for commands on it."""
+"""The local hub for other commands: a new one in a process of its own, or the one that runs."""
 
 import asyncio
 import contextlib
 import json
 import sys
 
-from . import PROG, command_line, processes
+from . import PROG, command_line, files, processes
 
 _PATIENCE = 12  # seconds, until it is ready
 _PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
@@ -42,22 +42,24 @@ async def running_hub(folder):
 
 
 def found(folder):
-    """What the hub that uses `folder`, or the usual one, said when it was ready.
+    """The JSON line, as a dict, of the running hub that uses `folder` (None: the default folder).
 
-    FileNotFoundError: none runs.
+    FileNotFoundError: none is running.
     """
-    from .hub.command import default_folder
-
-    folder = folder or default_folder()
+    folder = folder or files.state()
     try:
         return json.loads((folder / "hub.json").read_text())
     except FileNotFoundError:
-        raise FileNotFoundError(f"no hub runs on {folder}: start one with {PROG} hub")
+        raise FileNotFoundError(
+            f"no hub is running with the data folder {folder}: start one with {PROG} hub"
+        )
 
 
 def perform(command, act, args):
-    """Run the coroutine function act(service, ports, args) on the hub of `args.data`; the exit
-    status. What fails is one line, which `command` begins.
+    """Run the coroutine function act(service, hub, args) on the hub of args.data: the exit status.
+
+    service: a ServiceClient. hub: the hub's JSON line, as a dict. An error is one line, which
+    begins with `command`.
     """
     from aiohttp import ClientError
 

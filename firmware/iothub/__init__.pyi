@@ -59,6 +59,9 @@ class Transport(Supervised, Protocol):
     def reload_roots(self) -> None:
         """Read the trusted root certificates again, for the next connection."""
 
+    def prepare(self) -> None:
+        """Load what features beyond telemetry need. Optional: it is loaded when it is needed."""
+
     async def enable(self, feature: str) -> None:
         """Ask the hub for a feature, on the connection that stands."""
 

@@ -4,62 +4,59 @@ A client has the public operations and options. Supervisor opens and closes its 
 Dispatcher calls the program's handlers, a transport speaks MQTT or AMQP: docs/architecture.md.
 """
 
-import gc
+import json
 
-from .compat import as_coroutine, const
+from .compat import as_coroutine, const, forget
 from .credentials import Credentials
 from .dispatcher import Dispatcher
-from .errors import NoConnectionError
+from .errors import ConnectionDroppedError, NoConnectionError
 from .messages import Message
-from .options import checked
-from .supervisor import CLOSED, CONNECTED, DISCONNECTED, Supervisor
+from .supervisor import Supervisor
 
 _MAX_MESSAGE = const(262144)
 _SHORT = const(262144 // 4)
 
-# Methods that not every program uses. Each is a function of the module that is named here, which
-# is loaded when it is first asked for; it takes the client's Supervisor, then its arguments.
-_LAZY_METHODS = {
-    "get_twin": "twin",
-    "patch_twin_reported_properties": "twin",
-    "send_method_response": "methods",
-    "update_sastoken": "renewal",
-    "get_storage_info_for_blob": "net.upload",
-    "notify_blob_upload_status": "net.upload",
-    "upload_blob": "net.upload",
-    "reload_roots": "net.root_update",
-    "wait_idle": "deep_sleep",
-    "get_twin_version": "deep_sleep",
-    "set_twin_version": "deep_sleep",
-    "report": "health",
-    "send_feedback": "amqp.feedback",
-}
+# Methods that few programs use: each is a function of the module that is named here, loaded when
+# it is first asked for; it takes the client's Supervisor, then the arguments. This is one string,
+# since a dict would cost every board the heap of its names.
+_LAZY_METHODS = """
+status health
+report health
+send_method_response methods
+update_sastoken renewal
+get_storage_info_for_blob net.upload
+notify_blob_upload_status net.upload
+upload_blob net.upload
+reload_roots net.root_update
+wait_idle deep_sleep
+get_twin_version deep_sleep
+set_twin_version deep_sleep
+send_feedback amqp.feedback
+"""
 
 
-def _handler(name):
-    """A property that holds a handler of the program's."""
-    return property(
-        lambda self: self._dispatcher.handlers.get(name),
-        lambda self, handler: self._dispatcher.set_handler(name, handler),
-    )
+_HANDLERS = (
+    "on_connection_state_change",
+    "on_background_exception",
+    "on_new_sastoken_required",
+    "on_message_received",
+    "on_method_request_received",
+    "on_twin_desired_properties_patch_received",
+)
 
 
 class IoTHubClient:
     """What device and module clients share. Make one with create_from_connection_string().
 
-    Handlers are functions or coroutine functions. Options are listed in iothub.options.
+    The handlers, functions or coroutine functions, are the attributes that _HANDLERS names, or
+    None. Options are listed in iothub.options.
     """
 
-    on_connection_state_change = _handler("state")
-    on_background_exception = _handler("background")
-    on_new_sastoken_required = _handler("token")
-    on_message_received = _handler("messages")
-    on_method_request_received = _handler("methods")
-    on_twin_desired_properties_patch_received = _handler("desired")
-
     def __init__(self, credentials, **options):
+        from .options import checked
+
         self._options = options = checked(options)
-        self._credentials = credentials
+        forget("options")
         if options["gateway_hostname"] is not None:
             credentials.use_gateway(options["gateway_hostname"])
         if options["transport"] == "amqp":
@@ -80,31 +77,45 @@ class IoTHubClient:
 
         ValueError names what is wrong with the string; TypeError an option that is unknown.
         """
-        return cls(Credentials.from_connection_string(connection_string), **options)
+        from .options import from_connection_string
+
+        return cls(from_connection_string(connection_string), **options)
 
     @classmethod
     def create_from_sastoken(cls, sastoken, **options):
         """A client with a ready SAS token, which names the device or module it is for."""
-        return cls(Credentials.from_sastoken(sastoken), **options)
+        from .options import from_sastoken
+
+        return cls(from_sastoken(sastoken), **options)
+
+    def __setattr__(self, name, value):
+        if name not in _HANDLERS:
+            object.__setattr__(self, name, value)
+        else:
+            self._dispatcher.set_handler(name, value)
 
     def __getattr__(self, name):
-        if name not in _LAZY_METHODS:
+        if name in _HANDLERS:
+            return self._dispatcher.handlers.get(name)
+        _, found, rest = _LAZY_METHODS.partition("\n" + name + " ")
+        if not found:
             raise AttributeError("%s has no %r" % (type(self).__name__, name))
-        function = getattr(__import__(_LAZY_METHODS[name], globals(), None, ("*",), 1), name)
+        home = rest[: rest.find("\n")]
+        # The level-1 form imports relative to this package, on a board as on a host.
+        function = getattr(__import__(home, globals(), None, ("*",), 1), name)
         return lambda *arguments: function(self._supervisor, *arguments)
 
     def __repr__(self):
         from .health import describe
 
-        return describe(
-            "%s %s" % (type(self).__name__, self._credentials.client_id), self.status()
-        )
+        name = "%s %s" % (type(self).__name__, self._transport.credentials.client_id)
+        return describe(name, self.status())
 
     # -- connection -------------------------------------------------------------------------
 
     @property
     def connected(self):
-        return self._supervisor.state == CONNECTED
+        return self._supervisor.state == "connected"
 
     async def connect(self, retry=False):
         """Connect. CredentialError, ConnectionFailedError or OperationTimeout if it fails.
@@ -126,40 +137,6 @@ class IoTHubClient:
         if self._outbox is not None:
             self._outbox.close()
 
-    def status(self):
-        """How the client is, as a dict.
-
-        state: disconnected, connecting, connected, waiting, stopping or closed.
-        connections: how many were made. losses: {stage: how many connections ended there}.
-        roundTrip: in ms, or None. waiting: messages that are not acknowledged.
-        handled: messages and changes that handlers were given.
-        dropped: cloud-to-device messages that were not settled, and come again.
-        heapFree, heapLow: bytes, now and the least after connecting.
-        outbox: {waiting, dropped, damaged}, if there is one.
-        timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when
-        the attempt under way began. Both in ticks (ms), or None.
-        """
-        supervisor = self._supervisor
-        waiting, round_trip = self._transport.stats()
-        found = {
-            "state": supervisor.state,
-            "connections": supervisor.connections,
-            "losses": supervisor.losses,
-            "roundTrip": round_trip,
-            "waiting": waiting,
-            "handled": self._dispatcher.handled,
-            "dropped": self._dispatcher.dropped,
-            "timeout": self._options["timeout"],
-            "lastTick": supervisor.last_tick,
-            "connectingSince": supervisor.connecting_since,
-        }
-        if hasattr(gc, "mem_free"):
-            found["heapFree"] = gc.mem_free()
-            found["heapLow"] = supervisor.heap_low
-        if self._outbox is not None:
-            found["outbox"] = self._outbox.status()
-        return found
-
     # -- operations -------------------------------------------------------------------------
 
     def send_message(self, message):
@@ -177,21 +154,49 @@ class IoTHubClient:
             raise ValueError("a message of more than 256 KB")
         state = self._supervisor.state
         if self._outbox is not None:
-            if state == CLOSED:
+            if state == "closed":
                 raise NoConnectionError("the client has been shut down")
             kept = self._outbox.put(message)
-            if state == DISCONNECTED and self._options["auto_connect"]:
-                self._supervisor.begin()
+            if state == "disconnected":
+                # In a task of its own: the outbox keeps the message first.
+                self._dispatcher.run(self._auto_connect)
             return as_coroutine(kept)
-        if state in (DISCONNECTED, CLOSED):
+        if state in ("disconnected", "closed"):
             return self._send_once_ready(message)
         return self._transport.send_message(message)
 
+    async def _auto_connect(self):
+        if self._options["auto_connect"]:
+            self._supervisor.begin()
+
     async def _send_once_ready(self, message):
         # Where a connection is being made by now, the message leaves with CONNECT.
-        if self._supervisor.state in (DISCONNECTED, CLOSED):
+        if self._supervisor.state in ("disconnected", "closed"):
             await self._supervisor.ready()
         await self._transport.send_message(message)
+
+    async def get_twin(self):
+        """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""
+        body, _ = await self._request_twin(None)
+        return json.loads(body)
+
+    async def patch_twin_reported_properties(self, reported_properties_patch):
+        """Report a dict of properties; a member of None deletes. ServiceError: not taken."""
+        if not isinstance(reported_properties_patch, dict):
+            raise ValueError("reported properties are a dict")
+        await self._request_twin(json.dumps(reported_properties_patch).encode())
+
+    async def _request_twin(self, patch):
+        # Both requests may be repeated without harm, so a lost connection only delays them.
+        attempts = 3 if self._options["connection_retry"] else 1
+        while True:
+            await self._supervisor.ready()
+            attempts -= 1
+            try:
+                return await self._transport.request_twin(patch)
+            except ConnectionDroppedError:
+                if not attempts:
+                    raise
 
 
 class IoTHubDeviceClient(IoTHubClient):

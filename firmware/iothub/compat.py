@@ -23,9 +23,7 @@ if sys.implementation.name == "micropython":
         """The bytes of a str, for what takes a buffer: a str is one here."""
         return text
 
-    def as_coroutine(future):
-        """What asyncio.create_task() takes: here any object with send()."""
-        return future
+    as_coroutine = utf8  # what asyncio.create_task() takes: here any object with send()
 else:
     from .compat_cpython import (  # type: ignore[no-redef,assignment]  # noqa: F401
         AutoResetEvent,
@@ -44,6 +42,16 @@ EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
 _HEX = b"0123456789ABCDEF"
 _SAFE = b"-_.~"
+
+
+def forget(name):
+    """Give back the heap of a module of iothub that is needed once, such as options. It is loaded
+    again when it is imported again.
+    """
+    if sys.implementation.name == "micropython":
+        parent, _, last = ("iothub." + name).rpartition(".")
+        sys.modules.pop(parent + "." + last, None)
+        sys.modules[parent].__dict__.pop(last, None)
 
 
 def unix_time():

@@ -2,10 +2,10 @@
 
 A Connection is opened once and closed once. The next connection is another object.
 
-    OPENING --accepted--> OPEN --drain--> DRAINING --resume--> OPEN
-       any of them --abort--> CLOSED
+    opening --accepted--> open --drain--> draining --resume--> open
+       any of them --abort--> closed
 
-While it is DRAINING a token handover is under way: what is queued still leaves, and what comes
+While it is draining a token handover is under way: what is queued still leaves, and what comes
 is taken in, but no further telemetry is begun on it (see mqtt.handover).
 
 The protocol is sans I/O. A Connection uses feed(bytes), pump() -> whether there is something to
@@ -14,23 +14,22 @@ may be something to take; `accepted`, a Future for the peer's acceptance; and `s
 """
 
 import asyncio
+import sys
 
 from . import errors
 from .compat import Future, const, random, ticks_diff, ticks_ms, unix_time, wait_for
 from .errors import ConnectionDroppedError, OperationTimeout
-from .net import open_stream
 from .sas import token_fields
 
-OPENING, OPEN, DRAINING, CLOSED = "opening", "open", "draining", "closed"
+if sys.implementation.name == "micropython":
+    from .net.stream import client_context, open_stream  # noqa: F401
+else:
+    from .net.stream_cpython import client_context, open_stream  # noqa: F401
 
-# event: the next state, for OPENING, OPEN, DRAINING and CLOSED; None: it cannot happen then.
-TRANSITIONS = {
-    "accepted": (OPEN, None, None, CLOSED),
-    "drain": (None, DRAINING, None, CLOSED),
-    "resume": (None, None, OPEN, CLOSED),
-    "abort": (CLOSED, CLOSED, CLOSED, CLOSED),
-}
-_COLUMNS = (OPENING, OPEN, DRAINING, CLOSED)
+STATES = ("opening", "open", "draining", "closed")
+EVENTS = "accepted drain resume abort"
+# For each event the next of STATES, by the state before; -: the event cannot happen then.
+TRANSITIONS = "1--3 -2-3 --13 3333"
 
 _MAX_LIFE = const(400000)  # seconds: the longest that the board's ticks can tell apart
 
@@ -63,46 +62,48 @@ class Connection:
 
     def __init__(self, protocol, timeout, keep_alive):
         self.protocol = protocol
-        self.state = OPENING
+        self.state = STATES[0]
         self.closed = Future()
-        self.keep_alive = KeepAlive(timeout, keep_alive)
+        self.keep_alive = None  # a KeepAlive, once there is a stream
+        self._keep_alive = keep_alive
         self.token = None  # the SAS token that the peer accepted last,
         self.token_life = 0  # its life in seconds,
         self.renewal = None  # and (since when, after how many ms) it is to be renewed, in ticks
         self._timeout = timeout
-        self._stream = self._reader = self._writer = None
+        self.reader = self._writer = self._stream = None
 
     def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
-        state = TRANSITIONS[event][_COLUMNS.index(self.state)]
-        if state is None:
+        column = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)][STATES.index(self.state)]
+        if column == "-":
             raise ValueError("connection: %s while %s" % (event, self.state))
-        self.state = state
+        self.state = STATES[int(column)]
 
     # -- opening and closing ----------------------------------------------------------------
 
     async def open(self, stream, handshake=False):
-        """Send the first flight; return what the peer's acceptance says. Any error closes it.
+        """Send the first flight; return what the peer's acceptance says.
 
         handshake: the protocol writes more before the peer accepts (AMQP); MQTT's first flight
-        is all that may leave before CONNACK.
+        is all that may leave before CONNACK. After an error release() it.
         """
         self._stream = stream
         protocol = self.protocol
-        try:
-            protocol.pump()
-            await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
-            self.keep_alive.begin(ticks_ms())
-            self._reader = asyncio.create_task(self._read())
-            if handshake:
-                self._start_writer()
-            answer = await wait_for(protocol.accepted, self._timeout, protocol.stage)
-            if not handshake:
-                self._start_writer()
-            return answer
-        except BaseException:
-            await self.release(ConnectionDroppedError("it was given up", protocol.stage))
-            raise
+        protocol.pump()
+        await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
+        self.keep_alive = KeepAlive(self._timeout, self._keep_alive, ticks_ms())
+        self.reader = asyncio.create_task(self._read())
+        if handshake:
+            self._writer = asyncio.create_task(self._write())
+        answer = await wait_for(protocol.accepted, self._timeout, protocol.stage)
+        if not handshake:
+            self._writer = asyncio.create_task(self._write())
+        protocol.output.set()
+        return answer
+
+    def is_up(self):
+        """Whether it has been opened, and not closed yet."""
+        return self.state in ("open", "draining")
 
     def set_open(self):
         """All that the connection needs is there. Its error, if it was lost meanwhile."""
@@ -110,18 +111,9 @@ class Connection:
             raise self.closed.value
         self.fire("accepted")
 
-    async def run_dry(self, seconds):
-        """Take in what the peer still sends, until it closes or the time is over; then it is
-        closed.
-        """
-        try:
-            await wait_for(self._reader, seconds, "read")
-        except OSError as error:
-            self.abort(error)
-
     def abort(self, error):
         """The connection is of no use any more: everything that waits for it fails."""
-        if self.state == CLOSED:
+        if self.state == "closed":
             return
         self.fire("abort")
         self.protocol.fail(error)
@@ -130,7 +122,7 @@ class Connection:
     async def release(self, error):
         """Abort it, and free what it holds."""
         self.abort(error)
-        for task in (self._reader, self._writer):
+        for task in (self.reader, self._writer):
             if task is not None:
                 task.cancel()
         if self._stream is not None:
@@ -140,7 +132,7 @@ class Connection:
     async def close(self, error):
         """Say good-bye, and release it; OSError if that could not be said in time."""
         try:
-            if self.state != CLOSED and self._stream is not None:
+            if self.state != "closed" and self._stream is not None:
                 if self._writer is not None:
                     self._writer.cancel()  # it must not write beside us
                 self.protocol.goodbye()
@@ -150,10 +142,6 @@ class Connection:
             await self.release(error)
 
     # -- the tasks --------------------------------------------------------------------------
-
-    def _start_writer(self):
-        self._writer = asyncio.create_task(self._write())
-        self.protocol.output.set()
 
     async def _read(self):
         """Feed the protocol. The keep-alive bounds how long nothing may come."""
@@ -219,17 +207,13 @@ class KeepAlive:
     received byte proves the peer alive.
     """
 
-    def __init__(self, timeout, keep_alive):
+    def __init__(self, timeout, keep_alive, now):
         self._limit = timeout * 1000
         # A ping leaves in time for the hub's clock. Without an answer the connection ends before
         # the hub would end it: one and a half times the keep-alive after it heard the last of us.
         self._quiet = keep_alive * 750
         self._ping_limit = min(self._limit, keep_alive * 500)
         self.round_trip = None  # of the last question that was measured, in ms
-        self.begin(0)
-
-    def begin(self, now):
-        """A connection begins: nothing is owed."""
         self.last_received = self.sent = self._asked = self._oldest_since = now
         self.writing = self._pinged = self._oldest = None
 

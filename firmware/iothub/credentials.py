@@ -1,45 +1,11 @@
-"""Credentials: a device's identity and its proof, from a connection string or from the parts.
+"""Credentials: a device's or module's identity, and its proof.
 
 The proof is a key, a ready SAS token, or an X.509 certificate, which TLS shows. Nothing here is
 printed with its secret. Contract: docs/protocol/mqtt.md, Connection and SAS token.
 """
 
 from . import sas
-from .compat import quote, unquote
-
-_KEYS = (
-    "HostName",
-    "DeviceId",
-    "ModuleId",
-    "GatewayHostName",
-    "SharedAccessKey",
-    "SharedAccessKeyName",
-    "SharedAccessSignature",
-    "x509",
-)
-
-
-def parse_connection_string(text):
-    """{name: value} of `Name=value;…`. ValueError names what is unknown, doubled or empty.
-
-    A wrong part is named by its place where its name could be a piece of a secret.
-    """
-    values = {}
-    for i, part in enumerate(text.strip().rstrip(";").split(";"), 1):
-        name, equals, value = part.strip().partition("=")
-        if not equals:
-            raise ValueError("connection string: part %d has no =" % i)
-        if name not in _KEYS:
-            # A key that was pasted in the wrong place is longer, or has digits.
-            letters = all(97 <= ord(c) | 32 <= 122 for c in name)
-            name = name if letters and 0 < len(name) <= 24 else "part %d" % i
-            raise ValueError("connection string: %s is unknown" % name)
-        if name in values:
-            raise ValueError("connection string: %s stands twice" % name)
-        if not value:
-            raise ValueError("connection string: %s is empty" % name)
-        values[name] = value
-    return values
+from .compat import quote
 
 
 def split_host(host, port):
@@ -53,7 +19,7 @@ def split_host(host, port):
 
 
 class Credentials:
-    """An identity at one hub. Build it with from_connection_string, or from the parts.
+    """An identity at one hub. See options.from_connection_string(), too.
 
     Exactly one of key (base64), sastoken (ready) or x509 (True: the TLS layer proves it).
     host, port: where to dial; hostname: the hub's own name, for user name and token.
@@ -87,40 +53,6 @@ class Credentials:
         """Dial this host: a gateway, or the hub itself."""
         self.host, self.port = split_host(hostname, None)
 
-    @classmethod
-    def from_connection_string(cls, text):
-        """Credentials of a device's or module's connection string; ValueError says what is off."""
-        values = parse_connection_string(text)
-        for name in ("HostName", "DeviceId"):
-            if name not in values:
-                raise ValueError("connection string: %s is missing" % name)
-        if "SharedAccessKeyName" in values:
-            raise ValueError("connection string: SharedAccessKeyName belongs to a service")
-        x509 = values.get("x509", "false").lower()
-        if x509 not in ("true", "false"):
-            raise ValueError("connection string: x509 is true or false")
-        return cls(
-            values["HostName"],
-            values["DeviceId"],
-            values.get("ModuleId"),
-            values.get("SharedAccessKey"),
-            values.get("SharedAccessSignature"),
-            x509 == "true",
-            values.get("GatewayHostName"),
-        )
-
-    @classmethod
-    def from_sastoken(cls, token):
-        """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
-        parts = unquote(sas.token_fields(token)["sr"]).split("/")
-        if (
-            len(parts) not in (3, 5)
-            or parts[1] != "devices"
-            or parts[3:4] not in ([], ["modules"])
-        ):
-            raise ValueError("the SAS token is not for a device or a module")
-        return cls(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)
-
     @property
     def client_id(self):
         """The MQTT client identifier: device, or device/module."""
@@ -152,6 +84,9 @@ class Credentials:
 
 
 def _identifier(text, name):
-    if not text or len(text) > 128 or any(not 33 <= ord(c) <= 126 or c in "/+" for c in text):
+    valid = 0 < len(text) <= 128
+    for c in text:
+        valid = valid and 33 <= ord(c) <= 126 and c not in "/+"
+    if not valid:
         raise ValueError("%s is not 1 to 128 printable ASCII characters without / and +" % name)
     return text

@@ -82,11 +82,11 @@ async def wait_idle(supervisor, quiet):
 
 def get_twin_version(supervisor):
     """The $version of the desired properties that the handler was told last, or None."""
-    return supervisor.dispatcher.twin().version
+    return supervisor.dispatcher.part("twin").version
 
 
 def set_twin_version(supervisor, version):
     """Say, before connect(), which $version the program knows: the handler is called only if the
     desired properties have changed since.
     """
-    supervisor.dispatcher.twin().version = version
+    supervisor.dispatcher.part("twin").version = version

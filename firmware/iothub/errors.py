@@ -72,16 +72,9 @@ class ServiceError(RefusedError):
     """The hub answered a request with an error status (400, 413, 429, 5xx …)."""
 
 
-class OversizedError(ValueError):
-    """Something of `size` bytes came, at `stage`: over max_inbound, so it was not kept."""
-
-    def __init__(self, stage, size, limit):
-        super().__init__("%s: %d bytes came; max_inbound is %d" % (stage, size, limit))
-        self.stage = stage
-        self.size = size
-
-
 def reason(error):
     """One line for what the system said, which on MicroPython may be a bare number."""
-    parts = [errno.errorcode.get(part, str(part)).strip() for part in error.args]
-    return " ".join(parts) or type(error).__name__
+    text = ""
+    for part in error.args:
+        text += " " + errno.errorcode.get(part, str(part))
+    return text.strip() or type(error).__name__

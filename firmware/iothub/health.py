@@ -105,6 +105,43 @@ class Health:
             await asyncio.sleep(min(self._every, 1))
 
 
+# -- methods of the client ------------------------------------------------------------------
+
+
+def status(supervisor):
+    """How the client is, as a dict.
+
+    state: disconnected, connecting, connected, waiting, stopping or closed.
+    connections: how many were made. losses: {stage: how many connections ended there}.
+    roundTrip: in ms, or None. waiting: messages that are not acknowledged.
+    handled: messages and changes that handlers were given.
+    dropped: cloud-to-device messages that were not settled, and come again.
+    heapFree, heapLow: bytes, now and the least after connecting.
+    outbox: {waiting, dropped, damaged}, if there is one.
+    timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when the
+    attempt under way began. Both in ticks (ms), or None.
+    """
+    waiting, round_trip = supervisor.transport.stats()
+    found = {
+        "state": supervisor.state,
+        "connections": supervisor.connections,
+        "losses": supervisor.losses,
+        "roundTrip": round_trip,
+        "waiting": waiting,
+        "handled": supervisor.dispatcher.handled,
+        "dropped": supervisor.dispatcher.dropped,
+        "timeout": supervisor.options["timeout"],
+        "lastTick": supervisor.last_tick,
+        "connectingSince": supervisor.connecting_since,
+    }
+    if hasattr(gc, "mem_free"):
+        found["heapFree"] = gc.mem_free()
+        found["heapLow"] = supervisor.heap_low
+    if supervisor.outbox is not None:
+        found["outbox"] = supervisor.outbox.status()
+    return found
+
+
 def report(supervisor, error):
     """The client's method: tell on_background_exception of an error, as the client does."""
     supervisor.dispatcher.report(error)

@@ -10,10 +10,19 @@ from .compat import AutoResetEvent, const
 _MAX_WAITING = const(50)
 
 
+class OversizedError(ValueError):
+    """Something of `size` bytes came, at `stage`: over max_inbound, so it was not kept."""
+
+    def __init__(self, stage, size, limit):
+        super().__init__("%s: %d bytes came; max_inbound is %d" % (stage, size, limit))
+        self.stage = stage
+        self.size = size
+
+
 class Inbox:
     """Items wait here for the worker. Those with a receipt die with their connection."""
 
-    def __init__(self, dispatcher, transport):
+    def __init__(self, dispatcher, transport, _options):
         self._dispatcher = dispatcher
         self._transport = transport
         self._items = []  # (receipt or None, coroutine function, argument …), oldest first

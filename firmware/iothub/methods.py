@@ -33,14 +33,15 @@ class MethodResponse:
 class MethodCalls:
     """The methods that run: each is answered once, by what its handler returns or by respond()."""
 
-    def __init__(self, transport, dispatcher, options):
+    def __init__(self, dispatcher, transport, options):
         self._transport = transport
         self._dispatcher = dispatcher
         self._timeout = options["handler_timeout"]
         self._answered = {}  # request id: Future, set once the method is answered
 
-    def __len__(self):
-        return len(self._answered)
+    def is_idle(self):
+        """Whether none runs."""
+        return not self._answered
 
     def begin(self, handler, name, rid, body):
         """Run the handler. A method that is asked twice runs once."""
@@ -95,4 +96,4 @@ def _response(rid, result):
 
 async def send_method_response(supervisor, method_response):
     """The client's method: answer a direct method (a MethodResponse)."""
-    supervisor.dispatcher.methods().respond(method_response)
+    supervisor.dispatcher.part("methods").respond(method_response)

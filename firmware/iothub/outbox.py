@@ -136,23 +136,19 @@ class Outbox:
         self._send, self._report = send, report
         self._window = options["window"]
 
-    def connected(self):
-        """There is a connection, or one is being made: messages may be sent."""
-        self._connected, self._paused = True, False
-        self._wake()
-
-    def pause(self):
-        """The connection is about to be closed: begin no more sends."""
-        self._paused = True
-
-    def disconnected(self):
-        """There is no connection: all is kept before this returns."""
-        self._connected = False
-        # What is on its way is taken back: it bears its time when it is sent again.
-        self._settle()
-        self._requeue()
-        self._persist()
-        self._wake()
+    def on_state(self, state):
+        """The Supervisor's state. While there is a connection, or one is being made, messages are
+        sent; while it is about to be closed none is begun; else all is kept before this returns.
+        """
+        self._paused = state == "stopping"
+        if not self._paused:
+            self._connected = state in ("connecting", "connected")
+            if not self._connected:
+                # What is on its way is taken back: it bears its time when it is sent again.
+                self._settle()
+                self._requeue()
+                self._persist()
+            self._wake()
 
     def close(self):
         """The client is shut down. Another client may start the outbox again."""

@@ -17,12 +17,6 @@ def answer(requests, key, value=None, error=None):
             future.set_exception(error)
 
 
-def fail_all(requests, error):
-    """The connection has ended: nothing answers its requests any more."""
-    for key in list(requests):
-        answer(requests, key, error=error)
-
-
 class Delivery(Future):
     """A message on its way. Awaiting it ends when the hub has acknowledged it.
 

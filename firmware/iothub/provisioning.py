@@ -10,11 +10,10 @@ import os
 
 from . import sas
 from .compat import Future, quote, unix_time, unquote, wait_for
-from .connection import Backoff, Connection, dial
+from .connection import Backoff, Connection, client_context, dial
 from .credentials import split_host
 from .errors import ConnectionFailedError, CredentialError, OperationCancelled, ServiceError
 from .mqtt.protocol import MQTTProtocol
-from .net import client_context
 from .options import checked
 from .pending import Pending, answer
 
@@ -208,7 +207,6 @@ class _Registration:
     async def run(self, body):
         identity, options = self._identity, self._options
         context = client_context(options["server_verification_cert"], options["x509"])
-        stream = await dial(options, context, identity.host, identity.port, _PORT, "mqtt")
         nothing = Pending(0, 0, "register")  # no telemetry goes this way
         user = identity.username(options["product_info"])
         protocol = self._protocol = MQTTProtocol(
@@ -223,8 +221,9 @@ class _Registration:
         protocol.connect(identity.sign(unix_time() + options["sastoken_ttl"]), clean_session=True)
         suback = protocol.subscribe(_ANSWERS + "#", 1)
         asked = self._ask(_REGISTER, "", body)
-        await connection.open(stream)
         try:
+            stream = await dial(options, context, identity.host, identity.port, _PORT, "mqtt")
+            await connection.open(stream)
             if await wait_for(suback, self._timeout, "subscribe") & 0x80:
                 raise ServiceError("the service grants no subscription", "subscribe", 128)
             return await self._registered(asked, body)

@@ -3,7 +3,6 @@
 import asyncio
 
 from .compat import ticks_diff, ticks_ms, unquote
-from .connection import CLOSED
 from .errors import ConnectionDroppedError, RefusedError
 from .sas import token_fields
 from .supervisor import CONNECTED
@@ -23,11 +22,12 @@ def begin(transport, connection, events, idle):
 async def _renew(transport, connection, events):
     """A failure costs nothing yet: it is reported, and tried again while the connection stands."""
     async with _lock(transport):
-        if connection.state == CLOSED or connection.renewal is not None:
+        if connection.state == "closed" or connection.renewal is not None:
             return  # update_sastoken() was faster
         try:
             if transport.token() == connection.token:
-                events.on_token_expiring()  # a ready token: the program has to bring another
+                # A ready token: the program has to bring another.
+                events.run(events.call, events.handlers.get("on_new_sastoken_required"))
             else:
                 await transport.renew()
         except MemoryError:  # two connections are too much for this board: one after the other

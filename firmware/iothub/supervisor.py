@@ -1,20 +1,16 @@
 """Supervisor: the only one who opens and closes connections, in one task, with one state.
 
-    event        from           to
-    connect      disconnected   connecting     the first attempt, at once
-                 waiting        connecting     it cuts the wait short
-    accepted     connecting     connected
-    give up      connecting     disconnected   a first attempt failed
-                 connected      disconnected   lost, and connection_retry is off
-    retry        connecting     waiting        an attempt failed, or
-                 connected      waiting        the connection was lost; after a delay with jitter:
-    timer        waiting        connecting
-    disconnect   any            stopping       until the task has ended, and the rest is sent;
-                                               so does the only caller of connect() who gives up
-    stopped      stopping       disconnected
-    shutdown     disconnected   closed
+    event        from                      to
+    connect      disconnected, waiting     connecting     at once
+    accepted     connecting                connected
+    give up      connecting, connected     disconnected   nothing tries again
+    retry        connecting, connected     waiting        an attempt failed, or a loss; a delay
+    timer        waiting                   connecting     the delay is over
+    disconnect   all but stopping, closed  stopping       the task ends, what is accepted is sent
+    stopped      stopping                  disconnected
+    shutdown     disconnected              closed
 
-connect() while stopping waits until that is done. Nobody else assigns the state.
+connect() while stopping waits until that is done. fire() alone assigns the state.
 """
 
 import asyncio
@@ -31,21 +27,10 @@ from .errors import (
     OperationCancelled,
 )
 
-DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
-WAITING, STOPPING, CLOSED = "waiting", "stopping", "closed"
-
-STATES = (DISCONNECTED, CONNECTING, CONNECTED, WAITING, STOPPING, CLOSED)
-# event: the next state, for each of STATES; None: the event cannot happen then.
-TRANSITIONS = {
-    "connect": (CONNECTING, None, None, CONNECTING, None, None),
-    "accepted": (None, CONNECTED, None, None, None, None),
-    "give up": (None, DISCONNECTED, DISCONNECTED, None, None, None),
-    "retry": (None, WAITING, WAITING, None, None, None),
-    "timer": (None, None, None, CONNECTING, None, None),
-    "disconnect": (STOPPING, STOPPING, STOPPING, STOPPING, None, None),
-    "stopped": (None, None, None, None, DISCONNECTED, None),
-    "shutdown": (CLOSED, None, None, None, None, CLOSED),
-}
+STATES = ("disconnected", "connecting", "connected", "waiting", "stopping", "closed")
+EVENTS = "connect accepted give-up retry timer disconnect stopped shutdown"
+# For each event the next of STATES, by the state before; -: the event cannot happen then.
+TRANSITIONS = "1--1-- -2---- -00--- -33--- ---1-- 4444-- ----0- 5----5"
 
 
 class Supervisor:
@@ -57,7 +42,7 @@ class Supervisor:
     """
 
     def __init__(self, transport, dispatcher, outbox, options):
-        self.state = DISCONNECTED
+        self.state = "disconnected"
         self.connections = 0
         self.losses = {}
         self.heap_low = self.last_tick = self.connecting_since = None
@@ -67,87 +52,103 @@ class Supervisor:
         self.options = options
         self._check_clock = options["check_clock"]
         self._backoff = Backoff()
+        self._error = None  # why the last attempt failed, or the last connection ended
         self._retry = False  # whether an attempt that fails is followed by another
         self._task = None  # runs from connect() to disconnect()
-        self._ticker = None  # runs as long, and after lost connections
-        self._calls = []  # Futures of connect() calls, for the attempt that is under way
-        self._waiters = []  # Futures of those who wait for a connection, for whichever attempt
-        self._stops = []  # Futures of those who wait until it has stopped
+        self._ticker = None  # runs as long
+        self._waiters = []  # Futures for the next state
         self._since = 0  # when the last attempt succeeded, in seconds
         self._short_lived = 0  # connections in a row that the hub soon closed
 
-    def _fire(self, event):
+    def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
-        before, state = self.state, TRANSITIONS[event][STATES.index(self.state)]
-        if state is None:
+        before = self.state
+        row = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)]
+        column = row[STATES.index(before)]
+        if column == "-":
             raise ValueError("supervisor: %s while %s" % (event, before))
-        self.state = state
+        self.state = state = STATES[int(column)]
         if errors.logger:
             errors.logger(20, "state", state)
-        self.connecting_since = ticks_ms() if state == CONNECTING else None
+        self.connecting_since = ticks_ms() if state == "connecting" else None
         if self.outbox is not None:
-            if state in (CONNECTING, CONNECTED):
-                self.outbox.connected()
-            elif state == STOPPING:
-                self.outbox.pause()
-            else:
-                self.outbox.disconnected()
-        if (before == CONNECTED) != (state == CONNECTED):
-            self.dispatcher.run(self.dispatcher.call, self.dispatcher.handlers.get("state"))
+            self.outbox.on_state(state)
+        if (before == "connected") != (state == "connected"):
+            self.dispatcher.run(
+                self.dispatcher.call, self.dispatcher.handlers.get("on_connection_state_change")
+            )
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set_result(state)
+
+    def _next_state(self):
+        """A Future for the state after the next change."""
+        waiter = Future()
+        self._waiters.append(waiter)
+        return waiter
 
     # -- what the client asks for -----------------------------------------------------------
 
     async def connect(self, retry=False):
         """Be connected; the error of the attempt. retry: try again until there is a connection."""
-        while self.state == STOPPING:
-            await self._join(self._stops)
-        if self.state == CLOSED:
-            raise NoConnectionError("the client has been shut down")
-        if self.state == CONNECTED:
-            return
-        self.begin(retry)
-        calls = self._waiters if retry else self._calls
+        state, began, tried = self.state, False, False
         try:
-            await self._join(calls)  # each step of an attempt has a deadline
+            while state != "connected":
+                if self.state == "closed":
+                    raise NoConnectionError("the client has been shut down")
+                if tried and (state in ("disconnected", "stopping") or not retry):
+                    raise self._error
+                if not tried and state != "stopping":
+                    began = self.begin(retry)
+                    tried = True
+                state = await self._next_state()  # each step of an attempt has a deadline
         except asyncio.CancelledError:
-            if self.state == CONNECTING and not (self._calls or self._waiters or self._retry):
-                await self.stop()  # connect() waits until the attempt has ended
+            if began and self.state == "connecting" and not self._retry:
+                await self.stop()  # the next connect() waits until the attempt has ended
             raise
 
     def begin(self, retry=False):
-        """Begin to connect, at once, unless that is under way."""
-        if self.state == CONNECTING:
+        """Begin to connect, at once; False: that is under way."""
+        waiting = self.state == "waiting"
+        if not waiting and self.state != "disconnected":
             self._retry = self._retry or retry
-        elif self.state in (DISCONNECTED, WAITING):
-            self._retry = retry or self.state == WAITING
-            if self.state == WAITING:
-                self._task.cancel()  # it sleeps
-            self._fire("connect")
-            self._task = asyncio.create_task(self._run())
-            if self._ticker is None:
-                self._ticker = asyncio.create_task(self._tick())
+            return False
+        self._retry = retry or waiting
+        if waiting:
+            self._task.cancel()  # it sleeps
+        self.fire("connect")
+        self._task = asyncio.create_task(self._run())
+        if self._ticker is None:
+            self._ticker = asyncio.create_task(self._tick())
+        return True
 
     async def ready(self):
         """Be connected, or raise; a lost connection is waited for, up to operation_timeout."""
-        if self.state == CONNECTED and self.transport.is_open():
+        state = self.state
+        if state == "connected" and self.transport.is_open():
             return
-        if self.state in (CONNECTING, CONNECTED, WAITING):
-            limit = self.options["operation_timeout"]
-            await wait_for(self._join(self._waiters), limit, "connack")
+        if state in ("connecting", "connected", "waiting"):
+            await wait_for(self._regained(), self.options["operation_timeout"], "connack")
         elif self.options["auto_connect"]:
             await self.connect()
         else:
             raise NoConnectionError("call connect() first")
 
+    async def _regained(self):
+        state = None
+        while state != "connected":
+            state = await self._next_state()
+            if state in ("disconnected", "stopping"):
+                raise self._error
+
     async def stop(self):
         """Disconnect: send what is accepted, within the timeout, and close."""
-        while self.state == STOPPING:
-            await self._join(self._stops)
-        if self.state in (DISCONNECTED, CLOSED):
+        while self.state == "stopping":
+            await self._next_state()
+        if self.state in ("disconnected", "closed"):
             return
-        self._fire("disconnect")
-        _resolve(self._calls, OperationCancelled("disconnect() was called meanwhile", "connack"))
-        _resolve(self._waiters, OperationCancelled("disconnect() was called", "connack"))
+        self._error = OperationCancelled("disconnect() was called meanwhile", "connack")
+        self.fire("disconnect")
         try:
             self._task.cancel()
             try:
@@ -156,26 +157,13 @@ class Supervisor:
                 pass
             await self.transport.close()
         finally:
-            self._end_ticker()
             self.dispatcher.on_disconnected()
-            self._fire("stopped")
-            _resolve(self._stops)
+            self.fire("stopped")
 
     async def shutdown(self):
         """Disconnect for good."""
         await self.stop()
-        self._fire("shutdown")
-
-    @staticmethod
-    async def _join(waiting):
-        """Wait with others, until _resolve()."""
-        future = Future()
-        waiting.append(future)
-        try:
-            await future
-        finally:
-            if future in waiting:
-                waiting.remove(future)
+        self.fire("shutdown")
 
     # -- the task ---------------------------------------------------------------------------
 
@@ -184,22 +172,20 @@ class Supervisor:
         while True:
             try:
                 await self._attempt()
-                error = await self.transport.wait_closed()
-                self._lost(error)
-            except Exception as failure:  # whatever it was, the next attempt may succeed
-                error = failure  # Python forgets `failure` at the end of this block
-                if self._retry or not self._calls:
+                self._lost(await self.transport.wait_closed())
+            except Exception as error:  # whatever it was, the next attempt may succeed
+                self._error = error
+                if self._retry or not self._waiters:
                     self.dispatcher.report(error)
-                _resolve(self._calls, error)
             if not self._retry:
-                self._give_up(error)
+                self._give_up(self._error)
                 return
-            self._fire("retry")
+            self.fire("retry")
             delay = self._backoff.next()
             if errors.logger:
                 errors.logger(20, "state", "connecting again in %.1f s" % delay)
             await asyncio.sleep(delay)
-            self._fire("timer")
+            self.fire("timer")
 
     async def _attempt(self):
         try:
@@ -214,11 +200,10 @@ class Supervisor:
         gc.collect()  # what connecting took; what is free now is there for the rest
         if hasattr(gc, "mem_free"):
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
-        self.dispatcher.on_connected(twin)
-        self._fire("accepted")
+        if twin is not None:
+            self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
         self._retry = self.options["connection_retry"]
-        _resolve(self._calls)
-        _resolve(self._waiters)
+        self.fire("accepted")
 
     async def _clock_was_wrong(self, error):
         """Whether check_clock has set the clock. It is asked before the key, or the hub, is
@@ -233,6 +218,7 @@ class Supervisor:
         return wrong
 
     def _lost(self, error):
+        self._error = error
         stage = getattr(error, "stage", None)
         self.losses[stage] = self.losses.get(stage, 0) + 1
         self.dispatcher.on_disconnected()
@@ -247,10 +233,9 @@ class Supervisor:
                 self.dispatcher.report(ConnectionDroppedError(reason, "identity"))
 
     def _give_up(self, error):
-        self._fire("give up")
-        self._end_ticker()
+        self._error = error
         self.transport.fail(error)
-        _resolve(self._waiters, error)
+        self.fire("give-up")
 
     # -- deadlines --------------------------------------------------------------------------
 
@@ -258,7 +243,7 @@ class Supervisor:
         """Look at the deadlines of all that waits: one timer, so that no message needs its own."""
         options = self.options
         tick = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
-        while True:
+        while self.state not in ("disconnected", "closed"):
             self.last_tick = ticks_ms()
             await sleep_ms(tick)
             try:
@@ -267,19 +252,4 @@ class Supervisor:
                 pass
             except Exception as error:  # without a ticker there would be no deadlines
                 self.dispatcher.report(error)
-
-    def _end_ticker(self):
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-        self.last_tick = None
-
-
-def _resolve(futures, error=None):
-    """Let all go on that wait by Supervisor._join(), with an exception if there is one."""
-    for future in futures:
-        if error is None:
-            future.set_result()
-        else:
-            future.set_exception(error)
-    futures.clear()
+        self._ticker = self.last_tick = None

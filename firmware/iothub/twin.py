@@ -103,7 +103,7 @@ class DesiredProperties:
 class TwinSynchronizer:
     """Reads the twin when it must, and gives the dispatcher what the program has not seen."""
 
-    def __init__(self, transport, dispatcher, options):
+    def __init__(self, dispatcher, transport, options):
         self._transport = transport
         self._dispatcher = dispatcher
         self._timeout = options["timeout"]
@@ -120,6 +120,10 @@ class TwinSynchronizer:
     @version.setter
     def version(self, version):
         self._desired.known_version = version
+
+    def is_idle(self):
+        """Changes are the inbox's business."""
+        return True
 
     def begin(self):
         """A connection begins. True: the twin is to be read, and patches are held until then."""
@@ -139,8 +143,8 @@ class TwinSynchronizer:
     def _tell(self, changes):
         dispatcher = self._dispatcher
         for change in changes:
-            handler = dispatcher.handlers.get("desired")
-            dispatcher.inbox().post(None, dispatcher.call, handler, change)
+            handler = dispatcher.handlers.get("on_twin_desired_properties_patch_received")
+            dispatcher.part("inbox").post(None, dispatcher.call, handler, change)
 
     async def synchronize(self, answer=None):
         """Read the twin, and tell what it changes. answer: a Future, if it was asked for."""
@@ -179,32 +183,3 @@ def desired_section(twin):
     section = twin.get("desired") if isinstance(twin, dict) else None
     _version(section)
     return section
-
-
-# -- methods of the client ------------------------------------------------------------------
-
-
-async def get_twin(supervisor):
-    """The whole twin: {"desired": {…, "$version": n}, "reported": {…, "$version": n}}."""
-    body, _ = await _request(supervisor, None)
-    return json.loads(body)
-
-
-async def patch_twin_reported_properties(supervisor, patch):
-    """Report a dict of properties; a member of None deletes. ServiceError: not taken."""
-    if not isinstance(patch, dict):
-        raise ValueError("reported properties are a dict")
-    await _request(supervisor, json.dumps(patch).encode())
-
-
-async def _request(supervisor, patch):
-    # Both requests may be repeated without harm, so a lost connection only delays them.
-    attempts = 3 if supervisor.options["connection_retry"] else 1
-    while True:
-        await supervisor.ready()
-        attempts -= 1
-        try:
-            return await supervisor.transport.request_twin(patch)
-        except ConnectionDroppedError:
-            if not attempts:
-                raise

@@ -12,10 +12,10 @@ from iothub.amqp.convert import message_to
 from iothub.amqp.links import refusal
 from iothub.amqp.sections import decode_message
 from iothub.compat import quote, ticks_ms
-from iothub.credentials import parse_connection_string, split_host
+from iothub.credentials import split_host
 from iothub.dispatcher import Dispatcher
 from iothub.messages import Message
-from iothub.options import checked
+from iothub.options import checked, parse_connection_string
 from iothub.pending import Pending
 
 from .connection import Endpoint, Inbox, ServiceConnection
@@ -60,11 +60,11 @@ class IoTHubServiceClient:
 
     @property
     def on_background_exception(self):
-        return self._dispatcher.handlers.get("background")
+        return self._dispatcher.handlers.get("on_background_exception")
 
     @on_background_exception.setter
     def on_background_exception(self, handler):
-        self._dispatcher.handlers["background"] = handler
+        self._dispatcher.handlers["on_background_exception"] = handler
 
     def _connect_to(self, place, sign):
         name = "service-%s" % self._policy

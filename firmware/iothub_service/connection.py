@@ -7,9 +7,8 @@ the owner (see iothub.amqp.links).
 from iothub.amqp.connection import PORT, AMQPConnection
 from iothub.amqp.links import refusal
 from iothub.compat import AutoResetEvent, unix_time
-from iothub.connection import CLOSED, OPENING, dial
-from iothub.errors import ConnectionDroppedError, OperationCancelled, OversizedError
-from iothub.net import client_context
+from iothub.connection import client_context, dial
+from iothub.errors import ConnectionDroppedError, OperationCancelled
 from iothub.supervisor import Supervisor
 
 _MAX_FRAME = 16384
@@ -82,6 +81,8 @@ class ServiceConnection:
 
     def oversized(self, size):
         """Report a message over max_inbound: the OversizedError."""
+        from iothub.inbox import OversizedError
+
         error = OversizedError("message", size, self.max_inbound)
         self._dispatcher.report(error)
         return error
@@ -90,10 +91,10 @@ class ServiceConnection:
 
     async def open(self, _wanted):
         host, port = self._place
-        stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
         amqp = self._amqp = AMQPConnection(self._options, host, self._container_id, _MAX_FRAME)
-        await amqp.open(stream, self._signed())
         try:
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._signed())
             links = []
             for endpoint in self._endpoints:
                 links += endpoint.attach(self)
@@ -113,14 +114,14 @@ class ServiceConnection:
         return error
 
     def is_open(self):
-        return self._amqp is not None and self._amqp.connection.state != CLOSED
+        return self._amqp is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
         if self._amqp is not None:
             error = OperationCancelled("the client was closed", "close")
             connection = self._amqp.connection
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await connection.close(error)
             except OSError as failure:
                 self._dispatcher.report(failure)
@@ -135,7 +136,7 @@ class ServiceConnection:
         for endpoint in self._endpoints:
             oldest = endpoint.oldest(now) or oldest
         amqp = self._amqp
-        if amqp is not None and amqp.connection.state not in (OPENING, CLOSED):
+        if amqp is not None and amqp.connection.is_up():
             amqp.tick(now, oldest)
             if amqp.connection.renewal_due(now):
                 from iothub import renewal

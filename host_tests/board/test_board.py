@@ -85,7 +85,7 @@ def test_an_outbox_takes_readings_before_there_is_a_connection(tmp_path):
 
 def on_board_with_short_wifi(tmp_path):
     """The firmware with a Wi-Fi deadline of 1 s instead of 20."""
-    from tools.interpreter import ROOT
+    from tools.files import ROOT
 
     for path in (ROOT / "firmware").rglob("*.*"):
         if path.suffix in (".py", ".der"):

@@ -11,7 +11,7 @@ import pytest
 
 from host_tests.support.processes import hub_process, tools
 from host_tests.support.virtual_board import virtual_board
-from tools.interpreter import ROOT
+from tools.files import ROOT
 from tools.service.client import ServiceClient
 
 DEVICE = "box"

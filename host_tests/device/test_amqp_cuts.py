@@ -78,7 +78,6 @@ async def live(hub, localhost_tls, service, limit):
             f"HostName=localhost:{port};DeviceId={device_id};SharedAccessKey={key}",
             transport="amqp", server_verification_cert=localhost_tls[1], timeout=3,
         )  # fmt: skip
-        client._backoff._cap = 0.2  # many devices at once: they need not wait for long
         got = asyncio.Queue()
         client.on_message_received = lambda message: got.put_nowait(message.data)
         client.on_twin_desired_properties_patch_received = lambda patch: None

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from host_tests.support.amqp_peer import open_peer
-from tools.hub import USUAL
+from tools.hub import DEFAULT_PORTS
 from tools.hub.app import Hub
 from tools.hub.core import auth
 from tools.hub.mqtt import packets as mqtt_packets
@@ -137,7 +137,7 @@ class Bench:
         body = b"\0\x04MQTT" + bytes((fields.get("level", 4), flags))
         body += fields.get("keep_alive", 60).to_bytes(2, "big")
         body += b"".join(len(part).to_bytes(2, "big") + part for part in parts)
-        return b"\x10" + mqtt_packets._length(len(body)) + body
+        return b"\x10" + mqtt_packets.remaining_length(len(body)) + body
 
     async def device(self, device_id, key, **fields):
         """(Device, session present) connected; the CONNACK must accept."""
@@ -159,7 +159,7 @@ def on_hub(tmp_path):
 
     @contextlib.asynccontextmanager
     async def running(clock):
-        hub = Hub(tmp_path, ports=dict.fromkeys(USUAL, 0), clock=clock)
+        hub = Hub(tmp_path, ports=dict.fromkeys(DEFAULT_PORTS, 0), clock=clock)
         async with hub:
             ports = hub.ports
             async with ServiceClient.create_for_local_hub(ports) as service:

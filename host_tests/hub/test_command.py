@@ -82,7 +82,7 @@ def test_devices_by_command(tmp_path):
             assert gone.returncode == 0
         nobody = await asyncio.to_thread(tools, "device", "list", *data)
         assert nobody.returncode == 1
-        assert "no hub runs" in nobody.stderr
+        assert "no hub is running" in nobody.stderr
 
     scenario_of(scenario)
 

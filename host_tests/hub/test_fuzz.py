@@ -230,7 +230,7 @@ def mqtt_parts(key):
     fields = [b"fuzz", user, device_token(key).encode()]
     body = b"\0\x04MQTT\x04\xc0\0\x3c"
     body += b"".join(len(field).to_bytes(2, "big") + field for field in fields)
-    connect = b"\x10" + packets._length(len(body)) + body
+    connect = b"\x10" + packets.remaining_length(len(body)) + body
     return connect, [
         connect,
         packets.publish("devices/fuzz/messages/events/a=b", b"x", 1, 1),

@@ -15,7 +15,8 @@ from host_tests.support.board_library import make_lib
 from host_tests.support.certificates import Certificate
 from iothub.sas import sas_token
 from tools import umqtt
-from tools.interpreter import ROOT, interpreter
+from tools.files import ROOT
+from tools.interpreter import interpreter
 from tools.processes import running
 from tools.service.client import ServiceClient
 

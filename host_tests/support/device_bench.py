@@ -7,7 +7,8 @@ import os
 import sys
 
 from tools import umqtt
-from tools.interpreter import ROOT, interpreter
+from tools.files import ROOT
+from tools.interpreter import interpreter
 from tools.processes import running
 from tools.service.client import ServiceClient
 

@@ -1,6 +1,7 @@
 """The wheel: the files in it, and the command `iothub` where the wheel alone is installed.
 
-The commands run in a folder that has a package `tools` of its own, which must not hide ours.
+The commands run in a folder that has packages `tools` and `iothub` of its own, which must not hide
+ours.
 """
 
 import contextlib
@@ -53,8 +54,13 @@ class Environment:
             file.write(sysconfig.get_path("purelib") + "\n")
         pip(self.python, "install", "--no-deps", "--no-index", "--ignore-installed", wheel)
         self.folder = folder / "user"
-        (self.folder / "tools").mkdir(parents=True)
-        (self.folder / "tools" / "__init__.py").write_text("owner = 'the user'\n")
+        for name in ("tools", "iothub"):
+            (self.folder / name).mkdir(parents=True)
+            (self.folder / name / "__init__.py").write_text("owner = 'the user'\n")
+        self.device_program = folder / "program.py"
+        self.device_program.write_text(
+            "import iothub.mqtt.protocol\nprint(iothub.mqtt.protocol.MQTTClient)\n"
+        )
         self._variables = {
             **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
             "HOME": str(folder / "home"),
@@ -146,7 +152,9 @@ def test_hub_is_found_by_the_other_commands(installed):
 
 def test_error_names_the_command_as_it_is_installed(installed):
     done = installed.run("iothub", "device", "list", "--data", "nothing")
-    assert done.stdout == "device: no hub runs on nothing: start one with iothub hub\n"
+    assert done.stdout == (
+        "device: no hub is running with the data folder nothing: start one with iothub hub\n"
+    )
 
 
 def test_board(installed):
@@ -172,14 +180,12 @@ def test_image_is_made_of_the_installed_files(installed):
 
 
 def test_device_library_finds_umqtt(installed):
-    program = "import iothub.mqtt.protocol as p; import tools; print(p.MQTTClient, tools.owner)"
-    assert installed.run("python", "-c", program).stdout == (
-        "<class 'umqtt.simple.MQTTClient'> the user\n"
-    )
+    done = installed.run("python", str(installed.device_program))
+    assert done.stdout == "<class 'umqtt.simple.MQTTClient'>\n"
 
 
 def test_device_library_without_umqtt_names_the_command_that_downloads_it(installed):
-    done = installed.run("python", "-c", "import iothub.mqtt.protocol", UMQTT="")
+    done = installed.run("python", str(installed.device_program), UMQTT="")
     assert done.stdout.splitlines()[-1].startswith(
         "ImportError: umqtt.simple is not on this machine: download it with `iothub umqtt`"
     )

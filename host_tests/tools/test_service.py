@@ -92,7 +92,7 @@ def test_twin_query_and_method(data):
     [
         (("c2d", "send", "nobody", "x"), "amqp:not-found"),
         (("twin", "get", "nobody"), "404"),
-        (("twin", "patch", "a", "{"), "that is no JSON"),
+        (("twin", "patch", "a", "{"), "that is not JSON"),
         (("events", "--from", "yesterday"), "--from yesterday"),
         (("events", "--partition", "9"), "404"),
         (("query", "SELECT nonsense"), "400"),
@@ -118,4 +118,4 @@ def test_a_hub_named_by_the_environment(data, tmp_path):
     refused = tools("service", "c2d", "send", "b", "x", env=environment)
     assert "SharedAccessKeyName is missing" in refused.stderr
     nobody = service(tmp_path, "twin", "get", "a")
-    assert "no hub runs" in nobody.stderr
+    assert "no hub is running" in nobody.stderr

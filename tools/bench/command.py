@@ -19,6 +19,8 @@ import importlib
 import sys
 import time
 
+from ..files import CHECKOUT
+
 # Each is a module with measure(rounds, quick); the first paragraph of its docstring says how.
 MEASUREMENTS = (
     "telemetry",
@@ -122,6 +124,9 @@ def run(args):
 
     if args.write and args.only:
         print("--write writes all of the page: leave --only out", file=sys.stderr)
+        return 2
+    if args.write and not CHECKOUT:
+        print("bench: --write changes the page of a checkout: run it in one", file=sys.stderr)
         return 2
     bench = Bench(1 if args.quick else args.rounds, args.quick)
     left_out = WITHOUT_GOALS if args.quick else ()

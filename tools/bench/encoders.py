@@ -4,7 +4,7 @@ same, in MicroPython.
 
 import base64
 
-from ..interpreter import ROOT
+from ..files import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ..deploy import frozen, image
-from ..interpreter import ROOT
+from ..files import ROOT
 from .programs import CLIENTS, ClientError, run
 from .rows import OURS
 

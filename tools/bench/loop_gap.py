@@ -7,7 +7,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from ..interpreter import ROOT
+from ..files import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from iothub.sas import sas_token
 
-from ..interpreter import ROOT
+from ..files import ROOT
 from .programs import CLIENTS, run
 from .rows import OURS, Goal, Row
 

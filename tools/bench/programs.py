@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..interpreter import ROOT, environment, interpreter
+from ..files import ROOT
+from ..interpreter import environment, interpreter
 from . import peers
 from .rows import OURS
 

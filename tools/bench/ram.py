@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 from .. import umqtt
-from ..interpreter import ROOT, interpreter
+from ..files import ROOT
+from ..interpreter import interpreter
 from .rows import OURS, Row
 
 PROGRAM = Path(__file__).parent / "board_ram.py"

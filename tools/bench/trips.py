@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..interpreter import ROOT, environment, interpreter
+from ..files import ROOT
+from ..interpreter import environment, interpreter
 from ..local_hub import running_hub
 from ..service.client import ServiceClient
 from .delay import Conditions, Network

@@ -1,16 +1,16 @@
-"""A virtual ESP32 on a pseudo-terminal: the real MicroPython, with a folder for its flash.
+"""Run a virtual ESP32: the real MicroPython on a pseudo-terminal, with a folder for its flash.
 
-It prints one JSON line, {"port", "folder"}, and runs until Ctrl-C. Everything that talks to a
-serial port works with it: mpremote connect PORT repl, deploy --port PORT, a terminal program.
+It prints one JSON line, {"port", "folder"}, and runs until Ctrl-C. Programs for a serial port work
+with the port: mpremote connect PORT repl, deploy --port PORT, a terminal program.
 
-    {prog} board                      a new, empty board in build/board
-    {prog} board FOLDER --console     and what it says, here
-    {prog} board --heap 64wK          a small heap; the number is a 32-bit board's
+    {prog} board                      a board whose flash is empty at first
+    {prog} board FOLDER --console     shows the board's console here
+    {prog} board --heap 64wK          a small heap (w: words of a 32-bit board)
     {prog} board --flash 512K         a littlefs of that size, in FOLDER/flash.img
 
-While it runs, lines on standard input are hands on the hardware:
-    reset                           the button EN: power off and on
-    wifi up|down|wrong-password     the Wi-Fi, as the board's network module shows it
+While it runs, these lines on standard input act on the hardware:
+    reset                           press the button EN: power off and on
+    wifi up|down|wrong-password     change the state of the Wi-Fi
 """
 
 import argparse
@@ -29,11 +29,13 @@ _SMALLEST = 8 * _BLOCK
 
 
 def size(text):
-    """Bytes, of text such as 512K or 2M."""
+    """The bytes that text such as 512K or 2M stands for. argparse.ArgumentTypeError."""
     scale = {"K": 1024, "M": 1024 * 1024}.get(text[-1:].upper(), 1)
     digits = text[:-1] if scale > 1 else text
     if not digits.isdigit() or int(digits) * scale < _SMALLEST or int(digits) * scale % _BLOCK:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 512K, of 4K blocks")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a size such as 512K: a multiple of 4K, 32K or more"
+        )
     return int(digits) * scale
 
 
@@ -45,16 +47,22 @@ def arguments(parser):
         default=files.board(),
         help="the folder that is its flash (default: %(default)s)",
     )
-    parser.add_argument("--heap", default="128wK", help="its heap (default: %(default)s)")
-    parser.add_argument("--flash", type=size, metavar="SIZE", help="a littlefs, not a folder")
-    parser.add_argument("--link", type=Path, help="a name of your choice for the port")
-    parser.add_argument("--wifi", choices=WIFI, default="up", help="(default: %(default)s)")
+    parser.add_argument(
+        "--heap", default="128wK", help="the size of its heap (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--flash", type=size, metavar="SIZE", help="a littlefs of this size instead of a folder"
+    )
+    parser.add_argument("--link", type=Path, help="a symbolic link to make to the port")
+    parser.add_argument(
+        "--wifi", choices=WIFI, default="up", help="its state at first (default: %(default)s)"
+    )
     parser.add_argument(
         "--no-umqtt",
         action="store_true",
-        help="an image without umqtt.simple, unlike the real ones",
+        help="an image without umqtt.simple; the official ones have it",
     )
-    parser.add_argument("--console", action="store_true", help="show here what the board says")
+    parser.add_argument("--console", action="store_true", help="show the board's console here")
 
 
 async def main(args):
@@ -104,7 +112,7 @@ async def _stdin_commands(board):
         elif words[:1] == ["wifi"] and len(words) == 2 and words[1] in WIFI:
             board.wifi = words[1]
         elif words:
-            print(f"reset, or wifi {'|'.join(WIFI)}", file=sys.stderr)
+            print(f"the commands are: reset, wifi {'|'.join(WIFI)}", file=sys.stderr)
 
 
 def run(args):

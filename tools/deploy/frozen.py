@@ -1,9 +1,10 @@
-"""Other ways to a board: a manifest for whoever builds an image with the library in it, where it
-takes no flash of the file system and little heap; a ROMFS image, whose code is run where it lies
-in flash; a package.json for mpremote's mip.
+"""Other ways to install the library on a board: a manifest for an image that has the library built
+in (it takes no file system and little heap); a ROMFS image (its code runs in place, in flash); a
+package.json for mpremote's mip.
 
-boot.py, main.py, the settings and the roots stay files; deploy brings them, and sees that the
-library is there. Source: MicroPython's documentation, "MicroPython manifest files".
+boot.py, main.py, the settings and the root certificates stay files. deploy copies them, and leaves
+the library out where the board has it. Source: MicroPython's documentation, "MicroPython manifest
+files".
 """
 
 import json
@@ -66,8 +67,9 @@ def _write(writer, tree):
 
 
 def package():
-    """The text of the repository's package.json: the library alone, and the roots. ValueError: it
-    names files beside it, so that it is of use in a checkout only.
+    """The text of the repository's package.json: the library and the root certificates.
+
+    ValueError: this is no checkout, and the file would name files that are not beside it.
     """
     if not CHECKOUT:
         raise ValueError("--package writes the package.json of a checkout: run it in one")

@@ -6,7 +6,8 @@ import logging
 from urllib.parse import quote
 
 from iothub import Message
-from iothub.credentials import parse_connection_string, split_host
+from iothub.credentials import split_host
+from iothub.options import parse_connection_string
 from iothub_service.client import IoTHubServiceClient
 
 from .enrollments import Enrollments

@@ -1,6 +1,7 @@
-"""The service's side of a hub: messages to devices, feedback, events, twins, methods, queries.
+"""Do what a cloud service does: send C2D messages, read telemetry and feedback, use device twins,
+direct methods and queries.
 
-    {prog} service events                         all devices, live
+    {prog} service events                         the telemetry of all devices, live
     {prog} service events --from beginning --json
     {prog} service events --from 2026-01-31T12:00:00Z --device my-board
     {prog} service c2d send my-board "hello" --ack full --property colour=green
@@ -10,9 +11,9 @@
     {prog} service method my-board getStatus '{"verbose": true}'
     {prog} service query "SELECT * FROM devices WHERE tags.floor = 1"
 
-The hub is the local one that runs (with the same --data), unless the environment variable
-IOTHUB_SERVICE_CONNECTION_STRING names another: there is no option for it, as a key on the command
-line would stay in the shell's history. Ctrl-C ends what follows live.
+The hub is the local one that is running (with the same --data), or the one in the environment
+variable IOTHUB_SERVICE_CONNECTION_STRING. There is no option for that, because a key on the
+command line stays in the shell's history. Ctrl-C ends the live commands.
 """
 
 import argparse
@@ -38,10 +39,10 @@ def arguments(parser):
     _which_hub(parser, None)
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
 
-    c2d = actions.add_parser("c2d", help="messages to devices").add_subparsers(
+    c2d = actions.add_parser("c2d", help="cloud-to-device (C2D) messages").add_subparsers(
         dest="verb", metavar="send", required=True
     )
-    send = c2d.add_parser("send", help="send a message; it is queued when this returns")
+    send = c2d.add_parser("send", help="send a message; returns when the hub has queued it")
     send.add_argument("device")
     send.add_argument("body", help="text, or - for standard input")
     send.add_argument("--module")
@@ -51,36 +52,36 @@ def arguments(parser):
     send.add_argument("--content-type")
     send.add_argument("--property", action="append", default=[], metavar="NAME=VALUE")
 
-    feedback = actions.add_parser("feedback", help="what became of messages, as it comes")
+    feedback = actions.add_parser("feedback", help="follow the feedback on C2D messages")
     feedback.add_argument("--json", action="store_true", help="one JSON object a line")
 
-    events = actions.add_parser("events", help="what devices send, as it comes")
+    events = actions.add_parser("events", help="follow telemetry and other events")
     events.add_argument("--from", dest="start", default="latest", metavar="WHERE",
                         help="latest (default), beginning, a sequence number, offset=N, or a time "
                         "in ISO 8601")  # fmt: skip
-    events.add_argument("--partition", help="one of them (default: all)")
-    events.add_argument("--device", help="show this one's only")
+    events.add_argument("--partition", help="one partition (default: all)")
+    events.add_argument("--device", help="only this device")
     events.add_argument("--json", action="store_true", help="one JSON object a line")
 
-    twins = actions.add_parser("twin", help="twins").add_subparsers(
+    twins = actions.add_parser("twin", help="device twins").add_subparsers(
         dest="verb", metavar="get|patch", required=True
     )
-    get = twins.add_parser("get", help="print a device's twin")
+    get = twins.add_parser("get", help="print a device twin")
     get.add_argument("device")
     patch = twins.add_parser("patch", help="merge JSON into tags and desired properties")
     patch.add_argument("device")
     patch.add_argument("json")
 
-    method = actions.add_parser("method", help="call a direct method; prints what it answers")
+    method = actions.add_parser("method", help="call a direct method, and print the answer")
     method.add_argument("device")
     method.add_argument("name")
     method.add_argument("payload", nargs="?", help="JSON")
     method.add_argument("--timeout", type=int, default=30, help="seconds (%(default)s)")
 
-    query = actions.add_parser("query", help="query devices or modules")
+    query = actions.add_parser("query", help="run a query over devices or modules")
     query.add_argument("sql")
 
-    # Which hub it is may be said before the action or after it.
+    # These options may stand before the action or after it.
     for leaf in (send, feedback, events, get, patch, method, query):
         _which_hub(leaf, argparse.SUPPRESS)
 
@@ -88,7 +89,10 @@ def arguments(parser):
 def _which_hub(parser, default):
     parser.add_argument("--data", type=Path, default=default, help="the local hub's data folder")
     parser.add_argument(
-        "--ca", metavar="FILE", default=default, help="trust this CA, for a hub that is named"
+        "--ca",
+        metavar="FILE",
+        default=default,
+        help="the CA to trust, for a hub named in the environment",
     )
 
 
@@ -107,7 +111,7 @@ def client_of(args):
 
 
 def start_of(text):
-    """events()'s arguments for --from. ValueError."""
+    """The arguments of events() for the text of --from. ValueError."""
     if text == "latest":
         return {}
     if text == "beginning":
@@ -121,13 +125,13 @@ def start_of(text):
         moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         raise ValueError(
-            f"--from {text}: latest, beginning, a number, offset=N or a time"
+            f"--from {text}: use latest, beginning, a sequence number, offset=N or a time"
         ) from None
     return {"enqueued_time": int(moment.timestamp() * 1000)}
 
 
 def event_line(event, as_json):
-    """One line for an event."""
+    """The line of output for an event, as text or as JSON."""
     try:
         body = {"body": event.data.decode()}
     except UnicodeDecodeError:
@@ -199,7 +203,7 @@ def json_of(text):
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ValueError(f"that is no JSON: {error}") from None
+        raise ValueError(f"that is not JSON: {error}") from None
 
 
 async def method(args, service):

@@ -29,7 +29,7 @@ class AMQPConnection:
     async def open(self, stream, signed):
         """Open it, and show a token: what Credentials.sign() gives, or None.
 
-        ConnectionFailedError, OperationTimeout, CredentialError. Any error closes it.
+        ConnectionFailedError, OperationTimeout, CredentialError. After an error release it.
         """
         plain = self._options["sasl"] == "plain" and signed is not None
         if plain:
@@ -38,16 +38,10 @@ class AMQPConnection:
         else:
             self.protocol.start("ANONYMOUS")
         await self.connection.open(stream, handshake=True)
-        if signed is None:
-            return
-        try:
-            if plain:
-                self.connection.token_accepted(signed[0])
-            else:
-                await self.put_token(signed)
-        except BaseException as error:
-            await self.connection.release(error)
-            raise
+        if plain:
+            self.connection.token_accepted(signed[0])
+        elif signed is not None:
+            await self.put_token(signed)
 
     async def put_token(self, signed):
         """Show a new token on the connection that stands. CredentialError: it is refused."""

@@ -6,7 +6,7 @@ them (see links). Source: AMQP 1.0, parts 2 and 5.
 
 from ..compat import AutoResetEvent, Future
 from ..errors import ConnectionDroppedError, CredentialError, ProtocolError
-from ..pending import fail_all
+from ..pending import answer
 from .codec import DecodeError
 from .composites import (
     ATTACH,
@@ -119,7 +119,8 @@ class AMQPProtocol:
             self.accepted.set_exception(error)
         for link in self._links.values():
             link.fail(error)
-        fail_all(self.requests, error)
+        for key in list(self.requests):
+            answer(self.requests, key, None, error)
 
     # -- opening ----------------------------------------------------------------------------
 
@@ -155,6 +156,8 @@ class AMQPProtocol:
                 handle_max=_MAX_HANDLE,
             )
         )
+        for link in self._links.values():
+            link.attach()
 
     def _header(self, header):
         if header != (SASL_HEADER if self._sasl else AMQP_HEADER):
@@ -201,7 +204,8 @@ class AMQPProtocol:
     def _attach(self, link):
         self._handle += 1
         self._links[link.handle] = link
-        link.attach()
+        if self._state > _SASL:
+            link.attach()  # else _begin() does it
         return link
 
     def _on_attach(self, attach, _):

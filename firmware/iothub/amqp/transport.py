@@ -6,14 +6,12 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import CLOSED, OPENING, dial
+from ..connection import client_context, dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
-    OversizedError,
     ServiceError,
 )
-from ..net import client_context
 from ..pending import Delivery, Pending, answer
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
@@ -55,10 +53,9 @@ class AMQPTransport:
         self.reload_roots()
 
     def stats(self):
-        round_trip = None
-        if self._amqp is not None:
-            round_trip = self._amqp.connection.keep_alive.round_trip
-        return len(self._pending), round_trip
+        connection = self._amqp and self._amqp.connection
+        keep_alive = connection and connection.keep_alive
+        return len(self._pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
 
@@ -81,15 +78,15 @@ class AMQPTransport:
                 host, port = info.get("network-host") or info["hostname"], info.get("port")
 
     async def _open(self, host, port, wanted):
-        stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
         credentials = self.credentials
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
         self._amqp, self._links = amqp, {}
-        await amqp.open(stream, self._sign())
+        features, read_twin = wanted()
+        address = self._own + "/messages/events"
+        self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
         try:
-            address = self._own + "/messages/events"
-            self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
-            features, read_twin = wanted()
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._sign())
             links = [self._telemetry]
             for feature in features:
                 links += self._attach(feature)
@@ -123,6 +120,9 @@ class AMQPTransport:
         self._links[name] = sender, receiver
         return [sender, receiver]
 
+    def prepare(self):
+        """Nothing: a feature needs no further module."""
+
     async def enable(self, feature):
         await self._amqp.attached(self._attach(feature))
         if feature == "desired":
@@ -135,19 +135,19 @@ class AMQPTransport:
         return error
 
     def is_open(self):
-        return self._amqp is not None and self._amqp.connection.state != CLOSED
+        return self._amqp is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
         error = OperationCancelled("the client disconnected", "disconnect")
         if self._amqp is not None:
             connection = self._amqp.connection
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await wait_for(self._pending.drained(), self._timeout, "disconnect")
             except OSError as failure:
                 self._events.report(failure)
             try:
-                if connection.state not in (OPENING, CLOSED):
+                if connection.is_up():
                     await connection.close(error)
             except OSError as failure:
                 self._events.report(failure)
@@ -161,7 +161,7 @@ class AMQPTransport:
     def tick(self, now):
         self._pending.expire(now)
         amqp = self._amqp
-        if amqp is None or amqp.connection.state in (OPENING, CLOSED):
+        if amqp is None or not amqp.connection.is_up():
             return
         amqp.tick(now, self._pending.oldest(unsent=True))
         if amqp.connection.renewal_due(now):
@@ -257,6 +257,8 @@ class AMQPTransport:
 
     def on_oversized(self, receiver, number, size, head):
         """A message over max_inbound, which was not kept, but for its head."""
+        from ..inbox import OversizedError
+
         feature, limit = self._feature(receiver), self._options["max_inbound"]
         if feature == "messages":
             _refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")

@@ -1,33 +1,87 @@
 """Token handover: a connection with a new token takes the place of the one before.
 
-Nothing is lost on the way. What was to be sent on the first one still is, what it still receives
-is taken in, telemetry waits in Pending, and QoS 1 messages that are not acknowledged come again
-on the next one. A failure costs nothing: the first one goes on. Loaded when it is first needed.
+IoT Hub reads a token at CONNECT alone, and keeps one connection of each device: the next one ends
+the first. So the first one serves until the hub has accepted the next, and nothing is lost on the
+way. What was to be sent on the first one still is, what it still receives is taken in, telemetry
+waits in Pending, and QoS 1 messages that are not acknowledged come again on the next one. A
+failure costs nothing: the first one goes on. Loaded when it is first needed.
 """
+
+from ..compat import Future, wait_for
+from ..errors import ConnectionDroppedError, OperationCancelled
 
 _DRY = 2  # seconds for the hub to end the first one
 
 
-async def hand_over(old, new, stream):
+async def renew(transport):
+    """Show transport.token() to the hub: see Transport.renew() in iothub/__init__.pyi."""
+    old, token = transport.connection, transport.token()
+    transport.handover = handover = Future()
+    try:
+        stream = await transport.dial()
+        if transport.connection is not old or transport.handover is not handover:
+            await stream.close()
+            raise OperationCancelled("the client was disconnected meanwhile", "token")
+        new = transport.next = transport.begin(token)
+        transport.target = new.protocol  # what is published from now on leaves there
+        session_present = await hand_over(old, new, stream, transport.on_publish)
+        transport.connection = new
+        transport.pending.restart()
+        new.token_accepted(token)
+        resume(new.protocol, b"", transport.on_publish)
+        transport.events.on_handover()
+        if not session_present:
+            await _subscribe_again(transport, new)
+    finally:
+        transport.target = transport.connection.protocol
+        if transport.handover is handover:
+            transport.end_handover()
+
+
+async def _subscribe_again(transport, connection):
+    try:
+        await transport.subscribed(transport.subscribe_again())
+    except Exception as error:  # a connection that lacks a feature is worse than none
+        connection.abort(error)
+        raise
+
+
+async def hand_over(old, new, stream, on_publish):
     """Open the Connection `new` over `stream` beside `old`; whether the hub has kept the session.
 
-    On return the hub has accepted `new`, and no more comes from `old`, which is released. Any
-    error is as Connection.open()'s: `new` is released, and `old` goes on.
+    On return the hub has accepted `new`, and no more comes from `old`, which is released; `new`
+    is paused until resume(). Any error is as Connection.open()'s: `new` is released, and `old`
+    goes on.
     """
     old.fire("drain")
-    old.protocol.pause()
-    new.protocol.pause()  # until `old` has run dry
+    old.protocol.paused, new.protocol.paused = [], []
     try:
         session_present = await new.open(stream)
-        await old.run_dry(_DRY)
+        await _run_dry(old)
         new.set_open()
     except BaseException as error:
         await new.release(error)
         old.fire("resume")
         # What was written for the new one, behind its CONNECT.
-        old.protocol.resume(new.protocol.take())
+        resume(old.protocol, new.protocol.take(), on_publish)
         raise
-    from ..errors import ConnectionDroppedError
-
-    await old.release(ConnectionDroppedError("the token was renewed", "read"))
     return session_present
+
+
+async def _run_dry(connection):
+    """Take in what the peer still sends, until it ends the connection, or the time is over."""
+    error = ConnectionDroppedError("the token was renewed", "read")
+    try:
+        await wait_for(connection.reader, _DRY, "read")
+    except OSError:
+        pass
+    await connection.release(error)
+
+
+def resume(protocol, written, on_publish):
+    """Send telemetry again, and hand on the QoS 1 messages that were held since it was paused."""
+    held, protocol.paused = protocol.paused, None
+    protocol.write(written)
+    protocol.output.set()
+    for message in held:
+        on_publish(*message)

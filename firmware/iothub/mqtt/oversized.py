@@ -1,6 +1,6 @@
 """A PUBLISH over max_inbound: who waits for it is told. Loaded when the first such comes."""
 
-from ..errors import OversizedError
+from ..inbox import OversizedError
 from ..pending import answer
 from . import topics
 

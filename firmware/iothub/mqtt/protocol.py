@@ -16,9 +16,8 @@ except ImportError:
 
 from ..compat import AutoResetEvent, Future, const
 from ..errors import ProtocolError
-from ..pending import answer, fail_all
-from .framing import Framer, topic_end
-from .packets import write_connect, write_publish, write_subscribe
+from ..pending import answer
+from .packets import Framer, topic_end, write_connect, write_publish, write_subscribe
 
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.
 _OUT_LIMIT = const(4096)
@@ -48,7 +47,7 @@ class MQTTProtocol(MQTTClient):
         self._at = 0
         self._message = None  # (topic, payload) that umqtt has just taken apart
         self.requests = {}  # packet id of a SUBSCRIBE, or a key of the owner's: Future
-        self._paused = None  # QoS 1 messages that came since pause(): they come again elsewhere
+        self.paused = None  # in a handover: a list of the QoS 1 messages that came meanwhile
 
     # -- umqtt's socket ---------------------------------------------------------------------
 
@@ -98,13 +97,14 @@ class MQTTProtocol(MQTTClient):
         """The connection has ended: so have its requests."""
         if not self.accepted.done():
             self.accepted.set_exception(error)
-        fail_all(self.requests, error)
+        for key in list(self.requests):
+            answer(self.requests, key, None, error)
         self._pending.restart()
 
     def pump(self):
         """Write what the window and the buffer have room for; whether there is something."""
         out = self._out
-        while self._paused is None and len(out) < _OUT_LIMIT:
+        while self.paused is None and len(out) < _OUT_LIMIT:
             delivery = self._pending.next()
             if delivery is None:
                 break
@@ -141,20 +141,6 @@ class MQTTProtocol(MQTTClient):
             # An id in use is passed over: its first message may still be sent again (2.3.1).
             if not self._pending.uses(pid) and pid not in self.requests:
                 return pid
-
-    # -- a handover -------------------------------------------------------------------------
-
-    def pause(self):
-        """Begin no further telemetry, and hold the QoS 1 messages that come."""
-        self._paused = []
-
-    def resume(self, written=b""):
-        """Go on: hand on what was held, and send what was `written` for the other connection."""
-        held, self._paused = self._paused, None
-        self.write(written)
-        self.output.set()
-        for message in held:
-            self._events.on_publish(*message)
 
     # -- incoming ---------------------------------------------------------------------------
 
@@ -204,8 +190,8 @@ class MQTTProtocol(MQTTClient):
         topic, payload = self._message
         self._message = None
         message = topic, payload, (self, bytes(out))
-        if qos and self._paused is not None:
-            self._paused.append(message)
+        if qos and self.paused is not None:
+            self.paused.append(message)
         else:
             self._events.on_publish(*message)
 

@@ -1,10 +1,14 @@
-"""IoT Hub's MQTT topics, built and parsed. They are matched at their start only.
+"""IoT Hub's MQTT topics: built, parsed, and handed on to the events that they mean.
 
-A parser answers None for a topic of another kind. Contract: docs/protocol/mqtt.md.
+They are matched at their start only. A parser answers None for a topic of another kind. Loaded
+with the first feature beyond telemetry. Contract: docs/protocol/mqtt.md.
 """
 
 from ..compat import unquote
-from .properties import decode_properties
+from ..errors import ServiceError
+from ..messages import Message
+from ..pending import answer
+from .properties import decode_message, decode_properties
 
 METHODS_FILTER = "$iothub/methods/POST/#"
 TWIN_ANSWER_FILTER = "$iothub/twin/res/#"
@@ -90,3 +94,32 @@ def _integer(text, name):
     if not text.isdigit():
         raise ValueError("a %s that is no number" % name)
     return int(text)
+
+
+def dispatch(topic, payload, receipt, own, events, requests):
+    """Hand on a PUBLISH to `topic` (bytes): to the Dispatcher `events`, or to the twin request of
+    `requests` that it answers. own: the start of this device's own topics.
+
+    True: it is settled later, with `receipt`. ValueError: the topic is not known.
+    """
+    topic = topic.decode()
+    parsed = parse_message(topic, own)
+    if parsed is not None:
+        message = Message(payload)
+        message.input_name, bag = parsed
+        decode_message(bag, message)
+        events.on_message(message, receipt)
+        return True
+    parsed = parse_twin_answer(topic)
+    if parsed is not None:
+        status, rid, version = parsed
+        error = None
+        if status >= 300:
+            error = ServiceError("the hub refused a twin request", "twin", status)
+        return answer(requests, rid, (payload, version), error)
+    parsed = parse_method(topic)
+    if parsed is not None:
+        return events.on_method(parsed[0], parsed[1], payload)
+    if parse_desired(topic) is not None:
+        return events.on_desired(payload)
+    raise ValueError("a message on a topic that is not this device's")

@@ -8,9 +8,8 @@ import asyncio
 import errno
 import socket
 
-from ..compat import wait_for
+from ..compat import forget, wait_for
 from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError, reason
-from .root_certificates import load
 
 _NOTHING = bytearray(0)
 # A TCP connection that failed reports it at the first write, with one of these.
@@ -24,6 +23,8 @@ def client_context(certificate=None, x509=None):
     """
     import tls  # it starts at CERT_REQUIRED, where MicroPython's ssl module does not
 
+    from .root_certificates import load
+
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     for der in load(certificate):
         try:
@@ -35,6 +36,7 @@ def client_context(certificate=None, x509=None):
             context.load_cert_chain(*x509.der())
         except OSError:
             raise ValueError("x509 is no certificate and key that TLS can read")
+    forget("net.root_certificates")
     return context
 
 

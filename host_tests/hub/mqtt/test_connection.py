@@ -15,7 +15,7 @@ MESSAGES = "devices/dev/messages/devicebound/#"
 def subscribe(name, qos=1, packet_id=1):
     name = name.encode()
     body = packet_id.to_bytes(2, "big") + len(name).to_bytes(2, "big") + name + bytes((qos,))
-    return b"\x82" + mqtt_packets._length(len(body)) + body
+    return b"\x82" + mqtt_packets.remaining_length(len(body)) + body
 
 
 def publish(topic, body=b"", qos=1, packet_id=7):

@@ -153,7 +153,7 @@ def test_message_by_headers(on_hub):
             400,
         )
         await refused(bench.service.rest.request("POST", path, data=bytes(65537)), 413)
-        (message,) = bench.hub.core.identities.get("dev").queue._messages
+        (message,) = bench.hub.core.identities.get("dev").queue
         assert message.body == b"hi"
         assert message.properties["system"] == {"message-id": "m"}
         assert message.properties["application"] == {"colour": "red"}
