@@ -5,7 +5,6 @@ import asyncio
 from .compat import ticks_diff, ticks_ms, unquote
 from .errors import ConnectionDroppedError, RefusedError
 from .sas import token_fields
-from .supervisor import CONNECTED
 
 
 def begin(transport, connection, events, idle):
@@ -41,8 +40,9 @@ async def _renew(transport, connection, events):
 async def update_sastoken(supervisor, sastoken):
     """The client's method: use another ready token; it returns once the hub has accepted it.
 
-    Without a connection it is shown at the next one. ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
-    connection goes on with the one before. Concurrent calls take their turns.
+    Without a connection it is shown at the next one. Concurrent calls take their turns.
+    ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
+    connection goes on with the one before.
     """
     transport = supervisor.transport
     credentials = transport.credentials
@@ -53,7 +53,7 @@ async def update_sastoken(supervisor, sastoken):
     async with _lock(transport):
         before, credentials.sastoken = credentials.sastoken, sastoken
         try:
-            if supervisor.state == CONNECTED and transport.is_open():
+            if supervisor.state == "connected" and transport.is_open():
                 await transport.renew()
         except RefusedError:
             credentials.sastoken = before
