@@ -4,7 +4,8 @@ import asyncio
 
 from host_tests.support.fake_transport import failure, turns
 from iothub.dispatcher import Dispatcher
-from iothub.errors import OperationTimeout, OversizedError
+from iothub.errors import OperationTimeout
+from iothub.inbox import OversizedError
 from iothub.messages import Message
 
 
@@ -15,6 +16,9 @@ class Transport:
         self.settled = []
         self.open = is_open
         self.error = None
+
+    def prepare(self):
+        pass
 
     def is_open(self):
         return self.open
@@ -36,7 +40,7 @@ def made(is_open=True, timeout=5):
     options = {"handler_timeout": timeout, "timeout": 5, "ensure_desired_properties": True}
     dispatcher, problems = Dispatcher(options), []
     transport = dispatcher.transport = Transport(is_open)
-    dispatcher.set_handler("background", problems.append)
+    dispatcher.set_handler("on_background_exception", problems.append)
     return dispatcher, transport, problems
 
 
@@ -102,7 +106,7 @@ def test_reporter_may_be_a_coroutine_and_may_fail():
             seen.append(error)
             raise RuntimeError("in the reporter")
 
-        dispatcher.set_handler("background", reporter)
+        dispatcher.set_handler("on_background_exception", reporter)
         errors = [OSError("one"), OSError("two")]
         for error in errors:
             dispatcher.report(error)
@@ -115,7 +119,7 @@ def test_reporter_may_be_a_coroutine_and_may_fail():
 def test_without_a_reporter_it_is_printed():
     async def main():
         dispatcher, _, _ = made()
-        dispatcher.set_handler("background", None)
+        dispatcher.set_handler("on_background_exception", None)
         dispatcher.report(OSError("printed"))
         await turns()
 
@@ -128,14 +132,19 @@ def test_without_a_reporter_it_is_printed():
 def test_handler_of_a_feature_asks_the_hub_for_it():
     async def main():
         dispatcher, transport, _ = made()
-        for name in ("messages", "methods", "desired"):
+        for name in (
+            "on_message_received",
+            "on_method_request_received",
+            "on_twin_desired_properties_patch_received",
+            "on_connection_state_change",
+            "on_background_exception",
+            "on_new_sastoken_required",
+        ):
             dispatcher.set_handler(name, print)
-        for name in ("state", "background", "token"):
-            dispatcher.set_handler(name, print)
-        dispatcher.set_handler("messages", None)
+        dispatcher.set_handler("on_message_received", None)
         await turns()
         assert transport.enabled == ["messages", "methods", "desired"]
-        assert dispatcher.wanted()[0] == ["methods", "desired", "twin"]
+        assert sorted(dispatcher.wanted()[0]) == ["desired", "methods", "twin"]
 
     on_loop(main)
 
@@ -144,7 +153,7 @@ def test_feature_that_is_refused_is_reported():
     async def main():
         dispatcher, transport, problems = made()
         transport.error = OSError("no")
-        dispatcher.set_handler("messages", print)
+        dispatcher.set_handler("on_message_received", print)
         await turns()
         assert problems == [transport.error]
 
@@ -155,11 +164,13 @@ def test_without_a_connection_features_are_asked_for_with_the_next_one():
     async def main():
         dispatcher, transport, _ = made(is_open=False)
         assert dispatcher.wanted() == ([], False)
-        dispatcher.set_handler("messages", print)
-        dispatcher.set_handler("methods", print)
+        dispatcher.set_handler("on_message_received", print)
+        dispatcher.set_handler("on_method_request_received", print)
         await turns()
         assert transport.enabled == []
-        assert dispatcher.wanted() == (["messages", "methods"], False)
+        features, read_twin = dispatcher.wanted()
+        assert sorted(features) == ["messages", "methods"]
+        assert not read_twin
 
     on_loop(main)
 
@@ -169,7 +180,7 @@ def test_twin_is_read_at_each_connection_only_if_that_is_wanted():
         options = {"handler_timeout": 5, "timeout": 5, "ensure_desired_properties": ensure}
         dispatcher = Dispatcher(options)
         dispatcher.transport = Transport(is_open=False)
-        dispatcher.set_handler("desired", print)
+        dispatcher.set_handler("on_twin_desired_properties_patch_received", print)
         for _ in range(2):
             assert dispatcher.wanted() == (["desired", "twin"], ensure)
 
@@ -222,20 +233,6 @@ def test_what_was_not_kept_is_counted_and_reported():
     on_loop(main)
 
 
-def test_token_that_expires_is_told():
-    async def main():
-        dispatcher, _, problems = made()
-        dispatcher.on_token_expiring()  # without a handler
-        told = []
-        dispatcher.set_handler("token", lambda: told.append(1))
-        dispatcher.on_token_expiring()
-        await turns()
-        assert told == [1]
-        assert problems == []
-
-    on_loop(main)
-
-
 # -- messages, in order -------------------------------------------------------------------------
 
 
@@ -253,7 +250,7 @@ def test_messages_are_handled_in_order_and_settled_as_they_say():
             if message.data != b"good":
                 getattr(message, message.data.decode())()
 
-        dispatcher.set_handler("messages", on_message)
+        dispatcher.set_handler("on_message_received", on_message)
         for data in (b"good", b"bad", b"reject", b"abandon"):
             dispatcher.on_message(Message(data), data)
         assert not dispatcher.is_idle()

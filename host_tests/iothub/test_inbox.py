@@ -12,6 +12,9 @@ class Transport:
     def __init__(self):
         self.settled = []
 
+    def prepare(self):
+        pass
+
     def is_open(self):
         return False
 
@@ -23,8 +26,8 @@ def made(handler, timeout=5):
     """(Dispatcher with a handler for messages, its Transport, what it has reported)."""
     dispatcher, problems = Dispatcher({"handler_timeout": timeout, "timeout": 5}), []
     transport = dispatcher.transport = Transport()
-    dispatcher.set_handler("background", problems.append)
-    dispatcher.set_handler("messages", handler)
+    dispatcher.set_handler("on_background_exception", problems.append)
+    dispatcher.set_handler("on_message_received", handler)
     return dispatcher, transport, problems
 
 
@@ -69,7 +72,7 @@ def test_what_is_posted_runs_in_the_same_order_as_messages():
 
         dispatcher, _, _ = made(lambda message: order.append(message.data))
         dispatcher.on_message(Message(b"1"), "one")
-        dispatcher.inbox().post(None, note, "2")
+        dispatcher.part("inbox").post(None, note, "2")
         dispatcher.on_message(Message(b"3"), "three")
         await turns()
         assert order == [b"1", "2", b"3"]
@@ -114,7 +117,7 @@ def test_lost_connection_takes_its_messages_with_it_and_nothing_else():
         dispatcher, transport, _ = made(handler)
         dispatcher.on_message(Message(b"first"), "first")
         dispatcher.on_message(Message(b"second"), "second")
-        dispatcher.inbox().post(None, note, "desired")
+        dispatcher.part("inbox").post(None, note, "desired")
         await turns()
         dispatcher.on_disconnected()
         dispatcher.on_message(Message(b"again"), "again")  # of the next connection

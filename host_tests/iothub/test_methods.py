@@ -15,6 +15,9 @@ class Transport:
         self.answers = []
         self.open = True
 
+    def prepare(self):
+        pass
+
     def is_open(self):
         return self.open
 
@@ -36,8 +39,8 @@ def made(handler, timeout=5):
     """(Dispatcher with a handler for methods, its Transport, what it has reported)."""
     dispatcher, problems = Dispatcher({"handler_timeout": timeout, "timeout": 5}), []
     transport = dispatcher.transport = Transport()
-    dispatcher.set_handler("background", problems.append)
-    dispatcher.set_handler("methods", handler)
+    dispatcher.set_handler("on_background_exception", problems.append)
+    dispatcher.set_handler("on_method_request_received", handler)
     return dispatcher, transport, problems
 
 

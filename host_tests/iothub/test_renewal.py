@@ -5,11 +5,10 @@ import asyncio
 from host_tests.support.fake_transport import failure, turns
 from iothub import renewal
 from iothub.compat import Future, ticks_ms, unix_time
-from iothub.connection import CLOSED, Connection
+from iothub.connection import Connection
 from iothub.credentials import Credentials
 from iothub.errors import ConnectionFailedError, CredentialError
 from iothub.sas import sas_token
-from iothub.supervisor import CONNECTED, CONNECTING, DISCONNECTED
 
 KEY = "A" * 43 + "="
 RESOURCE = "h/devices/d"
@@ -33,6 +32,7 @@ class Events:
     def __init__(self):
         self.told = []
         self.tasks = []
+        self.handlers = {"on_new_sastoken_required": lambda: self.told.append("expiring")}
 
     def run(self, function, *arguments):
         self.tasks.append(asyncio.create_task(function(*arguments)))
@@ -40,8 +40,8 @@ class Events:
     def report(self, error):
         self.told.append(str(error))
 
-    def on_token_expiring(self):
-        self.told.append("expiring")
+    async def call(self, handler):
+        handler()
 
     async def done(self):
         for task in self.tasks:
@@ -67,7 +67,7 @@ class Transport:
         return signed and signed[0]
 
     def is_open(self):
-        return self.connection.state != CLOSED
+        return self.connection.state != "closed"
 
     async def renew(self):
         self.running += 1
@@ -87,7 +87,7 @@ class Transport:
 
 
 class Supervisor:
-    state = CONNECTED
+    state = "connected"
 
     def __init__(self, transport):
         self.transport = transport
@@ -164,7 +164,7 @@ def test_failures_are_reported_and_tried_again():
             # After a fiftieth of its life.
             assert connection.renewal[1] == connection.token_life * 20
             assert connection.token is before
-            assert connection.state != CLOSED
+            assert connection.state != "closed"
         due(connection)
         renewal.begin(transport, connection, events, True)
         await events.done()
@@ -193,6 +193,7 @@ def test_ready_token_is_the_programs_business():
         due(connection)
         renewal.begin(transport, connection, events, True)
         await events.done()
+        await turns()
         assert events.told == ["expiring"]
         assert transport.shown == []
         assert connection.renewal is None  # it is asked for once
@@ -230,7 +231,7 @@ def test_connection_that_is_gone_meanwhile_renews_nothing():
 # -- update_sastoken() --------------------------------------------------------------------------
 
 
-def update(transport, sastoken, state=CONNECTED):
+def update(transport, sastoken, state="connected"):
     supervisor = Supervisor(transport)
     supervisor.state = state
     return asyncio.create_task(renewal.update_sastoken(supervisor, sastoken))
@@ -289,7 +290,7 @@ def test_refused_token_is_taken_back():
         assert await failure(update(transport, second)) is refusal
         assert transport.credentials.sastoken == third
         assert connection.token is third
-        assert connection.state != CLOSED
+        assert connection.state != "closed"
 
     on_loop(main)
 
@@ -309,9 +310,9 @@ def test_update_that_the_network_fails_is_used_with_the_next_connection():
 def test_update_without_a_connection_is_used_with_the_next_one():
     async def main():
         first, second = token(1000), token(2000)
-        for state in (DISCONNECTED, CONNECTING):
+        for state in ("disconnected", "connecting", "stopping"):
             transport, connection, _ = made(ready=first)
-            if state == DISCONNECTED:
+            if state == "disconnected":
                 connection.abort(OSError("gone"))
             await update(transport, second, state)
             assert transport.shown == [], state
