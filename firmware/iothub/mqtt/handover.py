@@ -28,8 +28,8 @@ async def renew(transport):
         transport.connection = new
         transport.pending.restart()
         new.token_accepted(token)
+        transport.events.on_handover()  # forgets the messages of the old one, which come again
         resume(new.protocol, b"", transport.on_publish)
-        transport.events.on_handover()
         if not session_present:
             await _subscribe_again(transport, new)
     finally:
