@@ -10,6 +10,7 @@ from iothub.amqp.frames import FrameDecoder
 from iothub.errors import TransportError
 from iothub_service.client import IoTHubServiceClient
 from tools.hub.client import ServiceClient
+from tools.tcp_server import TcpServer
 
 COUNT = 4  # messages that each device sends
 
@@ -62,9 +63,8 @@ def _step(decoder, pending):
 async def proxied(hub, localhost_tls, limit):
     """(Proxy, port) of a proxy that cuts after `limit` frames."""
     proxy = Proxy(hub["amqp_plain_port"], limit)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=localhost_tls[0])
-    async with server:
-        yield proxy, server.sockets[0].getsockname()[1]
+    async with TcpServer(proxy.serve, localhost_tls[0]) as server:
+        yield proxy, server.port
 
 
 async def live(hub, localhost_tls, service, limit):

@@ -1,6 +1,5 @@
 """What keeps a device from connecting: one clear error with its stage, and no hang."""
 
-import asyncio
 import contextlib
 import ssl
 import time
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tools.hub import certificates
 from tools.sas import token
+from tools.tcp_server import TcpServer
 
 TRANSPORTS = ("mqtt",)
 
@@ -23,14 +23,6 @@ async def outcome(bench, **settings):
         while True:
             words = await program.expect_any("connected", "raised")
             return words[1:] if words[0] == "raised" else words
-
-
-@contextlib.asynccontextmanager
-async def server(handle, tls=None):
-    """The port of a server that does `handle` with each connection."""
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    async with listening:
-        yield listening.sockets[0].getsockname()[1]
 
 
 async def silence(reader, writer):
@@ -87,8 +79,8 @@ def test_certificate_of_another_host(bench, tmp_path):
         certificates.make_server(certificate, key, ca, ca_key, ["elsewhere.example"])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        async with server(silence, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
+        async with TcpServer(silence, context) as server:
+            cs = bench.connection_string("any", "AAAA", port=server.port)
             result = await outcome(bench, connection_string=cs, ca=str(ca))
         assert result == ["ConnectionFailedError", "tls", None]
 
@@ -139,9 +131,9 @@ def test_ready_token(bench, lifetime, expected):
 
 def test_refused_tcp_connection(bench):
     async def scenario():
-        async with server(silence) as port:
+        async with TcpServer(silence) as server:
             pass
-        cs = bench.connection_string("any", "AAAA", port=port)
+        cs = bench.connection_string("any", "AAAA", port=server.port)
         assert (await outcome(bench, connection_string=cs))[:2] == ["ConnectionFailedError", "tcp"]
 
     bench.run(scenario)
@@ -157,8 +149,8 @@ def test_unknown_host(bench):
 
 def test_silence_instead_of_tls(bench):
     async def scenario():
-        async with server(silence) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
+        async with TcpServer(silence) as server:
+            cs = bench.connection_string("any", "AAAA", port=server.port)
             result = await outcome(bench, connection_string=cs)
         assert result[:2] == ["OperationTimeout", "tls"]
 
@@ -168,8 +160,8 @@ def test_silence_instead_of_tls(bench):
 def test_silence_instead_of_connack(bench, localhost_tls):
     async def scenario():
         context, ca = localhost_tls
-        async with server(silence, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
+        async with TcpServer(silence, context) as server:
+            cs = bench.connection_string("any", "AAAA", port=server.port)
             result = await outcome(bench, connection_string=cs, ca=ca)
         assert result[:2] == ["OperationTimeout", "connack"]
 
@@ -197,8 +189,8 @@ def test_connack_that_refuses(bench, localhost_tls, answer, expected):
 
     async def scenario():
         context, ca = localhost_tls
-        async with server(refuse, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
+        async with TcpServer(refuse, context) as server:
+            cs = bench.connection_string("any", "AAAA", port=server.port)
             assert await outcome(bench, connection_string=cs, ca=ca) == expected
 
     bench.run(scenario)

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 
 
 def test_missing_suback(bench, localhost_tls):
     async def scenario():
-        async with device_of(bench, ScriptedHub("suback"), localhost_tls) as program:
+        async with bench.device_on(ScriptedMqttServer("suback"), localhost_tls) as program:
             assert await program.expect("raised") == ["OperationTimeout", "subscribe", None]
 
     bench.run(scenario)
@@ -19,8 +19,8 @@ def test_missing_suback(bench, localhost_tls):
 
 def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("puback")
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer("puback")
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send", "one")
             assert await program.expect("background") == ["OperationTimeout", "puback", None]
@@ -34,8 +34,8 @@ def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(bench,
 
 def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("puback")
-        async with device_of(bench, hub, localhost_tls, operation_timeout=3) as program:
+        hub = ScriptedMqttServer("puback")
+        async with bench.device_on(hub, localhost_tls, operation_timeout=3) as program:
             await program.expect("ready")
             await program.tell("send", "one")
             assert await program.expect("error") == ["OperationTimeout", "puback", None]
@@ -45,7 +45,7 @@ def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
 
 def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls):
     async def scenario():
-        async with device_of(bench, ScriptedHub("puback"), localhost_tls) as program:
+        async with bench.device_on(ScriptedMqttServer("puback"), localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send and give up", "one")
             await program.expect("sent")
@@ -60,8 +60,8 @@ def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls)
 
 def test_missing_pingresp_ends_the_connection(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("pingresp")
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer("pingresp")
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             assert await program.expect("background") == ["OperationTimeout", "ping", None]
             await program.expect("state", True)
@@ -72,8 +72,8 @@ def test_missing_pingresp_ends_the_connection(bench, localhost_tls):
 
 def test_answered_pings_keep_the_connection(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, keep_alive=1) as program:
+        hub = ScriptedMqttServer()
+        async with bench.device_on(hub, localhost_tls, keep_alive=1) as program:
             await program.expect("ready")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(program.expect("state", False), 4)
@@ -84,8 +84,8 @@ def test_answered_pings_keep_the_connection(bench, localhost_tls):
 
 def test_missing_twin_answer(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.silent.add("twin")
             await program.tell("twin")

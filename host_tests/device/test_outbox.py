@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from host_tests.support import gate
+from tools.bench.simulated_network import SimulatedNetwork
+from tools.tcp_server import TcpServer
 
 TRANSPORTS = ("mqtt", "amqp")
 CREATED = "iothub-creation-time-utc"
@@ -18,9 +19,9 @@ def outbox(request, tmp_path):
     return {"path": str(tmp_path / "outbox") if request.param == "flash" else None}
 
 
-async def cut(service, device_id, program, gate):
-    """The network is away until the gate opens again."""
-    gate.open = False
+async def cut(service, device_id, program, network):
+    """The network is away until it accepts connections again."""
+    network.server.accepting = False
     await service.drop(device_id)
     await program.expect("state", False)
 
@@ -47,10 +48,15 @@ async def emptied(program):
 
 def test_kept_while_there_is_no_connection(bench, outbox):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+        async with bench.device_behind_network(outbox=outbox) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             await program.tell("send", "before")
             await program.expect("sent", "before")
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             start = datetime.now(timezone.utc).replace(microsecond=0)
             for number in range(30):  # more than a window
                 await program.tell("send", f"kept {number}")
@@ -60,7 +66,7 @@ def test_kept_while_there_is_no_connection(bench, outbox):
             await program.expect("outbox", 30, 0)
             if outbox["path"]:
                 assert os.listdir(outbox["path"])
-            door.open = True
+            network.server.accepting = True
             await program.expect("state", True)
             await program.tell("send", "after")
             await program.expect("sent", "after")
@@ -81,13 +87,18 @@ def test_kept_while_there_is_no_connection(bench, outbox):
 
 def test_under_way_when_the_connection_is_lost(bench, outbox):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+        async with bench.device_behind_network(outbox=outbox) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             await program.tell("send many", 60)
             await bodies(service, device_id, 1)
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             if ["sent", 60] not in program.said:  # those that had not arrived are kept now
                 await program.expect("sent", 60)
-            door.open = True
+            network.server.accepting = True
             await program.expect("state", True)
             assert list(await bodies(service, device_id, 60)) == [f"m{i}" for i in range(60)]
             assert await emptied(program) == 0
@@ -98,9 +109,14 @@ def test_under_way_when_the_connection_is_lost(bench, outbox):
 def test_flash_survives_the_power(bench, tmp_path):
     async def scenario():
         box = {"path": str(tmp_path / "outbox")}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
+        async with bench.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             for number in range(20):
                 await program.tell("send", f"kept {number}")
                 await program.expect("sent", f"kept {number}")
@@ -119,19 +135,16 @@ def test_a_board_that_starts_without_a_network(bench, outbox):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
-            door = gate.Gate(bench.hub[f"{bench.transport}_port"])
-            door.open = False
-            server = await asyncio.start_server(door.serve, "localhost", 0)
-            async with server:
-                port = server.sockets[0].getsockname()[1]
-                text = bench.connection_string(device_id, key, port=port)
+            async with SimulatedNetwork(bench.port) as network:
+                network.server.accepting = False
+                text = bench.connection_string(device_id, key, port=network.port)
                 settings = {"connection_string": text, "outbox": outbox, "offline": True}
                 async with bench.program("device", **settings) as program:
                     await program.expect("ready")
                     await program.tell("send", "first")
                     await program.expect("sent", "first")
                     await program.expect("background")  # it has tried to connect
-                    door.open = True
+                    network.server.accepting = True
                     await program.tell("send", "second")
                     await program.expect("sent", "second")
                     found = await bodies(service, device_id, 2)
@@ -143,8 +156,13 @@ def test_a_board_that_starts_without_a_network(bench, outbox):
 def test_full_drops_the_oldest(bench, outbox):
     async def scenario():
         box = {**outbox, "limit": 4096}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
-            await cut(service, device_id, program, door)
+        async with bench.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
+            await cut(service, device_id, program, network)
             for number in range(20):
                 text = f"{number:03}" + "x" * 500
                 await program.tell("send", text)
@@ -153,7 +171,7 @@ def test_full_drops_the_oldest(bench, outbox):
             waiting, dropped = await program.expect("outbox")
             assert waiting + dropped == 20
             assert 4 <= waiting < 8
-            door.open = True
+            network.server.accepting = True
             late = await emptied(program)  # what was on its way when it was dropped may arrive
             found = [int(body[:3]) for body in await bodies(service, device_id, 20 - late)]
             assert found == sorted(found)
@@ -165,8 +183,13 @@ def test_full_drops_the_oldest(bench, outbox):
 def test_full_refuses_the_newest(bench, outbox):
     async def scenario():
         box = {**outbox, "limit": 4096, "drop": "newest"}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
-            await cut(service, device_id, program, door)
+        async with bench.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
+            await cut(service, device_id, program, network)
             refused = []
             for number in range(20):
                 await program.tell("send", f"{number:03}" + "x" * 500)
@@ -177,7 +200,7 @@ def test_full_refuses_the_newest(bench, outbox):
             kept = 20 - len(refused)
             assert refused == list(range(kept, 20))
             assert 4 <= kept < 8
-            door.open = True
+            network.server.accepting = True
             found = await bodies(service, device_id, kept)
             assert [int(body[:3]) for body in found] == list(range(kept))
             assert await emptied(program) == len(refused)
@@ -187,7 +210,7 @@ def test_full_refuses_the_newest(bench, outbox):
 
 def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, _):
+        async with bench.device_behind_network(outbox=outbox) as (service, device_id, program, _):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("send", "while away")  # connects by itself
@@ -203,12 +226,11 @@ def test_another_client_goes_on_with_the_outbox_of_one_that_was_connecting(bench
         async def silent(reader, _):
             await reader.read()
 
-        server = await asyncio.start_server(silent, "localhost", 0)
-        async with server, bench.service() as service:
+        async with TcpServer(silent) as server, bench.service() as service:
             device_id, key = await bench.new_device(service)
             settings = {
                 "connection_string": bench.connection_string(device_id, key),
-                "silent": server.sockets[0].getsockname()[1],
+                "silent": server.port,
                 "box": outbox,
             }
             async with bench.program("successor", **settings) as program:

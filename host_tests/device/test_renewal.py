@@ -2,22 +2,20 @@
 
 import asyncio
 
-from host_tests.support.gate import gated
-
 TRANSPORTS = ("mqtt", "mqtt-websockets")  # AMQP's: test_amqp_device
 
 
 def test_tokens_are_renewed_and_nothing_is_lost(bench):
     async def scenario():
-        async with gated(bench, options={"sastoken_ttl": 3}) as (
+        async with bench.device_behind_network(options={"sastoken_ttl": 3}) as (
             service,
             device_id,
             program,
-            gate,
+            network,
         ):
             sent, got = [], set()
             telemetry = service.telemetry(device_id)
-            while gate.knocks < 4:  # each token has a connection of its own
+            while network.server.attempts < 4:  # each token has a connection of its own
                 number = len(sent)
                 await program.tell("send", f"t{number}")
                 await program.expect("sent", f"t{number}")
@@ -38,14 +36,19 @@ def test_tokens_are_renewed_and_nothing_is_lost(bench):
 
 def test_a_renewal_that_fails_drops_nothing_and_is_tried_again(bench):
     async def scenario():
-        async with gated(bench, options={"sastoken_ttl": 6}) as (_, _, program, gate):
-            gate.open = False
+        async with bench.device_behind_network(options={"sastoken_ttl": 6}) as (
+            _,
+            _,
+            program,
+            network,
+        ):
+            network.server.accepting = False
             assert (await program.expect("background"))[1] in ("tls", "websocket")
             await program.tell("send", "still here")
             await program.expect("sent", "still here")
-            gate.open = True
-            knocks = gate.knocks
-            while gate.knocks == knocks:  # noqa: ASYNC110
+            network.server.accepting = True
+            attempts = network.server.attempts
+            while network.server.attempts == attempts:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             await program.tell("send", "and after")
             await program.expect("sent", "and after")

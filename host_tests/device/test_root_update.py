@@ -15,8 +15,7 @@ def test_a_root_is_kept_once_it_has_proved_itself(bench, tmp_path):
     own = Path(bench.hub["ca_file"]).read_text()
 
     async def scenario():
-        front = "https" if bench.websockets else bench.transport
-        port = bench.hub[f"{front}_port"]
+        port = bench.port
         async with bench.service() as service:
             text = bench.connection_string(*await bench.new_device(service))
             async with bench.program("trust", connection_string=text, lib=lib) as program:
@@ -60,8 +59,7 @@ def test_gateway(bench):
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
             text = bench.connection_string(device_id, key, host="127.0.0.1", port=1)
-            front = "https" if bench.websockets else bench.transport
-            options = {"gateway_hostname": f"localhost:{bench.hub[f'{front}_port']}"}
+            options = {"gateway_hostname": f"localhost:{bench.port}"}
             settings = {"connection_string": text, "options": options}
             async with bench.program("connect", **settings) as program:
                 await program.expect("connected")

@@ -1,6 +1,6 @@
 """How many round trips a visit of a board that sleeps costs."""
 
-from tools.bench.delay import Network
+from tools.bench.simulated_network import SimulatedNetwork
 
 TRANSPORTS = ("mqtt",)
 
@@ -9,7 +9,7 @@ def test_a_visit_costs_few_round_trips_more_than_a_bare_connection(bench):
     async def turns(service, lives):
         device_id, key = await bench.new_device(service)
         await service.send_c2d(device_id, b"waits")
-        async with Network(bench.hub["mqtt_port"]) as network:
+        async with SimulatedNetwork(bench.hub["mqtt_port"]) as network:
             text = bench.connection_string(device_id, key, port=network.port)
             settings = {"connection_string": text, "lives": lives, "queued": 5, "report": False}
             async with bench.program("wake", **settings) as program:

@@ -1,7 +1,6 @@
 """Over AMQP, frame by frame: what is settled, how often, and what a refused twin says."""
 
-from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
-from host_tests.support.scripted_mqtt_server import device_of, program_of
+from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
 from iothub.amqp.composites import ACCEPTED, REJECTED
 from iothub.amqp.sections import VALUE, AmqpMessage
 
@@ -15,8 +14,8 @@ def outcomes(hub, number):
 
 def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedAmqpServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             bad = [hub.deliver("/twin", AmqpMessage(b"{no json")) for _ in range(6)]
             bad += [hub.deliver("/twin", AmqpMessage(7, VALUE)) for _ in range(6)]
@@ -24,7 +23,7 @@ def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localho
                 await program.expect("background")
             good = hub.deliver("/twin", AmqpMessage(b'{"a":1,"$version":2}'))
             await program.expect("desired")
-            await hub.hears("outcome", good, ACCEPTED)
+            await hub.heard.wait_for("outcome", good, ACCEPTED)
             assert [outcomes(hub, number) for number in bad] == [[REJECTED]] * len(bad)
             # Whatever has come, no more than this may be on its way at once.
             credits = [words[3] for words in hub.heard if words[0] == "credit"]
@@ -36,17 +35,17 @@ def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localho
 
 def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedAmqpServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             nameless = hub.deliver("/methods/devicebound", AmqpMessage(b"1", correlation_id="a"))
             await program.expect("background")
-            await hub.hears("outcome", nameless, REJECTED)
+            await hub.heard.wait_for("outcome", nameless, REJECTED)
             call = AmqpMessage(b"{", correlation_id="b")
             call.application = {"IoThub-methodname": "echo"}
             number = hub.deliver("/methods/devicebound", call)
-            await hub.hears("method", "b", 400, b"")
-            await hub.hears("outcome", number, ACCEPTED)
+            await hub.heard.wait_for("method", "b", 400, b"")
+            await hub.heard.wait_for("outcome", number, ACCEPTED)
             assert outcomes(hub, number) == [ACCEPTED]
 
     bench.run(scenario)
@@ -56,10 +55,10 @@ def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
     """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
 
     async def scenario():
-        hub = ScriptedAmqpHub()
+        hub = ScriptedAmqpServer()
         size = 15000
         bomb = b"\0\x53\x77\xd0" + (size + 4).to_bytes(4, "big") + size.to_bytes(4, "big")
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for path in ("/messages/devicebound", "/methods/devicebound", "/twin"):
                 for _ in range(3):
@@ -75,10 +74,10 @@ def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
 
 def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
+        hub = ScriptedAmqpServer()
         hub.statuses = [429, 500]
         hub.desired = {"a": 1, "$version": 4}
-        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        playing = bench.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in (429, 500):
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -102,8 +101,8 @@ def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
 
 def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls, max_inbound=3000) as program:
+        hub = ScriptedAmqpServer()
+        async with bench.device_on(hub, localhost_tls, max_inbound=3000) as program:
             await program.expect("ready")
             for _ in range(2):
                 hub.deliver("$cbs", AmqpMessage(b"x" * 3500))
@@ -119,14 +118,14 @@ def test_message_that_is_accepted_while_connecting_leaves_on_that_connection(ben
     """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
 
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls, timeout=5) as program:
+        hub = ScriptedAmqpServer()
+        async with bench.device_on(hub, localhost_tls, timeout=5) as program:
             await program.expect("ready")
             hub.silent = "twin"
             hub.cut()
-            await hub.hears("twin", "PUT", count=2)
+            await hub.heard.wait_for("twin", "PUT", count=2)
             await program.tell("send", "meanwhile")
-            await hub.hears("telemetry", b"meanwhile")
+            await hub.heard.wait_for("telemetry", b"meanwhile")
             hub.silent = None
             hub.answer_twin()
             await program.expect("state", True)

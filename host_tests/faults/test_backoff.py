@@ -14,7 +14,7 @@ def test_delay_doubles_to_the_cap_while_the_hub_is_away(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls, backoff=[0.02, 0.16, 0.5]) as made:
             _, _, program, proxy = made
-            proxy.shut()
+            proxy.stop_listening()
             proxy.cut()
             assert await delays(program, 6) == [0.01, 0.02, 0.04, 0.08, 0.08, 0.08]
             await proxy.listen()

@@ -71,7 +71,7 @@ def test_second_connack(bench, localhost_tls):
 def test_port_that_is_shut(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (_, _, program, proxy):
-            proxy.shut()
+            proxy.stop_listening()
             proxy.cut()
             await program.expect("background", *CLOSED)
             for _ in range(2):

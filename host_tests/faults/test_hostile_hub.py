@@ -11,8 +11,8 @@ import pytest
 from host_tests.support.hostile_amqp import FRAMES
 from host_tests.support.hostile_mqtt import LIMIT, PACKETS, whole_messages
 from host_tests.support.mutation import Chance, mutated
-from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
-from host_tests.support.scripted_mqtt_server import ScriptedHub, program_of
+from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 from tools.hub.mqtt import packets
 from tools.interpreter import ROOT
 
@@ -22,81 +22,68 @@ GRACE = 0.2  # seconds for a device that waits for the rest of what is no packet
 
 
 class Hostile:
-    """What both hubs share: from the last of so many connections on they are well again."""
+    """Sends mutated bytes in place of a connection's first acknowledgement, and then resets it;
+    from the last of so many connections on it is well again.
+    """
 
-    def __init__(self, seed):
-        super().__init__()
-        self._until = CONNECTIONS
+    def __init__(self, seed, server, answer, parts):
         self._chance = Chance(seed)
+        self._parts = parts
+        self._server = server
+        self.malformed = []  # why packets of the device were no MQTT
+        server.instead[answer] = self._instead
 
     async def serve(self, reader, writer):
-        if self.connections == self._until - 1:
-            self.desired = {"well": True, "$version": 1000}
-        await super().serve(reader, writer)
-
-    def nonsense(self, parts):
-        """Bytes that are sent instead of an answer; the connection ends in a while."""
-        asyncio.get_running_loop().call_later(GRACE, self._writer.transport.abort)
-        return bytes(mutated(self._chance, parts, 8))
-
-
-class HostileMqttHub(Hostile, ScriptedHub):
-    """Instead of the first PUBACK of a connection it sends mutated packets, and a method."""
-
-    def __init__(self, seed):
-        super().__init__(seed)
-        self._met = {}  # connection: what the device was sent
-
-    def write(self, writer, connection, data):
-        self._met[connection] = self._met.get(connection, b"") + data
-        super().write(writer, connection, data)
-
-    async def serve(self, reader, writer):
+        if self._server.connections == CONNECTIONS - 1:
+            self._server.desired = {"well": True, "$version": 1000}
         try:
-            await super().serve(reader, writer)
+            await self._server.serve(reader, writer)
         except packets.Malformed as error:
-            # An id of the hub's own, which a method's answer repeats to the letter.
-            assert "string" in str(error) or "wildcard" in str(error), error
+            self.malformed.append(str(error))
             writer.transport.abort()
 
-    def answers(self, packet, connection):
-        telemetry = isinstance(packet, packets.Publish) and packet.qos == 1
-        if telemetry and connection == self.connections < self._until:
-            return [("nonsense", self.nonsense(PACKETS))]
-        return super().answers(packet, connection)
+    def _instead(self, answer, connection):
+        if not connection == self._server.connections < CONNECTIONS:
+            return answer
+        asyncio.get_running_loop().call_later(GRACE, self._server.cut)
+        return bytes(mutated(self._chance, self._parts, 8))
 
-    def check(self):
-        """What was acknowledged had come whole, on the same connection, as often."""
-        acknowledged = Counter(
-            (connection, words[0]) for connection, what, *words in self.heard if what == "puback"
+
+def acknowledged_by(server):
+    """How many messages the device acknowledged over MQTT: each had come whole, on the same
+    connection, as often.
+    """
+    acknowledged = Counter(
+        (connection, words[0]) for connection, what, *words in server.heard if what == "puback"
+    )
+    for connection, sent in server.sent.items():
+        whole = Counter(
+            int.from_bytes(puback[2:], "big") for *_, puback in whole_messages(sent) if puback
         )
-        for connection, met in self._met.items():
-            whole = Counter(
-                int.from_bytes(puback[2:], "big") for *_, puback in whole_messages(met) if puback
-            )
-            for (where, pid), count in acknowledged.items():
-                assert where != connection or count <= whole[pid], (connection, pid, met)
-        return sum(acknowledged.values())
-
-
-class HostileAmqpHub(Hostile, ScriptedAmqpHub):
-    """Instead of the first disposition of a connection it sends mutated frames."""
-
-    def _say(self, what, data):
-        hostile = what == "disposition" and self.connections < self._until
-        super()._say(what, self.nonsense(FRAMES) if hostile else data)
+        for (where, pid), count in acknowledged.items():
+            assert where != connection or count <= whole[pid], (connection, pid, sent)
+    return sum(acknowledged.values())
 
 
 def play(bench, tls, seed):
     async def scenario():
-        hub = {"mqtt": HostileMqttHub, "amqp": HostileAmqpHub}[bench.transport](seed)
+        if bench.transport == "mqtt":
+            server = ScriptedMqttServer()
+            hub = Hostile(seed, server, "puback", PACKETS)
+        else:
+            server = ScriptedAmqpServer()
+            hub = Hostile(seed, server, "disposition", FRAMES)
         options = {"max_inbound": LIMIT, "timeout": 5, "operation_timeout": 90}
-        async with program_of(bench, hub, tls, "hostile", options) as program:
+        async with bench.program_on(hub, tls, "hostile", options) as program:
             assert await program.expect("well") == [True]
             await program.expect("end")
             assert "unknown" not in [words[0] for words in program.said], program.said
         if bench.transport == "mqtt":
-            assert hub.check() > 0
+            assert acknowledged_by(server) > 0
+            # A method's id is the hub's own, which the answer's topic repeats to the letter.
+            assert all("string" in why or "wildcard" in why for why in hub.malformed), (
+                hub.malformed
+            )
 
     bench.run(scenario)
 

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from host_tests.support.gate import gated
-
 PATIENT = {"handler_timeout": 60}
 
 
@@ -25,17 +23,22 @@ def test_two_at_once_get_each_its_own_answer(bench):
 
 def test_hub_gone_before_the_answer(bench):
     async def scenario():
-        async with gated(bench, options=PATIENT) as (service, device_id, program, gate):
+        async with bench.device_behind_network(options=PATIENT) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             call = asyncio.create_task(service.invoke_method(device_id, "held", 1))
             await program.expect("method", "held")
-            gate.open = False
+            network.server.accepting = False
             await service.drop(device_id)
             await program.expect("state", False)
             await program.tell("let go")
             dropped = ["ConnectionDroppedError", "method"]
             assert (await program.expect("background", *dropped))[2] is None
             call.cancel()
-            gate.open = True
+            network.server.accepting = True
             await program.expect("state", True)
             assert await service.invoke_method(device_id, "echo", 2) == (200, 2)
             told = [words for words in program.said if words[:3] == ["background", *dropped]]

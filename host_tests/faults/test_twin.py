@@ -2,8 +2,8 @@
 
 import pytest
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of, program_of
-from tools.hub.mqtt import packets
+from host_tests.support import mqtt_packets
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 
@@ -11,8 +11,8 @@ TRANSPORTS = ("mqtt",)
 @pytest.mark.parametrize("verb", ["twin", "report"])
 def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.silent.add("twin")
             await program.tell(verb, {"a": 1})
@@ -31,10 +31,10 @@ def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb)
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
 def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls, status):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
-            await hub.hears(1, "get")
+            await hub.heard.wait_for(1, "get")
             for verb in ("twin", "report"):
                 hub.statuses = [status]
                 await program.tell(verb, {"a": 1})
@@ -49,11 +49,11 @@ def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls
 
 def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 4}
         hub.statuses = [429, 500, 503, 429]
         refusals = list(hub.statuses)
-        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        playing = bench.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in refusals:
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -67,12 +67,12 @@ def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_
 
 def test_answer_to_nobody_is_ignored(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with bench.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for status in (200, 204, 429, 500):
-                hub.send(packets.publish(f"$iothub/twin/res/{status}/?$rid=nobody", b"{}"))
-            hub.send(packets.publish("$iothub/twin/res/200/", b"{}"))
+                hub.send(mqtt_packets.publish(f"$iothub/twin/res/{status}/?$rid=nobody", b"{}"))
+            hub.send(mqtt_packets.publish("$iothub/twin/res/200/", b"{}"))
             await program.tell("twin")
             await program.expect("twin")
             told = [words[0] for words in program.said]
@@ -84,9 +84,9 @@ def test_answer_to_nobody_is_ignored(bench, localhost_tls):
 
 def test_gap_in_the_versions_is_read_anew_and_an_old_change_ignored(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 2}
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with bench.device_on(hub, localhost_tls) as program:
             assert await program.expect("desired") == [{"a": 1, "$version": 2}]
             hub.desired = {"a": 1, "b": 2, "c": 3, "$version": 5}
             hub.patch_desired({"c": 3, "$version": 5})
@@ -104,9 +104,9 @@ def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
     """A change that comes between a throttled reading and the next is in neither twice."""
 
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.statuses = [429]
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with bench.device_on(hub, localhost_tls) as program:
             assert await program.expect("background") == ["ServiceError", "twin", 429]
             hub.desired = {"a": 1, "$version": 2}
             hub.patch_desired(hub.desired)
@@ -119,9 +119,9 @@ def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
 
 def test_disconnecting_while_the_twin_is_read_is_no_problem(bench, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("twin")
-        async with device_of(bench, hub, localhost_tls, timeout=5) as program:
-            await hub.hears(1, "get")
+        hub = ScriptedMqttServer("twin")
+        async with bench.device_on(hub, localhost_tls, timeout=5) as program:
+            await hub.heard.wait_for(1, "get")
             await program.expect("ready")
             await program.tell("disconnect")
             await program.expect("disconnected")
@@ -139,9 +139,9 @@ def test_twin_that_is_none_holds_no_change_back(bench, localhost_tls):
 
     async def scenario():
         for body in (b"[]", b'{"desired":7}', b'{"a":' * 2500 + b"1" + b"}" * 2500, b"\xff"):
-            hub = ScriptedHub()
+            hub = ScriptedMqttServer()
             hub.twin_body = body
-            async with device_of(bench, hub, localhost_tls) as program:
+            async with bench.device_on(hub, localhost_tls) as program:
                 await program.expect("background")
                 hub.patch_desired({"a": 1, "$version": 2})
                 assert await program.expect("desired") == [{"a": 1, "$version": 2}]

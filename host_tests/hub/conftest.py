@@ -3,20 +3,18 @@
 import asyncio
 import base64
 import contextlib
-import ssl
 import time
 from urllib.parse import quote
 
 import pytest
 
+from host_tests.support import mqtt_packets
 from host_tests.support.amqp_peer import open_peer
+from host_tests.support.mqtt_client import open_client
 from tools.hub import USUAL
 from tools.hub.app import Hub
 from tools.hub.client import ServiceClient
 from tools.hub.core import auth
-from tools.hub.mqtt import packets as mqtt_packets
-
-PATIENCE = 20
 
 
 class Clock:
@@ -27,55 +25,6 @@ class Clock:
 
     def __call__(self):
         return time.time() + self.ahead
-
-
-class Device:
-    """A raw MQTT connection: it sends what it is told and reads packets."""
-
-    def __init__(self, reader, writer):
-        self._reader = reader
-        self._writer = writer
-        self._buffer = b""
-
-    def send(self, data):
-        self._writer.write(data)
-
-    async def packet(self):
-        """(first byte, body) of the next packet; None at the end of the connection."""
-        while True:
-            taken = self._cut()
-            if taken is not None:
-                return taken
-            try:
-                data = await asyncio.wait_for(self._reader.read(65536), PATIENCE)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self._buffer += data
-
-    def _cut(self):
-        length = 0
-        for i, byte in enumerate(self._buffer[1:5]):
-            length |= (byte & 127) << 7 * i
-            if byte < 128:
-                start = i + 2
-                if len(self._buffer) < start + length:
-                    return None
-                first, body = self._buffer[0], self._buffer[start : start + length]
-                self._buffer = self._buffer[start + length :]
-                return first, body
-        return None
-
-    async def closed(self):
-        """Read until the hub closes; the packets that came before."""
-        packets = []
-        while (packet := await self.packet()) is not None:
-            packets.append(packet)
-        return packets
-
-    def abort(self):
-        self._writer.transport.abort()
 
 
 class Bench:
@@ -100,11 +49,11 @@ class Bench:
         return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}"
 
     async def peer(self):
-        """An AMQP Peer on the TLS port, which has said nothing yet."""
+        """An AmqpPeer on the TLS port, which has sent nothing yet."""
         return await open_peer(self.hub.ports["amqp_port"], self.hub.ports["ca_file"])
 
     async def amqp(self, token=None, **fields):
-        """An AMQP Peer that is open, in a session, and has put `token`."""
+        """An AmqpPeer that is open, in a session, and has put `token`."""
         peer = await open_peer(self.hub.ports["amqp_plain_port"])
         await peer.open(**fields)
         await peer.begin()
@@ -119,28 +68,16 @@ class Bench:
         return await self.amqp(self.token(device_id, key))
 
     async def open(self):
-        """A TLS connection to the MQTT port."""
-        tls = ssl.create_default_context(cafile=self.hub.ports["ca_file"])
-        port = self.hub.ports["mqtt_port"]
-        opened = asyncio.open_connection("localhost", port, ssl=tls)
-        return Device(*await asyncio.wait_for(opened, PATIENCE))
+        """An MqttClient that has sent nothing yet."""
+        return await open_client(self.hub.ports["mqtt_port"], self.hub.ports["ca_file"])
 
-    def connect_packet(self, device_id, password, **fields):
+    def connect_packet(self, device_id, password, client_id=None, user=None, **fields):
         """The bytes of a CONNECT packet."""
-        user = fields.get("user", f"localhost/{device_id}/?api-version=2021-04-12")
-        flags = 0xC0 | (2 if fields.get("clean") else 0)
-        parts = [fields.get("client_id", device_id).encode()]
-        if "will" in fields:
-            flags |= 0x0C
-            parts += fields["will"]
-        parts += [user.encode(), password.encode()]
-        body = b"\0\x04MQTT" + bytes((fields.get("level", 4), flags))
-        body += fields.get("keep_alive", 60).to_bytes(2, "big")
-        body += b"".join(len(part).to_bytes(2, "big") + part for part in parts)
-        return b"\x10" + mqtt_packets._length(len(body)) + body
+        user = user or f"localhost/{device_id}/?api-version=2021-04-12"
+        return mqtt_packets.connect(client_id or device_id, user, password, **fields)
 
     async def device(self, device_id, key, **fields):
-        """(Device, session present) connected; the CONNACK must accept."""
+        """(MqttClient, session present) connected; the CONNACK must accept."""
         device = await self.open()
         device.send(self.connect_packet(device_id, self.token(device_id, key), **fields))
         first, body = await device.packet()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support import mqtt_packets
 from host_tests.support.processes import hub_process, resident_memory
 from iothub.amqp.codec import Described, Typed, encode
 from iothub.amqp.composites import (
@@ -33,7 +34,6 @@ from iothub.amqp.frames import AMQP_HEADER, SASL_HEADER, frame
 from iothub.amqp.sections import VALUE, AmqpMessage
 from tools.hub.client import ServiceClient
 from tools.hub.core import auth
-from tools.hub.mqtt import packets
 
 PATIENCE = 10
 GROWTH = 64 * 1024 * 1024
@@ -227,17 +227,14 @@ def test_amqp_with_claims(hub, data):
 
 def mqtt_parts(key):
     user = b"localhost/fuzz/?api-version=2021-04-12"
-    fields = [b"fuzz", user, device_token(key).encode()]
-    body = b"\0\x04MQTT\x04\xc0\0\x3c"
-    body += b"".join(len(field).to_bytes(2, "big") + field for field in fields)
-    connect = b"\x10" + packets._length(len(body)) + body
+    connect = mqtt_packets.connect("fuzz", user, device_token(key))
     return connect, [
         connect,
-        packets.publish("devices/fuzz/messages/events/a=b", b"x", 1, 1),
-        packets.publish("devices/fuzz/messages/events/%ff&%", b"x"),
-        packets.publish("$iothub/twin/GET/?$rid=1", b""),
-        packets.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", b"[" * 5000),
-        packets.publish("$iothub/methods/res/200/?$rid=1", b"{}"),
+        mqtt_packets.publish("devices/fuzz/messages/events/a=b", b"x", 1),
+        mqtt_packets.publish("devices/fuzz/messages/events/%ff&%", b"x"),
+        mqtt_packets.publish("$iothub/twin/GET/?$rid=1", b""),
+        mqtt_packets.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", b"[" * 5000),
+        mqtt_packets.publish("$iothub/methods/res/200/?$rid=1", b"{}"),
         b"\x82\x0b\0\1\0\6a/b/c#\1",
         b"\x40\x02\0\1",
         b"\xc0\0",

@@ -2,12 +2,12 @@
 
 import json
 
+from host_tests.support import mqtt_packets
 from host_tests.support.amqp_peer import selector
 from iothub.amqp.codec import Typed
 from iothub.amqp.composites import ACCEPTED, DISPOSITION
 from iothub.amqp.sections import AmqpMessage
 from tools.hub.core.events import partition_of
-from tools.hub.mqtt import packets
 
 
 async def reader(bench, device_id):
@@ -29,7 +29,7 @@ def test_telemetry_with_all_its_properties(on_hub):
             "&colour=gr%C3%BCn&empty=&null"
         )
         topic = f"devices/dev/messages/events/{bag}"
-        device.send(packets.publish(topic, b"{}", 1, 1))
+        device.send(mqtt_packets.publish(topic, b"{}", 1))
         assert await device.packet() == (0x40, b"\0\1")
         _, event = await service.message()
         properties = event.properties
@@ -63,7 +63,7 @@ def test_properties_no_symbol_could_hold(on_hub):
         device, _ = await bench.device("dev", await bench.new())
         service = await reader(bench, "dev")
         topic = "devices/dev/messages/events/$.ct=gr%C3%BCn&$.exp=soon&$.mid"
-        device.send(packets.publish(topic, b"x"))
+        device.send(mqtt_packets.publish(topic, b"x"))
         _, event = await service.message()
         assert event.properties.content_type == "gr?n"
         assert event.properties.absolute_expiry_time is None
@@ -78,9 +78,8 @@ def test_will_retain_and_events_of_the_hub(on_hub):
         service = await reader(bench, "dev")
         will = [b"devices/dev/messages/events/", b"gone"]
         device, _ = await bench.device("dev", key, will=will)
-        publish = bytearray(packets.publish("devices/dev/messages/events/", b"kept"))
-        publish[0] |= 1
-        device.send(bytes(publish))
+        topic = "devices/dev/messages/events/"
+        device.send(mqtt_packets.publish(topic, b"kept", retain=True))
         _, event = await service.message()
         assert event.application == {"mqtt-retain": "true"}
         device.abort()

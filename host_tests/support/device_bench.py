@@ -7,13 +7,16 @@ import os
 import sys
 
 from tools import umqtt
+from tools.bench.simulated_network import SimulatedNetwork
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT, interpreter
 from tools.processes import running
+from tools.tcp_server import TcpServer
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
 _SERIAL = itertools.count(1)  # one hub may see several benches
+SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4}
 HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
 
 
@@ -25,10 +28,13 @@ class Bench:
         self.transport, _, self.websockets = transport.partition("-")
         self.hub = hub
 
+    @property
+    def port(self):
+        """The hub's port for this transport."""
+        return self.hub["https_port" if self.websockets else f"{self.transport}_port"]
+
     def connection_string(self, device_id, key, host="localhost", port=None):
-        front = "https" if self.websockets else self.transport
-        port = port or self.hub[f"{front}_port"]
-        return f"HostName={host}:{port};DeviceId={device_id};SharedAccessKey={key}"
+        return f"HostName={host}:{port or self.port};DeviceId={device_id};SharedAccessKey={key}"
 
     @contextlib.asynccontextmanager
     async def service(self):
@@ -71,6 +77,31 @@ class Bench:
             async with self.program("device", connection_string=cs, **settings) as program:
                 await program.expect("ready")
                 yield service, device_id, program
+
+    @contextlib.asynccontextmanager
+    async def device_behind_network(self, **settings):
+        """As device(), and the SimulatedNetwork between the device and the hub."""
+        async with SimulatedNetwork(self.port) as network, self.service() as service:
+            device_id, key = await self.new_device(service)
+            cs = self.connection_string(device_id, key, port=network.port)
+            async with self.program("device", connection_string=cs, **settings) as program:
+                await program.expect("ready")
+                yield service, device_id, program, network
+
+    @contextlib.asynccontextmanager
+    async def program_on(self, server, tls, name="device", options=None, **settings):
+        """Run programs/name.py against a scripted server; tls: (SSLContext, the CA's file)."""
+        context, ca = tls
+        options = {**SHORT, **(options or {})}
+        async with TcpServer(server.serve, context) as listening:
+            text = self.connection_string("any", "AAAA", port=listening.port)
+            settings = {"connection_string": text, "ca": ca, "options": options, **settings}
+            async with self.program(name, **settings) as program:
+                yield program
+
+    def device_on(self, server, tls, **options):
+        """Run programs/device.py with these options of the client against a scripted server."""
+        return self.program_on(server, tls, options=options)
 
     async def waiting(self, service, device_id, count):
         """Return once `count` messages wait at the hub: the others have been settled."""

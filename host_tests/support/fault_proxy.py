@@ -13,7 +13,9 @@ import ssl
 import struct
 
 from host_tests.support.memory_tls import Secure
+from host_tests.support.mqtt_packets import Splitter
 from host_tests.support.network_faults import Hold
+from tools.tcp_server import TcpServer
 
 QUICK = {"backoff": [0.05, 0.1]}  # what a test sets, so that a device is soon back
 
@@ -104,28 +106,17 @@ class Line:
 
 async def _pump(read, line):
     """Carry what read() gives, packet by packet, to its end."""
-    buffer = b""
+    splitter = Splitter()
     while data := await read(65536):
-        buffer += data
-        while size := _size(buffer):
-            await line.carry(buffer[:size], buffer[0] >> 4)
-            buffer = buffer[size:]
-
-
-def _size(buffer):
-    """The size of the packet that `buffer` begins with; 0 while it is not whole."""
-    length = 0
-    for i, byte in enumerate(buffer[1:5]):
-        length |= (byte & 127) << 7 * i
-        if byte < 128:
-            size = 2 + i + length
-            return size if len(buffer) >= size else 0
-    return 0
+        splitter.feed(data)
+        while taken := splitter.take():
+            first, _, packet = taken
+            await line.carry(packet, first >> 4)
 
 
 class FaultProxy:
     """See the module. context: the TLS of the connections to come; seen: what has passed, as
-    (number of the connection, to_hub, packet); port: where it listens.
+    (number of the connection, to_hub, packet).
     """
 
     def __init__(self, upstream, context):
@@ -133,22 +124,34 @@ class FaultProxy:
         self.context = context
         self.fault = None
         self.seen = []
-        self.connections = 0
-        self.port = 0
+        self._server = TcpServer(self._serve)
         self._running = set()
-        self._server = None
         self.to_upstream = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.to_upstream.check_hostname = False
         self.to_upstream.verify_mode = ssl.CERT_NONE
 
-    async def serve(self, reader, writer):
-        self.connections += 1
+    @property
+    def port(self):
+        """Where it listens."""
+        return self._server.port
+
+    @property
+    def connections(self):
+        """How many there were so far."""
+        return self._server.attempts
+
+    async def __aenter__(self):
+        await self._server.listen()
+        return self
+
+    async def __aexit__(self, *error):
+        await self._server.__aexit__(*error)
+
+    async def _serve(self, reader, writer):
         connection = Connection(self, self.connections, Secure(reader, writer, self.context))
         self._running.add(connection)
         try:
             await connection.run()
-        except OSError:  # ssl.SSLError, too: what a broken connection leaves
-            pass
         finally:
             self._running.discard(connection)
 
@@ -162,24 +165,20 @@ class FaultProxy:
         return self.seen.count((connection or self.connections, to_hub, packet))
 
     async def listen(self):
-        """Listen: on any free port, then always on that one."""
-        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Accept connections again, after stop_listening()."""
+        await self._server.listen()
 
-    def shut(self):
+    def stop_listening(self):
         """Refuse new connections."""
-        self._server.close()
+        self._server.stop_listening()
 
 
 @contextlib.asynccontextmanager
 async def proxied(bench, tls, fault=None):
     """(service, device id, its key, proxy): a FaultProxy, and a device that may use it."""
-    proxy = FaultProxy(bench.hub["mqtt_port"], tls[0])
-    proxy.fault = fault
-    await proxy.listen()
-    async with bench.service() as service:
+    async with FaultProxy(bench.hub["mqtt_port"], tls[0]) as proxy, bench.service() as service:
+        proxy.fault = fault
         yield service, *await bench.new_device(service), proxy
-    proxy.shut()
 
 
 @contextlib.asynccontextmanager

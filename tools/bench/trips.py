@@ -16,10 +16,10 @@ from pathlib import Path
 from ..hub.client import ServiceClient
 from ..interpreter import ROOT, environment, interpreter
 from ..local_hub import running_hub
-from .delay import Conditions, Network
 from .dialogue import dialogue
 from .programs import CLIENTS
 from .rows import OURS, Goal, Row
+from .simulated_network import Conditions, SimulatedNetwork
 
 AWAITED = "ours, connect() awaited"
 SDK = "azure-iot-device"
@@ -66,7 +66,7 @@ async def _visit(hub, device, name):
     else:
         command = [interpreter(), "-X", "heapsize=128wK", str(CLIENTS / "first_message.py")]
         variables = environment(ROOT / "firmware")
-    async with Network(hub["mqtt_port"], Conditions(ROUND_TRIP)) as network:
+    async with SimulatedNetwork(hub["mqtt_port"], Conditions(ROUND_TRIP)) as network:
         # azure-iot-device takes no port in its host name.
         host = "localhost" if name == SDK else f"localhost:{network.port}"
         key = device["authentication"]["symmetricKey"]["primaryKey"]

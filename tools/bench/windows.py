@@ -1,7 +1,7 @@
 """QoS 1 telemetry over long round trips: how much of what the window allows is reached. A window
 of n messages allows n a round trip, where the machine can do that many: no more than nine tenths
 of our own loopback rate are asked. The round trip is put between MicroPython and mosquitto on this
-machine (by delay.py); programs and messages are those of telemetry.
+machine (by simulated_network.py); programs and messages are those of telemetry.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import itertools
 import tempfile
 
 from . import brokers, programs
-from .delay import Conditions, Network
 from .rows import OURS, Goal, Row
+from .simulated_network import Conditions, SimulatedNetwork
 
 CLIENTS = {OURS: "ours.py", "raw": "raw.py", "chumicro-mqtt": "chumicro.py"}
 WINDOWS = (1, 4, 16, 64, 256)
@@ -66,7 +66,7 @@ async def _rates(broker, name, trip, windows):
     """Messages a second at each of `windows`, side by side, each over a network of its own."""
 
     async def one(window):
-        async with Network(broker.port, Conditions(trip)) as network:
+        async with SimulatedNetwork(broker.port, Conditions(trip)) as network:
             return await _rate(network.port, broker, name, window, window * FULL[trip])
 
     return await asyncio.gather(*map(one, windows))

@@ -7,9 +7,9 @@ import tempfile
 
 from ..interpreter import environment, interpreter
 from . import brokers, programs
-from .delay import Network
 from .dialogue import dialogue
 from .rows import OURS, Goal, Row
+from .simulated_network import SimulatedNetwork
 
 CLIENTS = {
     OURS: "ours.py",
@@ -56,7 +56,7 @@ def _row(count, values):
 async def _bytes(broker, name):
     """{messages in a burst: bytes that the client sent for it}"""
     most = max(BURSTS)
-    async with Network(broker.port) as network:
+    async with SimulatedNetwork(broker.port) as network:
         settings = programs.client_settings(broker, most, port=network.port, bursts=True)
         command = [interpreter(), "-X", "heapsize=2048wK", str(programs.CLIENTS / CLIENTS[name])]
         folders = programs.client_folders(name)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from host_tests.support.amqp_peer import Peer, open_peer
+from host_tests.support.amqp_peer import AmqpPeer, open_peer
 from iothub.amqp.composites import (
     ATTACH,
     BEGIN,
@@ -310,7 +310,7 @@ def test_a_session_that_ended_is_forgotten(on_hub):
         await peer.expect(END)
         peer.send(Composite(DETACH, handle=0, closed=True), channel=1)  # azure-eventhub does
         await peer.begin(channel=1)
-        assert isinstance(peer, Peer)
+        assert isinstance(peer, AmqpPeer)
 
     on_hub(scenario)
 

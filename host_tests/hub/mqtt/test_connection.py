@@ -5,32 +5,16 @@ import json
 
 import pytest
 
+from host_tests.support.mqtt_packets import puback, publish, published, subscribe
 from tools.hub.client import ServiceError
-from tools.hub.mqtt import packets as mqtt_packets
 
 TWIN_ANSWERS = "$iothub/twin/res/#"
 MESSAGES = "devices/dev/messages/devicebound/#"
 
 
-def subscribe(name, qos=1, packet_id=1):
-    name = name.encode()
-    body = packet_id.to_bytes(2, "big") + len(name).to_bytes(2, "big") + name + bytes((qos,))
-    return b"\x82" + mqtt_packets._length(len(body)) + body
-
-
-def publish(topic, body=b"", qos=1, packet_id=7):
-    return mqtt_packets.publish(topic, body, qos, packet_id)
-
-
 def parse(packet):
     """(topic, packet id or None, body) of a PUBLISH."""
-    first, body = packet
-    assert first >> 4 == 3
-    end = 2 + int.from_bytes(body[:2], "big")
-    topic, rest = body[2:end].decode(), body[end:]
-    if first & 6:
-        return topic, int.from_bytes(rest[:2], "big"), rest[2:]
-    return topic, None, rest
+    return published(*packet)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +103,11 @@ def test_silence_for_one_and_a_half_keep_alive_closes(on_hub):
         subscribe("#"),
         subscribe("devices/other/messages/devicebound/#"),
         subscribe("$iothub/#"),
-        publish("devices/other/messages/events/"),
-        publish("anything"),
-        publish("$iothub/twin/GET/"),
-        publish("$iothub/twin/PATCH/properties/desired/?$rid=1", b"{}"),
-        publish("$iothub/methods/res/ok/?$rid=1"),
+        publish("devices/other/messages/events/", b"", 7),
+        publish("anything", b"", 7),
+        publish("$iothub/twin/GET/", b"", 7),
+        publish("$iothub/twin/PATCH/properties/desired/?$rid=1", b"{}", 7),
+        publish("$iothub/methods/res/ok/?$rid=1", b"", 7),
         b"\x34\x05\x00\x01t\x00\x01",
         b"\x30\x04\x00\x02\xff\xff",
         b"\x32\x05\x00\x01t\x00\x00",
@@ -161,7 +145,7 @@ def test_nothing_sent_behind_a_refused_connect_is_carried_out(on_hub):
         await bench.new()
         device = await bench.open()
         refused = bench.connect_packet("dev", bench.token("dev", "AAAAAAAAAAAAAAAAAAAAAA=="))
-        device.send(refused + publish("devices/dev/messages/events/", b"stolen"))
+        device.send(refused + publish("devices/dev/messages/events/", b"stolen", 7))
         assert await device.closed() == [(0x20, b"\0\5")]
         events = await bench.service.events("dev")
         assert b"stolen" not in [event["body"] for event in events]
@@ -176,8 +160,8 @@ def test_one_flight_is_answered_in_order(on_hub):
         device.send(
             bench.connect_packet("dev", bench.token("dev", key))
             + subscribe(TWIN_ANSWERS, 0, 5)
-            + publish("$iothub/twin/GET/?$rid=x%201", b" ", 0)
-            + publish("devices/dev/messages/events/", b"first", 1, 9)
+            + publish("$iothub/twin/GET/?$rid=x%201", b" ")
+            + publish("devices/dev/messages/events/", b"first", 9)
         )
         assert await device.packet() == (0x20, b"\0\0")
         assert await device.packet() == (0x90, b"\0\5\0")
@@ -193,9 +177,7 @@ def test_telemetry_properties_become_system_application_and_annotations(on_hub):
     async def scenario(bench):
         device, _ = await bench.device("dev", await bench.new())
         bag = "%24.mid=m%2F1&$.ct=application%2Fjson&$.ce=utf-8&own=a%20b&empty=&none&$.on=out"
-        packet = bytearray(publish(f"devices/dev/messages/events/{bag}", b"{}", 1, 3))
-        packet[0] |= 1  # RETAIN
-        device.send(bytes(packet))
+        device.send(publish(f"devices/dev/messages/events/{bag}", b"{}", 3, retain=True))
         assert await device.packet() == (0x40, b"\0\3")
         event = await anext(bench.service.telemetry("dev"))
         assert event["body"] == b"{}"
@@ -256,7 +238,7 @@ def test_message_comes_again_until_it_is_acknowledged(on_hub):
         assert present
         first, body = await device.packet()
         assert first == 0x3A
-        device.send(mqtt_packets.puback(parse((first, body))[1]))
+        device.send(puback(parse((first, body))[1]))
         device.send(b"\xc0\0")
         assert await device.packet() == (0xD0, b"")
         assert (await bench.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
@@ -356,7 +338,7 @@ def test_reported_properties_and_what_is_refused(on_hub):
             (b"[" * 100000, "400/?$rid=r"),
         )
         for patch, answer in patches:
-            device.send(publish("$iothub/twin/PATCH/properties/reported/?$rid=r", patch, 0))
+            device.send(publish("$iothub/twin/PATCH/properties/reported/?$rid=r", patch))
             assert parse(await device.packet())[0] == f"$iothub/twin/res/{answer}"
         twin = await bench.service.get_twin("dev")
         reported = twin["properties"]["reported"]
@@ -396,7 +378,7 @@ def test_method_goes_out_and_its_answer_comes_back(on_hub):
         start, _, rid = topic.partition("?$rid=")
         assert start == "$iothub/methods/POST/do%20it/"
         assert json.loads(body) == {"a": 1}
-        device.send(publish(f"$iothub/methods/res/201/?$rid={rid}", b'{"b":2}', 0))
+        device.send(publish(f"$iothub/methods/res/201/?$rid={rid}", b'{"b":2}'))
         assert await call == (201, {"b": 2})
 
     on_hub(scenario)
@@ -426,7 +408,7 @@ def test_method_waits_for_a_device_that_is_about_to_connect(on_hub):
         device.send(subscribe("$iothub/methods/POST/#", 0))
         await device.packet()
         rid = parse(await device.packet())[0].partition("$rid=")[2]
-        device.send(publish(f"$iothub/methods/res/200/?$rid={rid}", b"", 0))
+        device.send(publish(f"$iothub/methods/res/200/?$rid={rid}", b""))
         assert await call == (200, None)
 
     on_hub(scenario)
@@ -441,7 +423,7 @@ def test_restart_loses_nothing(on_hub):
         device, _ = await bench.device("dev", key)
         device.send(subscribe(MESSAGES))
         await device.packet()
-        device.send(publish("devices/dev/messages/events/", b"kept"))
+        device.send(publish("devices/dev/messages/events/", b"kept", 7))
         await device.packet()
         await bench.service.send_c2d("dev", b"waiting")
         await bench.service.patch_twin("dev", {"properties": {"desired": {"a": 1}}})

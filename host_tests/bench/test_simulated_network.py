@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tools.bench.delay import Conditions, Counts, Line, Network
+from tools.bench.simulated_network import Conditions, Counts, Line, SimulatedNetwork
+from tools.tcp_server import TcpServer
 
 PATIENCE = 10
 RECORD = b"\x17\x03\x03\x00\x04data"  # a TLS record of four bytes
@@ -58,12 +59,13 @@ def run(scenario, greeting=b"", **conditions):
 
     async def whole():
         server, timer = Server(greeting), Timer()
-        async with await asyncio.start_server(server.serve, "localhost", 0) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            async with Network(port, Conditions(**conditions), timer) as network:
-                reader, writer = await asyncio.open_connection("localhost", network.port)
-                await scenario(network, timer, server, reader, writer)
-                writer.close()
+        async with (
+            TcpServer(server.serve) as listening,
+            SimulatedNetwork(listening.port, Conditions(**conditions), timer) as network,
+        ):
+            reader, writer = await asyncio.open_connection("localhost", network.port)
+            await scenario(network, timer, server, reader, writer)
+            writer.close()
 
     asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
