@@ -6,8 +6,8 @@ of a 64-bit build are one.
 
 import math
 
+from ..processes import ProcessError
 from . import features
-from .programs import ClientError
 from .rows import OURS, Goal, Row
 
 TOO_SMALL, ENOUGH = 4, 128
@@ -51,7 +51,7 @@ async def fits(bench, name, form, size, rounds):
     try:
         for _ in range(rounds):
             await bench.run(name, form, f"{size}wK")
-    except ClientError:
+    except ProcessError:
         return False
     return True
 

@@ -80,7 +80,7 @@ class Bench:
         """The Section of the measurement `name`, or None when it failed or has no rows."""
         from .report import Section
 
-        module = importlib.import_module(f"tools.bench.{name}")
+        module = importlib.import_module(f".{name}", __package__)
         start = time.monotonic()
         try:
             rows = asyncio.run(self._measure(module))

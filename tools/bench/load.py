@@ -7,8 +7,6 @@ process of this outruns what it measures.
 
 import asyncio
 import ssl
-import tempfile
-from pathlib import Path
 
 from . import brokers
 from .rows import Row
@@ -28,18 +26,17 @@ async def measure(rounds, quick=False):
     raise_file_limit()
     crowded, seconds = (100, 1) if quick else (CROWD, SECONDS)
     rates, connects = {count: {} for count in COUNTS}, {}
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        async with (
-            brokers.hub(Path(one), crowded) as hub,
-            brokers.mosquitto(Path(other), crowded) as mosquitto,
-        ):
-            for _ in range(rounds):
-                for target in filter(None, (hub, mosquitto)):
-                    for count, found in rates.items():
-                        value = await rate(target, count, seconds)
-                        found.setdefault(target.name, []).append(value)
-                    value = crowded / await crowd(target, crowded)
-                    connects.setdefault(target.name, []).append(value)
+    async with (
+        brokers.hub_with_devices(crowded) as hub,
+        brokers.mosquitto(crowded) as mosquitto,
+    ):
+        for _ in range(rounds):
+            for target in filter(None, (hub, mosquitto)):
+                for count, found in rates.items():
+                    value = await rate(target, count, seconds)
+                    found.setdefault(target.name, []).append(value)
+                value = crowded / await crowd(target, crowded)
+                connects.setdefault(target.name, []).append(value)
     return [
         *(Row(_what(count), "messages a second", found) for count, found in rates.items()),
         Row(f"the local hub, {crowded:,} devices at once", "TLS connections a second", connects),

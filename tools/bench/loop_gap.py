@@ -4,11 +4,9 @@
 
 import asyncio
 import contextlib
-import tempfile
-from pathlib import Path
 
-from ..interpreter import ROOT
-from .programs import CLIENTS, run
+from . import programs
+from .brokers import local_hub, new_device
 from .rows import OURS, Goal, Row
 
 SIZE = 64 * 1024
@@ -25,19 +23,12 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 async def measure(rounds, quick=False):
     """Rows of ms; the handshake, which is the TLS library's, has no goal."""
-    from ..hub.client import ServiceClient
-    from ..local_hub import running_hub
-
     longest = {stage: [] for stage in STAGES}
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
-        ):
-            for number in range(rounds):
-                found = await _one(hub, service, f"gap-{number}")
-                for stage, values in longest.items():
-                    values.append(found[stage] / 1000)
+    async with local_hub() as (hub, service):
+        for number in range(rounds):
+            found = await _one(hub, service, f"gap-{number}")
+            for stage, values in longest.items():
+                values.append(found[stage] / 1000)
     return [
         Row(what, "ms", {OURS: longest[stage]}, () if stage == "handshake" else (GOAL,), NOTE)
         for stage, what in STAGES.items()
@@ -45,19 +36,10 @@ async def measure(rounds, quick=False):
 
 
 async def _one(hub, service, device):
-    made = await service.create_device(device)
-    settings = {
-        "host": "localhost",
-        "port": hub["mqtt_port"],
-        "ca": hub["ca_file"],
-        "device": device,
-        "key": made["authentication"]["symmetricKey"]["primaryKey"],
-        "size": SIZE,
-    }
+    settings = {**await new_device(hub, service, device), "size": SIZE}
     cloud = asyncio.create_task(_answer(service, device))
     try:
-        folders = [CLIENTS, ROOT / "firmware"]
-        return await run(CLIENTS / "loop_gap.py", settings, folders, HEAP)
+        return await programs.result("loop_gap", settings, heap=HEAP)
     finally:
         cloud.cancel()
         with contextlib.suppress(asyncio.CancelledError):
