@@ -1,4 +1,4 @@
-"""Fixtures of the tests in device/ and faults/, and hypothesis without a timed assertion."""
+"""Fixtures of the tests in device/ and faults/; hypothesis has no deadline."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""python -m tools bench: which measurements it makes, and what becomes of those that fail."""
+"""python -m tools bench: the choice of measurements, the judgement of goals, failed measurements."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""What is counted on the wire has no noise: a quick run must reach its goals."""
+"""The measurements that count bytes and round trips reach their goals: counts have no noise."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A fleet whose hub was away does not return at once: the firmware's Backoff, with fixed seeds."""
+"""A fleet that lost its hub spreads its reconnects: iothub.retry.Backoff, with fixed seeds."""
 
 import random
 import subprocess

@@ -1,4 +1,4 @@
-"""The page and the picture of the bench, from rows that stand here."""
+"""docs/performance.md and its picture, made from fixed rows."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Goals and rows of the bench, judged from figures that stand here."""
+"""Goals and rows of the bench, judged from fixed figures."""
 
 from tools.bench.rows import OURS, Goal, Row
 

@@ -1,4 +1,6 @@
-"""The network that the bench puts between clients and servers: by a clock of the test's own."""
+"""tools/bench/simulated_network.py: delay, bandwidth, loss and counts, by a clock that the test
+sets.
+"""
 
 import asyncio
 

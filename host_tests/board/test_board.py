@@ -1,4 +1,4 @@
-"""boot.py and main.py, unchanged, on a board made of the unix port and stand-ins."""
+"""boot.py and main.py, unchanged, on a virtual board: the unix port of MicroPython with stand-ins."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""board.clock, in MicroPython with the stand-ins: NTP, and the floor where it does not answer."""
+"""board.clock in MicroPython: the time from NTP, and the earliest plausible time without it."""
 
 import subprocess
 import time

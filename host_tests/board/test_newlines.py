@@ -1,4 +1,4 @@
-"""What a serial port does to the ends of lines, and what it must leave alone."""
+"""tools/board/newlines.py: the ends of lines on a serial port."""
 
 from tools.board.newlines import Newlines
 

@@ -1,4 +1,4 @@
-"""The virtual board, by the real mpremote and by a serial port."""
+"""The virtual board, used by the real mpremote and through its serial port."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The hardware watchdog: fed while the deadlines hold; what did not end in time is told."""
+"""board.watchdog: it is fed while all deadlines hold, and the missed deadline is reported."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A hub, a virtual board, and deploy as users call it."""
+"""Fixtures: a local hub, a virtual board, and the deploy command."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""From a box to a running board, the virtual one: deploy, edit, interrupt, and what is wrong."""
+"""python -m tools deploy on a virtual board: a first deploy, updates, interruptions, errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The doctor, on the virtual board and from this side: what is wrong, and that nothing is."""
+"""python -m tools doctor on a virtual board and on this host: faults that it finds, and none."""
 
 import json
 

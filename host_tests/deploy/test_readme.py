@@ -1,4 +1,4 @@
-"""README's way from a box to a running board, run as it stands there, on the virtual board."""
+"""The README's section on a first board: its commands run on the virtual board."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The library as a ROMFS image: MicroPython runs it where it lies, and deploy leaves it there."""
+"""The library as a ROMFS image: MicroPython runs it in place, and deploy keeps it."""
 
 import json
 import subprocess

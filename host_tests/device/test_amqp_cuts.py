@@ -1,4 +1,4 @@
-"""The connection cut at every frame boundary in turn: nothing hangs, nothing accepted is lost."""
+"""AMQP connections cut at each frame boundary in turn: no hang, no lost message."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a device can do over AMQP alone: outcomes, tokens renewed on a live connection, sizes."""
+"""Device features that AMQP alone has: reject and abandon, token renewal without a reconnect."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A hub that owes an answer over AMQP: each wait ends, with its stage."""
+"""A hub that does not answer over AMQP: each wait times out and names its stage."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cloud-to-device messages, twin and methods, against the hub."""
+"""C2D messages, device twin and direct methods against the local hub."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Refused, or thrown out: the clock is asked before the key is blamed; a rival is noticed."""
+"""A refused CONNECT: the clock is checked before the key is blamed; a second device is noticed."""
 
 
 def test_a_clock_that_was_wrong_is_set_and_the_connection_made(bench):

@@ -1,4 +1,4 @@
-"""What keeps a device from connecting: one clear error with its stage, and no hang."""
+"""Errors of connect(): one exception with its stage, and no hang."""
 
 import contextlib
 import ssl

@@ -1,4 +1,4 @@
-"""Boards that sleep: what a visit brings and takes."""
+"""iothub.deep_sleep: one wake-up sends what is queued and receives what waits."""
 
 TRANSPORTS = ("mqtt", "amqp")
 

@@ -1,4 +1,4 @@
-"""How the client has been, as a reported property."""
+"""iothub.health: the health report as a reported property."""
 
 TRANSPORTS = ("mqtt", "amqp")
 

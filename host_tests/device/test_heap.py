@@ -1,4 +1,4 @@
-"""How small a board may be: telemetry, a message and the twin in a heap of a given size."""
+"""The heap that telemetry, a C2D message and the twin need."""
 
 INTERPRETERS = ("micropython",)
 HEAPS = {"mqtt": "64wK", "amqp": "96wK"}

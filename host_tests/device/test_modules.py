@@ -1,4 +1,4 @@
-"""A module: its own identity, twin, methods and inputs, over both transports."""
+"""Modules: their identity, twin, direct methods and inputs, over MQTT and AMQP."""
 
 
 def test_module(bench):

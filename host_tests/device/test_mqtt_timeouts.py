@@ -1,4 +1,4 @@
-"""A hub that owes an answer: each wait ends, with its stage, and nothing accepted is lost."""
+"""A hub that does not answer over MQTT: each wait times out and names its stage."""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""Telemetry accepted without a connection: kept, in order, until the hub has acknowledged it."""
+"""The outbox: telemetry that is accepted without a connection is kept, in order, until it is
+acknowledged.
+"""
 
 import asyncio
 import os

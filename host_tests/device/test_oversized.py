@@ -1,4 +1,4 @@
-"""What is larger than max_inbound: drained, and whoever waits for it is told; nothing breaks."""
+"""Messages over max_inbound are discarded and reported; the connection stays."""
 
 LIMIT = 3000
 OPTIONS = {"max_inbound": LIMIT}

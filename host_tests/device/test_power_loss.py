@@ -1,4 +1,4 @@
-"""The power goes while the outbox is written: what was accepted before is sent afterwards."""
+"""Power loss while the outbox is written: all accepted messages are sent afterwards."""
 
 import asyncio
 import json

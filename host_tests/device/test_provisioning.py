@@ -1,4 +1,4 @@
-"""Devices that learn their hub from the provisioning service, in both interpreters."""
+"""Registration with the Device Provisioning Service, in both interpreters."""
 
 import pytest
 

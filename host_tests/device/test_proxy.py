@@ -1,4 +1,4 @@
-"""Through a real HTTP proxy, which asks for a password: MQTT, WebSocket and AMQP."""
+"""MQTT, WebSocket and AMQP through a real HTTP proxy with a password."""
 
 import asyncio
 import contextlib

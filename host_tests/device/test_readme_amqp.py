@@ -1,4 +1,4 @@
-"""The README's "From uAMQP to this project": its code, run in both interpreters."""
+"""The code of the README's section "From uAMQP to this project" runs in both interpreters."""
 
 from tools.interpreter import ROOT
 from tools.local_hub import running_hub

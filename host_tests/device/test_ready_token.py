@@ -1,4 +1,4 @@
-"""Ready tokens: the program is told when one nears its end, and brings another."""
+"""Ready SAS tokens: the program is asked for a new one before the old one expires."""
 
 import asyncio
 import time

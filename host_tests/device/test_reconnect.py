@@ -1,4 +1,4 @@
-"""Lost connections: nothing accepted is lost, and the program is told."""
+"""Lost connections: no accepted message is lost, and the program is told."""
 
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 

@@ -1,4 +1,4 @@
-"""Tokens that end: renewed without a gap, and a renewal that fails costs nothing yet."""
+"""Token renewal without a gap; a failed renewal is tried again and loses nothing."""
 
 import asyncio
 

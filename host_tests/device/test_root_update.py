@@ -1,4 +1,4 @@
-"""Roots: a third one beside the two built in, once it has proved itself; and an edge gateway."""
+"""iothub.net.root_update: a third root is kept once a connection has proved it; edge gateways."""
 
 from pathlib import Path
 

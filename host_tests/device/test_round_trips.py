@@ -1,4 +1,4 @@
-"""How many round trips a visit of a board that sleeps costs."""
+"""The round trips of one wake-up of a board that sleeps."""
 
 from tools.bench.simulated_network import SimulatedNetwork
 

@@ -1,4 +1,4 @@
-"""IoTHubServiceClient, in both interpreters: messages, feedback and events."""
+"""IoTHubServiceClient in both interpreters: C2D messages, feedback and events."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Telemetry by the public API, as the hub has it in its event log."""
+"""Telemetry by the public API, as the hub's event log has it."""
 
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 

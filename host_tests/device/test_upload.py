@@ -1,4 +1,4 @@
-"""Files of flash in the hub's storage: streamed, with a heap that could not hold them."""
+"""File upload from flash to the hub's storage, streamed in a heap that cannot hold the file."""
 
 import hashlib
 from pathlib import Path

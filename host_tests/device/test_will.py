@@ -1,4 +1,4 @@
-"""Over MQTT: the will, QoS 0, and what the user name says of the device."""
+"""MQTT's will, QoS 0, and the device's data in the user name."""
 
 TRANSPORTS = ("mqtt", "mqtt-websockets")
 

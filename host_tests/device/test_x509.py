@@ -1,4 +1,4 @@
-"""Devices that show a certificate: ECC and RSA, PEM and DER, over both transports."""
+"""X.509 authentication: ECC and RSA keys, PEM and DER, over MQTT and AMQP."""
 
 import pytest
 from cryptography.hazmat.primitives import serialization

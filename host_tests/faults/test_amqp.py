@@ -1,4 +1,4 @@
-"""Over AMQP, frame by frame: what is settled, how often, and what a refused twin says."""
+"""A scripted AMQP hub: settlements and their number, a refused twin, hostile deliveries."""
 
 from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
 from iothub.amqp.composites import ACCEPTED, REJECTED

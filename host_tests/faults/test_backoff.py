@@ -1,4 +1,4 @@
-"""How long a device waits to connect again: longer each time, until a connection lasts."""
+"""Reconnect delays: they grow with each attempt, until a connection lasts."""
 
 from host_tests.support.fault_proxy import faulty
 from host_tests.support.network_faults import PINGREQ, PUBLISH, Cut, Stall

@@ -1,4 +1,4 @@
-"""Cloud-to-device messages: a slow handler, duplicates, a cut before the acknowledgement."""
+"""C2D messages: a slow handler, and a connection cut before the acknowledgement."""
 
 PATIENT = {"handler_timeout": 60}
 

@@ -1,4 +1,4 @@
-"""Cloud-to-device messages, packet by packet: what is acknowledged, when, and where."""
+"""C2D messages from a scripted MQTT hub: which are acknowledged, when, on which connection."""
 
 from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 

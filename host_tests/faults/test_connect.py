@@ -1,4 +1,4 @@
-"""A hub that does not welcome a device which connects again: named, and over with the fault."""
+"""Faults in CONNECT and CONNACK of a reconnect: the error is named, and the device recovers."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""A connection cut at every byte of a message and of its PUBACK, in both directions: each message
-arrives at least once, in order, and none that was accepted is lost.
+"""Connections cut at every byte of a message and of its PUBACK, in both directions: each message
+arrives at least once, in order.
 """
 
 import itertools

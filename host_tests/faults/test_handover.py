@@ -1,4 +1,4 @@
-"""A second connection, with a new token, that is cut as it takes the first one's place."""
+"""The token handover: the connection with the new token is cut before it replaces the first one."""
 
 import asyncio
 import itertools

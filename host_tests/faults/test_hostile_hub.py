@@ -1,4 +1,4 @@
-"""A hub whose bytes are hostile once it has welcomed the device, which gets over each of them."""
+"""A hub that sends hostile bytes after CONNACK: the device reconnects and goes on."""
 
 import asyncio
 import os

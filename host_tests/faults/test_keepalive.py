@@ -1,4 +1,4 @@
-"""A link that is dead without a word: a ping finds out, and what was on its way is sent again."""
+"""A dead link: an unanswered ping ends the connection, and unacknowledged messages are sent again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Direct methods, packet by packet: asked twice, too many, and no JSON."""
+"""Direct methods from a scripted MQTT hub: repeated requests, too many at once, invalid JSON."""
 
 from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 

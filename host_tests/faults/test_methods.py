@@ -1,4 +1,4 @@
-"""Direct methods: two at once, and a hub that is gone before the answer."""
+"""Direct methods: two at once, and a connection lost before the answer."""
 
 import asyncio
 

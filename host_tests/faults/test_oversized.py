@@ -1,4 +1,4 @@
-"""What is over max_inbound, on topics that nobody can read: drained, told, and no loss."""
+"""Messages over max_inbound whose topics cannot be read: discarded and reported."""
 
 from host_tests.support import mqtt_packets
 from host_tests.support.scripted_mqtt_server import ScriptedMqttServer

@@ -1,4 +1,4 @@
-"""Packet ids over 70,000 messages, one of which the hub is slow to acknowledge."""
+"""Packet ids over 70,000 messages, one of which is acknowledged late."""
 
 from host_tests.support import mqtt_packets
 from host_tests.support.scripted_mqtt_server import ScriptedMqttServer

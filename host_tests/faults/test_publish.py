@@ -1,4 +1,4 @@
-"""A PUBACK that is late, wrong, twice or lost, and a link that is slow: each message arrives."""
+"""Late, wrong, repeated and lost PUBACKs, and slow links: each message arrives."""
 
 from host_tests.support.fault_proxy import faulty, sends
 from host_tests.support.network_faults import (

@@ -1,4 +1,4 @@
-"""Faults drawn by a fixed seed, one after the other, while messages go both ways: each arrives."""
+"""Random faults from fixed seeds, with messages both ways: each message arrives."""
 
 import random
 

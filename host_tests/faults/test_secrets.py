@@ -1,4 +1,4 @@
-"""No secret is ever printed: by the device, whatever goes wrong, by the hub, or by the tools."""
+"""No secret is ever printed: by the device in any failure, by the hub, or by the tools."""
 
 import base64
 import os

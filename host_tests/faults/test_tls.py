@@ -1,4 +1,4 @@
-"""TLS that fails while a device connects again: named, and over as soon as the fault is."""
+"""TLS faults of a reconnect: the error is named, and the device recovers."""
 
 import datetime
 import ssl

@@ -1,4 +1,4 @@
-"""The twin: refused, throttled, lost; changes that come out of order, or to nobody."""
+"""Twin requests that are refused, throttled or lost; desired changes out of order."""
 
 import pytest
 

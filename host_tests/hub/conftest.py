@@ -1,4 +1,4 @@
-"""A hub in this process for each test, and small clients of both its fronts."""
+"""Fixtures: a hub in this process for each test, and raw MQTT and AMQP clients of it."""
 
 import asyncio
 import base64

@@ -1,5 +1,5 @@
-"""Torn and hostile bytes on every front: the hub answers or closes, keeps serving others, and
-does not grow.
+"""Torn and hostile bytes on every front of the hub: it answers or closes, goes on serving others,
+and does not grow.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""kill -9: whatever the hub had acknowledged is there when it runs again."""
+"""kill -9 of the hub: what it had acknowledged is there after a restart."""
 
 import asyncio
 

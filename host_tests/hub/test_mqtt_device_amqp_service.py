@@ -1,4 +1,4 @@
-"""A device on MQTT and a service on AMQP: telemetry one way, messages and their feedback."""
+"""A device on MQTT and a service on AMQP: telemetry, C2D messages and feedback between them."""
 
 import json
 

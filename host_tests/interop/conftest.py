@@ -1,4 +1,4 @@
-"""AMQP software that is not of this project: RabbitMQ, and Qpid Proton (Debian's packages)."""
+"""Fixtures: RabbitMQ and Qpid Proton, AMQP software of others (Debian's packages)."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""AMQP against Qpid Proton: its encodings of every value, and a broker for both clients."""
+"""AMQP against Qpid Proton: its encoding of every type, and a broker for both clients."""
 
 import asyncio
 

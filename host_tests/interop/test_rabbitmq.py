@@ -1,4 +1,4 @@
-"""AMQP against RabbitMQ: send, receive, settle, messages of many frames, a lost connection."""
+"""AMQP against RabbitMQ: send, receive, settle, messages of many frames, reconnect."""
 
 import asyncio
 

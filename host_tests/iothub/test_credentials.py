@@ -1,3 +1,5 @@
+"""iothub.credentials: connection strings, host names, user names."""
+
 from host_tests.support.raises import raises
 from iothub.credentials import Credentials, parse_connection_string, split_host
 

@@ -1,4 +1,4 @@
-"""Every encoder and decoder against an oracle that shares no code with it."""
+"""Encoders and decoders against independent implementations."""
 
 import base64
 import hmac

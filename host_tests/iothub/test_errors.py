@@ -1,3 +1,5 @@
+"""iothub.errors: stages, codes, and CONNACK return codes as exceptions."""
+
 from iothub import errors
 from iothub.blame import refusal
 

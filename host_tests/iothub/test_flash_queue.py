@@ -1,4 +1,4 @@
-"""iothub.flash_queue on a real file system: what it keeps, and what torn or changed files cost."""
+"""iothub.flash_queue on a real file system: what it keeps, and the cost of torn and changed files."""
 
 import binascii
 import os

@@ -1,4 +1,4 @@
-"""iothub.future: what is awaited without a coroutine, by itself and as asyncio has it."""
+"""iothub.future: futures that are awaited without a coroutine, in both interpreters."""
 
 import asyncio
 

@@ -1,3 +1,5 @@
+"""iothub.keepalive: when a ping is due, and when a connection is dead."""
+
 from iothub.keepalive import Watch
 
 

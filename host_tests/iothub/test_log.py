@@ -1,4 +1,4 @@
-"""iothub.log: levels, and that no secret is ever in a line."""
+"""iothub.log: levels, and no secret in any line."""
 
 from host_tests.support.raises import raises
 from iothub import errors, log

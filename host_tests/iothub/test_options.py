@@ -1,3 +1,5 @@
+"""iothub.options: defaults, and one clear error for each invalid option."""
+
 from host_tests.support.raises import raises
 from iothub.options import DEFAULTS, checked
 

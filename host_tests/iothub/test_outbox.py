@@ -1,4 +1,4 @@
-"""iothub.outbox between a client and a transport that do what the test says."""
+"""iothub.outbox between a scripted client and a scripted transport."""
 
 import asyncio
 

@@ -1,3 +1,5 @@
+"""iothub.pnp: Plug and Play telemetry, components and acknowledged properties."""
+
 import json
 
 from iothub import pnp

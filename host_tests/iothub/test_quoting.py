@@ -1,3 +1,5 @@
+"""iothub.quoting: percent-encoding."""
+
 from host_tests.support.raises import raises
 from iothub.quoting import quote, unquote
 

@@ -1,4 +1,4 @@
-"""When a token is renewed, and what becomes of a renewal that fails; no hub, no clock."""
+"""iothub.renewal: when a token is renewed, and what follows a failed renewal."""
 
 import asyncio
 

@@ -1,3 +1,5 @@
+"""iothub.retry: Backoff."""
+
 from iothub.retry import Backoff
 
 

@@ -1,3 +1,5 @@
+"""iothub.sas: SAS tokens and HMAC-SHA256."""
+
 import binascii
 
 from host_tests.support.raises import raises

@@ -1,3 +1,5 @@
+"""iothub.twin: merges, differences, and the order of desired changes."""
+
 from host_tests.support.raises import raises
 from iothub.twin import Desired, desired_of, difference, merge
 

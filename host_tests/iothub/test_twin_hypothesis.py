@@ -1,4 +1,4 @@
-"""Merging and comparing, against RFC 7396 written out anew."""
+"""iothub.twin against JSON merge patch (RFC 7396), implemented again."""
 
 import copy
 

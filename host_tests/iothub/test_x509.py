@@ -1,4 +1,4 @@
-"""A device's certificate and key: read, and never shown."""
+"""iothub.x509: certificates and keys are read, and never printed."""
 
 from host_tests.support.raises import raises
 from iothub.x509 import X509

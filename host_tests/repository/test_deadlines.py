@@ -1,4 +1,4 @@
-"""The firmware waits nowhere without a deadline."""
+"""Every wait in the firmware has a deadline, and nothing blocks the event loop."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Imports run downwards only, and the firmware uses nothing that MicroPython lacks."""
+"""Imports run downwards only, and the firmware imports only what MicroPython has."""
 
 import ast
 

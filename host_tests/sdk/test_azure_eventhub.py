@@ -1,4 +1,4 @@
-"""Microsoft's Event Hubs SDK reads the local hub's events."""
+"""azure-eventhub reads the local hub's events."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Microsoft's own device SDK takes the local hub for IoT Hub."""
+"""azure-iot-device against the local hub."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Microsoft's service SDK for Python takes the local hub for IoT Hub."""
+"""azure-iot-hub against the local hub."""
 
 import pytest
 

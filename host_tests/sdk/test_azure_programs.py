@@ -1,5 +1,5 @@
-"""Programs in the style of Microsoft's samples, unchanged: over azure-iot-device itself, and over
-iothub's azure package in CPython and in MicroPython. What they print and do is the same.
+"""Programs in the style of Microsoft's samples, unchanged: with azure-iot-device, and with
+iothub's azure package in CPython and in MicroPython. They print and do the same.
 """
 
 import asyncio

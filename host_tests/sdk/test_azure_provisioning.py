@@ -1,4 +1,4 @@
-"""azure-iot-device's provisioning client takes the local hub for DPS."""
+"""azure-iot-device's ProvisioningDeviceClient against the local hub."""
 
 import asyncio
 

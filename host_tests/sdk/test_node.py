@@ -1,4 +1,4 @@
-"""Microsoft's SDKs for Node.js take the local hub for IoT Hub: sdk.js says what it tries."""
+"""Microsoft's SDKs for Node.js against the local hub, by sdk.js."""
 
 import asyncio
 import json

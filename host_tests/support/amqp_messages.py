@@ -1,4 +1,4 @@
-"""What the tests of the hub's AMQP links share: addresses, a device, a message to it."""
+"""Shared by the tests of the hub's AMQP links: addresses, a device, a C2D message."""
 
 from iothub.amqp.sections import AmqpMessage
 

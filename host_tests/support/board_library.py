@@ -1,4 +1,4 @@
-"""A folder with what a board's /lib has, whose certificates a test may change."""
+"""A folder that holds a board's /lib, in which a test may change the certificates."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A board with its hub, and what it says on its console."""
+"""A virtual board with a hub of its own, and the lines of its console."""
 
 import asyncio
 import contextlib

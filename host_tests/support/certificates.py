@@ -1,4 +1,4 @@
-"""Certificates of devices and of authorities, for tests."""
+"""Certificates of devices and of authorities, made for tests."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Programs of the device library in MicroPython and in CPython, against a local hub."""
+"""Runs programs of the device library, in MicroPython or CPython, against a hub."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A proxy before the local hub: it ends TLS on both sides, and does to it what a test names.
+"""A TLS proxy before the local hub that strikes a chosen MQTT packet with a fault.
 
     async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
         proxy.fault = Cut(PUBLISH, to_hub=True, nth=3, byte=7)

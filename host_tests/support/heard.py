@@ -1,4 +1,4 @@
-"""What a scripted server has heard, in order, for tests that wait for some of it."""
+"""The list of what a scripted server has heard, which a test can await."""
 
 import asyncio
 

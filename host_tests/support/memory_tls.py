@@ -1,4 +1,4 @@
-"""TLS's server side in memory, between a bare stream and whoever wants to reach below it."""
+"""TLS's server side in memory, for a proxy that must reach below it."""
 
 import contextlib
 import ssl

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 packets, written and split by hand: no code of the client or of the hub is used here.
+"""MQTT 3.1.1 packets, written and split without the code of the client or of the hub.
 
 It runs on MicroPython too.
 """

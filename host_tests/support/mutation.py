@@ -1,4 +1,4 @@
-"""Valid bytes made hostile: the same cases, in the same order, in either interpreter.
+"""Mutations of valid bytes: the same cases in the same order in both interpreters.
 
 HOSTILE_CASES=n makes n of each kind, HOSTILE_SEED=n others than usual.
 """

@@ -1,4 +1,4 @@
-"""What fault_proxy can do to a packet, from a chosen byte on."""
+"""The faults of fault_proxy: what happens to a packet from a chosen byte on."""
 
 import asyncio
 

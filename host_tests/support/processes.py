@@ -1,4 +1,4 @@
-"""Processes for tests: the local hub for tests that block, and python -m tools."""
+"""The local hub for synchronous tests, and python -m tools."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Faults of fault_proxy, drawn by chance."""
+"""Random faults for fault_proxy."""
 
 from host_tests.support.network_faults import (
     CONNACK,

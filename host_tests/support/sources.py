@@ -1,4 +1,4 @@
-"""The firmware's files, parsed: for the tests that read the code itself."""
+"""The firmware's source files, parsed, for tests that read the code itself."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A virtual board as users have it: python -m tools board, mpremote, and a serial port."""
+"""A virtual board as users have it: python -m tools board, mpremote, its serial port."""
 
 import contextlib
 import json

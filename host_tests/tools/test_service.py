@@ -1,4 +1,4 @@
-"""python -m tools service, as a user runs it, against a hub in a process of its own."""
+"""python -m tools service, as a user runs it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""tools/umqtt.py: the registry's archive is taken only if it is the pinned one."""
+"""tools/umqtt.py: only the pinned archive of umqtt.simple is accepted."""
 
 import hashlib
 import io

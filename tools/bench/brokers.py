@@ -1,4 +1,4 @@
-"""Starts what clients connect to: the local hub, and mosquitto as a broker of somebody else."""
+"""Starts the servers that clients connect to: the local hub, and mosquitto."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
-"""Measure, ours beside others' in one run, and show medians, ratios and goals: the device client
-beside other MQTT clients, all in MicroPython; the heap of a board; the local hub under load beside
-mosquitto (Debian's package); AMQP's codec beside uamqp's and azure-eventhub's.
+"""Measure this project beside others, and show medians, ratios and goals: the device client beside
+other MQTT clients, all in MicroPython; a board's heap; the local hub under load beside mosquitto
+(Debian's package); the AMQP codec beside uamqp's and azure-eventhub's.
 
 python -m tools bench                            all of it, three rounds, in under ten minutes
 python -m tools bench --only telemetry,windows   some of it

@@ -1,4 +1,4 @@
-"""Tokens, topics and property bags: iothub's encoders beside the shortest code that does the
+"""SAS tokens, topics and property bags: iothub's encoders beside the shortest code that does the
 same, in MicroPython.
 """
 

@@ -1,6 +1,5 @@
-"""One program that uses all four features (telemetry, a message from the hub, the twin, a
-method), on MicroPython against the local hub: by this firmware's client, and by what is measured
-beside it.
+"""Runs a program of four features (telemetry, a C2D message, the twin, a direct method) in
+MicroPython against the local hub: by this firmware's client, and by umqtt.simple.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""What a program of four features (telemetry, a message from the hub, the twin, a method) takes
-of flash, of heap and of time until it can connect, from source and compiled, beside the same by
+"""The flash, the heap and the time until it can connect of a program of four features (telemetry,
+a C2D message, the twin, a direct method), from source and compiled, beside the same program by
 umqtt.simple and by hand.
 """
 

@@ -1,5 +1,5 @@
 """The local hub, which stores what it acknowledges, under a load of MQTT devices over TLS, beside
-mosquitto, which stores nothing: how many connect, and how many messages are acknowledged.
+mosquitto, which stores nothing: connections a second, and acknowledged messages a second.
 
 Packets are written beforehand and acknowledgements counted by their bytes alone, so that one
 process of this outruns what it measures.

@@ -1,5 +1,5 @@
-"""How long the device client keeps asyncio's loop from other tasks: while it connects, and while
-64 KB go out and come in.
+"""The longest time that the device client keeps asyncio's loop from other tasks: while it
+connects, and while it sends and receives 64 KB.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""What the device client adds to a method's round trip: the service calls a method of a device
-again and again, and does the same with the least program that answers, beside it.
+"""The time that the device client adds to a direct method's round trip: the service calls a method
+again and again, of a device with the client and of one with the least program that answers.
 
 What the hub, the network and the service take is in both, so the difference is the client's.
 """

@@ -1,4 +1,4 @@
-"""Fetch the MQTT clients that this firmware's is measured beside, for use on this machine.
+"""Fetches the MQTT clients that this firmware's client is compared with.
 
 pip downloads their wheels, from the package registry this machine is set up for, at first use;
 their modules are unpacked to build/peers.

@@ -1,4 +1,4 @@
-"""docs/performance.png: telemetry by messages in flight, and what of a window is reached."""
+"""Draws docs/performance.png: telemetry by messages in flight, and rates over long round trips."""
 
 from . import telemetry, windows
 from .rows import OURS

@@ -1,5 +1,5 @@
-"""What each feature holds of the heap once it was used, and once imported, everything compiled
-from source by MicroPython, in a 64-bit build and halved.
+"""The heap that each feature holds once it is imported, and once it is used; compiled from source
+by MicroPython, in a 64-bit build, and halved.
 
 Names are interned in pools that grow by steps, so a figure may be
 some hundred bytes off.

@@ -1,4 +1,4 @@
-"""How a fleet returns after its hub was away: the firmware's Backoff, simulated, beside others.
+"""Reconnects of a fleet whose hub was away: the firmware's Backoff, simulated, beside others.
 
 Each device has a seed of its own and loses its connection at 0 s; while the hub is away every
 attempt fails at once, the first one afterwards succeeds.

@@ -1,4 +1,4 @@
-"""Rows as tables: on the terminal, and as docs/performance.md, which names the machine."""
+"""Shows rows as tables: on the terminal, and in docs/performance.md with the machine's data."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What a measurement hands over: a row of the table, with its goals."""
+"""The result of a measurement: rows of a table, with their goals."""
 
 import statistics
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A network between clients and a server of this machine, with delay, limited bandwidth and loss.
+"""A simulated network between clients and a local server: delay, bandwidth, loss, counts.
 
 It is a port before the server's, and counts what passes. Delays do not add up: what is written at
 time t arrives at t + round_trip / 2, with any number of chunks under way. A lost segment is sent

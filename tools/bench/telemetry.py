@@ -1,6 +1,6 @@
 """QoS 1 telemetry from MicroPython to mosquitto, over TLS: this firmware's client by its public
-send_message, other clients, and raw, which is no client: it writes prebuilt packets, one TLS
-record each. (A client that puts several into one record may be faster.)
+send_message, other clients, and raw, a program without a client that writes prebuilt packets, one
+TLS record each. (A client that puts several packets into one record may be faster.)
 """
 
 from . import brokers, programs

@@ -1,7 +1,7 @@
-"""Round trips from the TCP connection to the first message acknowledged by the local hub, with
-messages, methods and desired properties subscribed to and the twin read: this firmware in
-MicroPython, which may send while connect() is under way, or await it first; azure-iot-device on
-CPython.
+"""Round trips from the TCP connection to the first message that the local hub acknowledges, with
+three subscriptions (C2D messages, direct methods, desired properties) and the twin read: this
+firmware in MicroPython, which may send while connect() is under way, or await it first;
+azure-iot-device on CPython.
 
 Counted twice: as turns of direction on the wire (and TCP's own one), and as the time it took
 divided by the round trip, which counts what is computed meanwhile, too.

@@ -1,7 +1,7 @@
-"""QoS 1 telemetry over long round trips: how much of what the window allows is reached. A window
-of n messages allows n a round trip, where the machine can do that many: no more than nine tenths
-of our own loopback rate are asked. The round trip is put between MicroPython and mosquitto on this
-machine (by simulated_network.py); programs and messages are those of telemetry.
+"""QoS 1 telemetry over long round trips: the share of what the window allows. A window of n
+messages allows n a round trip; where the machine cannot do as many, nine tenths of our own
+loopback rate is the limit. simulated_network.py puts the round trip between MicroPython and
+mosquitto on this machine; programs and messages are those of telemetry.
 """
 
 import asyncio

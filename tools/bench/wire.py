@@ -1,6 +1,6 @@
-"""Bytes that QoS 1 telemetry takes on the wire, from MicroPython to mosquitto over TLS 1.2,
-counted on a connection that stands, from the client's side alone, TLS records included. The least
-that TLS and MQTT allow is one record a message, or for a burst one record of all of it.
+"""Bytes of QoS 1 telemetry on the wire, from MicroPython to mosquitto over TLS 1.2: sent by the
+client on an open connection, TLS records included. The least that TLS and MQTT allow is one record
+a message, or one record for a whole burst.
 """
 
 from . import brokers, programs

@@ -1,4 +1,4 @@
-"""A device that tells the test all that reaches its handlers, and does what it is told."""
+"""A device that reports each call of its handlers, and carries out the test's commands."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A journal on littlefs, whose flash loses its power at each of its writes in turn.
+"""A flash queue on littlefs whose power fails at each write in turn.
 
 Said at the end: how many cuts there were, how many messages were accepted before them in all, and
 how many writes of the flash the whole of it takes without a cut.

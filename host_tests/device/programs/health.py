@@ -1,4 +1,4 @@
-"""Report health, twice at once and again when told to."""
+"""Reports health twice at once, and again on command."""
 
 import json
 

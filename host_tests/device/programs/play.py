@@ -1,4 +1,4 @@
-"""A whole play with secrets in it, at the most verbose: all that can be printed is printed."""
+"""Uses every feature with secrets in it, at the most verbose log level, and prints all it can."""
 
 import asyncio
 

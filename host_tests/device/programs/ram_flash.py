@@ -1,4 +1,4 @@
-"""A board's flash, in RAM."""
+"""A block device in RAM, in place of a board's flash."""
 
 BLOCK = 4096
 

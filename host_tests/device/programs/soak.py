@@ -1,4 +1,4 @@
-"""Send numbered messages, many at once; say how far it is, and what the heap holds meanwhile."""
+"""Sends numbered messages, many at once; reports its progress and its heap."""
 
 import asyncio
 import gc

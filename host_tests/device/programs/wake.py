@@ -1,4 +1,4 @@
-"""Some lives of a board that sleeps between them: only `memory` survives."""
+"""Several wake-ups of a board that sleeps in between: only `memory` survives."""
 
 import asyncio
 

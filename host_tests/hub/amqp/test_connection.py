@@ -1,4 +1,4 @@
-"""AMQP connections: headers, SASL, open, sessions, heartbeats, tokens and what ends them."""
+"""The hub's AMQP connections: headers, SASL, open, sessions, heartbeats, tokens, close."""
 
 import asyncio
 

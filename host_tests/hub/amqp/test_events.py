@@ -1,4 +1,4 @@
-"""What a service reads over AMQP: events through the redirect, feedback; management."""
+"""The hub's AMQP events for a service: the redirect, feedback, the management node."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Messages to a device over AMQP: settlement, credit, locks, and whose links they are."""
+"""C2D messages over the hub's AMQP links: settlement, credit, locks, ownership."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Twin and methods over AMQP."""
+"""Device twin and direct methods over the hub's AMQP links."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A device's telemetry over AMQP: properties, frames, credit, what is refused."""
+"""Telemetry over the hub's AMQP links: properties, frames, credit, refusals."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The hub as a provisioning service: the command, what survives a restart, and its refusals."""
+"""The hub as a provisioning service: the enrollment command, restarts, refusals."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The query language: what it finds, and that anything else is a refusal."""
+"""The hub's query language: results, and refusals of anything else."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The MQTT front over real TLS: what IoT Hub grants, refuses and closes."""
+"""The hub's MQTT front over TLS: what it grants, refuses and closes."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The REST front: the registry, ETags, refusals in IoT Hub's shape, and who may call."""
+"""The hub's REST front: the registry, ETags, errors in IoT Hub's form, permissions."""
 
 import ssl
 

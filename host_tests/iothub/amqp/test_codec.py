@@ -1,4 +1,4 @@
-"""AMQP's types, byte for byte; the examples are those of AMQP 1.0, part 1."""
+"""iothub.amqp.codec, byte for byte; the examples are those of AMQP 1.0, part 1."""
 
 from host_tests.support.raises import raises
 from iothub.amqp.codec import MAX_DEPTH, DecodeError, Described, Typed, decode, encode

@@ -1,4 +1,4 @@
-"""AMQP's encodings, there and back, and against software that is not of this project."""
+"""AMQP's encodings: round trips, and comparison with other implementations."""
 
 import uuid
 from io import BytesIO

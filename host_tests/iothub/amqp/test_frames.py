@@ -1,4 +1,4 @@
-"""AMQP's frames, composites and messages, byte for byte."""
+"""iothub.amqp.frames, composites and sections, byte for byte."""
 
 from host_tests.support.raises import raises
 from iothub.amqp.codec import DecodeError, Described, Typed, encode

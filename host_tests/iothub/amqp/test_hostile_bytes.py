@@ -1,4 +1,4 @@
-"""Hostile bytes over AMQP: known errors at most, and a heap that does not follow the bytes."""
+"""Hostile bytes over AMQP: only documented errors, and a bounded heap."""
 
 from host_tests.support.hostile_amqp import FRAMES, LIMIT, MESSAGES, OPENED, attach
 from host_tests.support.mutation import cases, mutated, pieces

@@ -1,4 +1,4 @@
-"""Deliveries that wait: each ends once, and one that is withdrawn before it left never leaves."""
+"""iothub.amqp.pending: each delivery ends once, and a withdrawn one is never sent."""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""The AMQP session against any bytes, in any pieces, and against itself in any order."""
+"""iothub.amqp.protocol: any bytes in any pieces, and drawn sequences of sends, credit and
+outcomes.
+"""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

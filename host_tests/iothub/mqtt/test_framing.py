@@ -1,3 +1,5 @@
+"""iothub.mqtt.framing: packets cut out of a stream, and oversized ones discarded."""
+
 from host_tests.support.raises import raises
 from iothub.errors import ProtocolError
 from iothub.mqtt.framing import Framer

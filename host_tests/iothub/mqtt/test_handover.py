@@ -1,3 +1,5 @@
+"""iothub.mqtt.handover: QoS 1 messages that arrive while a second connection takes over."""
+
 from iothub.mqtt.handover import Hold
 from iothub.mqtt.protocol import Session
 

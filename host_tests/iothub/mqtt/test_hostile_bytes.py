@@ -1,4 +1,4 @@
-"""Hostile bytes over MQTT and WebSocket: known errors at most, no wrong acknowledgement."""
+"""Hostile bytes over MQTT and WebSocket: only documented errors, no wrong acknowledgement."""
 
 import asyncio
 import json

@@ -1,3 +1,5 @@
+"""iothub.mqtt.protocol, byte for byte: CONNECT, the QoS 1 window, acknowledgements, errors."""
+
 from host_tests.support.raises import raises
 from iothub.errors import ProtocolError
 from iothub.mqtt.protocol import Session

@@ -1,4 +1,4 @@
-"""The session against a model of a hub, whatever the order of events and the cuts."""
+"""iothub.mqtt.protocol against a model of a hub: drawn sequences of events and cuts."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

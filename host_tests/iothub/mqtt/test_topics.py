@@ -1,3 +1,5 @@
+"""iothub.mqtt.topics: topics and property bags, written and parsed."""
+
 from host_tests.support.raises import raises
 from iothub.messages import Message
 from iothub.mqtt import topics

@@ -1,3 +1,5 @@
+"""iothub.net.https: requests and responses over a scripted stream."""
+
 import asyncio
 
 from iothub.errors import ConnectionDroppedError, ProtocolError

@@ -1,3 +1,5 @@
+"""iothub.net.root_certificates: the built-in roots."""
+
 import binascii
 import os
 

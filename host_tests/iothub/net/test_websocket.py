@@ -1,4 +1,4 @@
-"""WebSocket over a scripted stream: the upgrade, frames, fragments, pings, the end."""
+"""iothub.net.websocket over a scripted stream: upgrade, frames, fragments, pings, close."""
 
 import asyncio
 import binascii

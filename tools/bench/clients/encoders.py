@@ -1,4 +1,4 @@
-"""Each encoder of iothub's beside the shortest code that gives the same.
+"""Compares iothub's encoders with the shortest code that gives the same.
 
 Its result: {what: {"ours" or "shortest": [calls a second, bytes of heap a call]}}.
 """

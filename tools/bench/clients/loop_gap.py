@@ -1,5 +1,5 @@
-"""The longest time that asyncio's loop gives no other task a turn: while the client connects, and
-while a large message goes out and comes in.
+"""Measures the longest time that asyncio's loop gives no other task a turn: while the client
+connects, and while a large message is sent and received.
 
 A probe takes turn after turn, and notes the longest gap between two of them for each stage; what
 the TLS handshake computes is a stage of its own. Its result: {stage: µs}.

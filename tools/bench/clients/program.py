@@ -1,4 +1,4 @@
-"""Shared by the programs here: their settings, their answers, trust in the CA, and heap per call.
+"""Shared by the programs here: settings, messages, TLS, the device client, heap per call.
 
 A program's first line of input is its settings as JSON. It prints JSON lists, which
 tools/processes.py reads; its result is ["result", value].

@@ -1,4 +1,4 @@
-"""The least of MQTT that a program without a client needs: packets, and a connection with TLS."""
+"""The least MQTT that a program without a client needs: packets, and a TLS connection."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Shared by the telemetry clients: topic, device, payload, and what is measured of each.
+"""Shared by the telemetry clients: topic, device, payload, and the measured passes.
 
 Each client calls measure(send), where send(count) sends so many messages and returns once all of
 them are acknowledged.
