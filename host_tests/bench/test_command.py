@@ -1,4 +1,4 @@
-"""python -m tools bench: the choice of measurements, the judgement of goals, failed measurements."""
+"""python -m tools bench: choice of measurements, judgement of goals, failures."""
 
 import sys
 import types
@@ -26,18 +26,18 @@ def missed(first, *again):
     return [row.what for row, _, _ in found], len(again) - len(left)
 
 
-def test_what_is_timed_is_missed_when_it_is_missed_twice():
+def test_timed_goal_counts_as_missed_only_when_missed_twice():
     assert missed(section(20, 3)) == ([], 0)
     assert missed(section(21, 3), section(19, 3)) == ([], 1)
     assert missed(section(21, 3), section(21, 3)) == (["time"], 1)
 
 
-def test_what_is_counted_is_missed_at_once():
+def test_counted_goal_counts_as_missed_at_once():
     assert missed(section(1, 4)) == (["count"], 0)
     assert missed(section(21, 4), section(1, 3)) == (["count"], 1)
 
 
-def test_what_is_not_there_the_second_time_stays_missed():
+def test_goal_without_a_second_measurement_stays_missed():
     assert missed(section(21, 3), None) == (["time"], 1)
     assert missed(section(21, 3), Section("made-up", "", [])) == (["time"], 1)
 
@@ -60,7 +60,7 @@ def made_up(monkeypatch):
     return make
 
 
-def test_a_measurement_that_fails_does_not_lose_the_others(made_up, capsys):
+def test_failed_measurement_does_not_stop_the_others(made_up, capsys):
     made_up("broken", OSError("no broker"))
     made_up("absent", [])
     made_up("whole", section(1, 3).rows)
@@ -70,7 +70,7 @@ def test_a_measurement_that_fails_does_not_lose_the_others(made_up, capsys):
     assert "whole" in said.out
 
 
-def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
+def test_quick_run_prints_one_line_for_each_missed_goal(made_up, capsys):
     made_up("slow", section(30, 3).rows)
     assert main(["bench", "--quick", "--only", "slow"]) == 1
     said = capsys.readouterr()
@@ -79,7 +79,7 @@ def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
     assert main(["bench", "--only", "slow"]) == 0
 
 
-def test_an_unknown_name_is_told_with_those_there_are(capsys):
+def test_unknown_name_is_an_error_that_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--only", "telemetry,nonsense"])
     said = capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_an_unknown_name_is_told_with_those_there_are(capsys):
     assert "telemetry, windows" in said
 
 
-def test_a_part_is_not_written_for_the_whole(capsys):
+def test_write_with_only_is_refused(capsys):
     before = report.PAGE.stat().st_mtime_ns if report.PAGE.exists() else None
     assert main(["bench", "--write", "--only", "codec"]) == 2
     assert "--only" in capsys.readouterr().err

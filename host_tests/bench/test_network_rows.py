@@ -27,5 +27,5 @@ def test_the_first_message_leaves_with_connect():
 
 
 @pytest.mark.interop
-def test_a_burst_is_one_record():
+def test_burst_is_one_tls_record():
     assert missed(wire.measure) == []

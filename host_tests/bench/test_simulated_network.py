@@ -72,30 +72,30 @@ def run(scenario, greeting=b"", **conditions):
     asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
-def test_chunks_are_under_way_together():
+def test_delays_of_several_chunks_do_not_add_up():
     line = Line(Conditions(round_trip=2))
     assert [line.due(0, 100), line.due(0.25, 100), line.due(5, 100)] == [1, 1.25, 6]
 
 
-def test_bandwidth_lets_one_chunk_wait_for_the_one_before():
+def test_limited_bandwidth_delays_the_next_chunk():
     line = Line(Conditions(round_trip=2, bandwidth=100))
     assert [line.due(0, 100), line.due(0, 50), line.due(9, 100)] == [2, 2.5, 11]
 
 
-def test_a_loss_holds_up_what_comes_behind_and_nothing_more():
+def test_loss_delays_later_chunks_only():
     line = Line(Conditions(round_trip=2, loss=250, retransmission=3))
     due = [line.due(0, 200), line.due(1, 100), line.due(2, 100), line.due(8, 50)]
     assert (due, line.losses) == ([1, 5, 5, 9], 1)
 
 
-def test_records_are_counted_however_they_are_cut():
+def test_tls_records_are_counted_in_any_pieces():
     counts = Counts()
     for piece in (RECORD * 2 + RECORD[:3], RECORD[3:7], RECORD[7:], RECORD[:5]):
         counts.add(piece)
     assert (counts.records, counts.chunks, counts.bytes) == (4, 4, 3 * len(RECORD) + 5)
 
 
-def test_what_is_written_arrives_in_order_after_half_a_round_trip():
+def test_data_arrives_in_order_after_half_a_round_trip():
     async def scenario(network, timer, server, reader, writer):
         await until(lambda: network.connections)
         timer.go_on(10)
@@ -115,7 +115,7 @@ def test_what_is_written_arrives_in_order_after_half_a_round_trip():
     run(scenario, round_trip=2)
 
 
-def test_the_first_bytes_pay_for_the_connection():
+def test_first_bytes_are_delayed_by_the_tcp_handshake():
     async def scenario(network, timer, server, _, writer):
         writer.write(b"hello")
         await until(lambda: network.connections and network.connections[0].sent.chunks)
@@ -126,7 +126,7 @@ def test_the_first_bytes_pay_for_the_connection():
     run(scenario, round_trip=2)
 
 
-def test_a_server_that_speaks_first_has_waited_for_the_connection_too():
+def test_first_bytes_of_a_server_are_delayed_by_the_tcp_handshake():
     async def scenario(network, timer, server, reader, writer):
         await until(lambda: timer.due)
         assert timer.due == [4]
@@ -136,7 +136,7 @@ def test_a_server_that_speaks_first_has_waited_for_the_connection_too():
     run(scenario, greeting=b"hello", round_trip=2)
 
 
-def test_a_turn_is_counted_when_the_client_speaks_again():
+def test_turn_is_counted_when_the_client_sends_after_receiving():
     async def scenario(network, timer, _, reader, writer):
         await until(lambda: network.connections)
         (connection,) = network.connections
@@ -155,7 +155,7 @@ def test_a_turn_is_counted_when_the_client_speaks_again():
     run(scenario)
 
 
-def test_the_end_arrives_behind_what_was_written():
+def test_end_of_stream_arrives_after_the_data():
     async def scenario(network, timer, server, reader, writer):
         writer.write(b"bye")
         writer.write_eof()

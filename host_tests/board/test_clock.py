@@ -32,22 +32,22 @@ def run(tmp_path):
     return run
 
 
-def test_a_clock_that_ntp_confirms_is_right(run):
+def test_clock_that_ntp_confirms_is_not_changed(run):
     assert run("print(clock_check.check())") == "False"
 
 
-def test_a_clock_that_was_wrong_is_set(run):
+def test_wrong_clock_is_set_from_ntp(run):
     said = run("print(clock_check.check()); import time; print(time.time())", behind=99999)
     was_wrong, now = said.split()
     assert was_wrong == "True"
     assert abs(int(now) - time.time()) < 60
 
 
-def test_without_an_answer_nobody_can_tell(run):
+def test_unknown_time_without_an_ntp_answer(run):
     assert run("clock.remember(); print(clock_check.check())", wifi="down") == "None"
 
 
-def test_without_an_answer_the_saved_time_is_the_floor(run, tmp_path):
+def test_saved_time_is_the_minimum_without_an_ntp_answer(run, tmp_path):
     tomorrow = int(time.time()) + 86400
     (tmp_path / "clock.txt").write_text(str(tomorrow))
     said = run("print(clock_check.check()); import time; print(time.time())", wifi="down")
@@ -57,14 +57,14 @@ def test_without_an_answer_the_saved_time_is_the_floor(run, tmp_path):
 
 
 @pytest.mark.parametrize("torn", ["", "17x"])
-def test_a_torn_file_is_no_floor(run, tmp_path, torn):
+def test_torn_time_file_is_ignored(run, tmp_path, torn):
     (tmp_path / "clock.txt").write_text(torn)
     assert run("print(clock_check.check())", wifi="down") == "None"
     run("clock.remember()")
     assert abs(int((tmp_path / "clock.txt").read_text()) - time.time()) < 3600
 
 
-def test_the_time_is_saved_once_a_day(run, tmp_path):
+def test_time_is_saved_once_a_day(run, tmp_path):
     saved = int(time.time()) - 80000
     (tmp_path / "clock.txt").write_text(str(saved))
     run("clock.remember()")

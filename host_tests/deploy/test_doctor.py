@@ -46,7 +46,7 @@ def stages(lines, verdict):
     return [line.split()[1].rstrip(":") for line in lines if line.startswith(verdict)]
 
 
-def test_a_board_that_is_well(workshop, patient):
+def test_healthy_board(workshop, patient):
     with patient() as board:
         status, lines = examined(workshop, board)
         assert status == 0, lines
@@ -62,7 +62,7 @@ def test_a_board_that_is_well(workshop, patient):
     workshop.service(scenario)
 
 
-def test_on_the_board_itself(workshop, patient):
+def test_doctor_runs_on_the_board(workshop, patient):
     with patient() as board:
         said = board.mpremote("exec", "import board.doctor").splitlines()
         assert stages(said, "ok") == WELL
@@ -92,19 +92,19 @@ def test_wrong_wifi_password(workshop, patient):
         fails(workshop, board, "wifi", "wrong password", "ssid")
 
 
-def test_a_host_that_has_no_address(workshop, patient):
+def test_unresolvable_host(workshop, patient):
     text = "HostName=no-such-hub.invalid;DeviceId=box;SharedAccessKey=aGVsbG8="
     with patient(connection_string=text) as board:
         fails(workshop, board, "dns", "connection string")
 
 
-def test_a_port_where_nobody_listens(workshop, patient):
+def test_closed_port(workshop, patient):
     text = workshop.connection_string.replace(str(workshop.hub["mqtt_port"]), "1")
     with patient(connection_string=text) as board:
         fails(workshop, board, "tcp", "ECONNREFUSED", "443")
 
 
-def test_a_hub_that_no_root_proves(workshop, patient):
+def test_hub_with_an_untrusted_certificate(workshop, patient):
     """Without its CA there are Azure's two, each of which is tried."""
     with patient(server_verification_cert=None) as board:
         path = f"{board.folder}/settings.json"
@@ -121,7 +121,7 @@ def test_a_hub_that_no_root_proves(workshop, patient):
         assert lines[-1].startswith("FAIL  tls: the hub's certificate is not proved -> ")
 
 
-def test_a_root_that_is_not_on_the_board(workshop, patient):
+def test_missing_root_certificate_file(workshop, patient):
     with patient() as board:
         board.mpremote("fs", "rm", ":ca.pem")
         status, lines = examined(workshop, board)
@@ -129,14 +129,14 @@ def test_a_root_that_is_not_on_the_board(workshop, patient):
         assert lines[-1].startswith("FAIL  tls: ")
 
 
-def test_a_key_that_the_hub_refuses(workshop, patient):
+def test_refused_key(workshop, patient):
     key = workshop.secrets[1]
     wrong = workshop.connection_string.replace(key, "d3Jvbmc=")
     with patient(connection_string=wrong) as board:
         fails(workshop, board, "credentials", "(5)", "copy its connection string again")
 
 
-def test_a_board_without_the_firmware(workshop, tmp_path):
+def test_board_without_the_firmware(workshop, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
         done = tools("doctor", "--port", board.port)
     assert done.returncode == 1

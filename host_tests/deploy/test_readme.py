@@ -18,7 +18,7 @@ def blocks():
     return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
 
 
-def test_both_boards_are_used_alike():
+def test_real_and_virtual_board_have_the_same_commands():
     real, virtual = blocks()
     assert len(real) <= 10
     assert [line for line in real if "tools" in line or "mpremote" in line] == [
@@ -28,7 +28,7 @@ def test_both_boards_are_used_alike():
     ]
 
 
-def test_the_virtual_boards_lines_run(tmp_path):
+def test_commands_for_the_virtual_board_run(tmp_path):
     _, lines = blocks()
     assert lines[0] == PREPARED
     script = "\n".join(["set -e", *lines[1:]]).replace("build/", f"{tmp_path}/")

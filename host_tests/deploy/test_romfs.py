@@ -61,7 +61,7 @@ def micropython(program, *arguments, folders=()):
     return done.stdout
 
 
-def test_code_stays_where_it_lies(romfs, tmp_path):
+def test_code_runs_in_place(romfs, tmp_path):
     for path, data in image.compiled(image.sources()).items():
         file = tmp_path / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def test_code_stays_where_it_lies(romfs, tmp_path):
     assert in_rom < 0.75 * in_ram
 
 
-def test_every_module_is_there(romfs):
+def test_image_has_every_module(romfs):
     names = [
         path.removeprefix("/lib/").replace("/", ".")
         for path in image.sources()
@@ -82,7 +82,7 @@ def test_every_module_is_there(romfs):
     assert micropython(ONE_BY_ONE, romfs, *names) == "all\n"
 
 
-def test_deploy_leaves_out_what_is_in_rom(workshop, board, flash):
+def test_deploy_skips_modules_in_romfs(workshop, board, flash):
     workshop.deploy(board.port)
     assert list((flash / "lib" / "iothub").rglob("*.mpy"))
     (flash / "rom" / "lib" / "iothub").mkdir(parents=True)

@@ -103,7 +103,7 @@ async def live(hub, localhost_tls, service, limit):
 
 
 @pytest.mark.timeout(200)
-def test_device_cut_at_every_frame(hub, localhost_tls):
+def test_device_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
         async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
             whole = await live(hub, localhost_tls, service, 10000)
@@ -139,7 +139,7 @@ async def follow(hub, localhost_tls, service, limit, device_id):
 
 
 @pytest.mark.timeout(200)
-def test_service_cut_at_every_frame(hub, localhost_tls):
+def test_service_client_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
         async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
             await service.create_device("cut-service")

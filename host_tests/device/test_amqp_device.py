@@ -63,7 +63,7 @@ def test_large_messages_both_ways(bench):
     bench.run(scenario)
 
 
-def test_a_message_over_max_inbound_is_refused_and_reported(bench):
+def test_message_over_max_inbound_is_rejected_and_reported(bench):
     async def scenario():
         async with bench.device(options={"max_inbound": 2000}) as (service, device_id, program):
             await service.send_c2d(device_id, b"y" * 60000, ack="full", message_id="big")
@@ -94,7 +94,7 @@ def test_wrong_key_and_unknown_device(bench):
     bench.run(scenario)
 
 
-def test_a_ready_token_that_expires(bench):
+def test_expired_ready_token(bench):
     """The hub ends the connection; the program is told, and what it sends does not hang."""
 
     async def scenario():
@@ -117,7 +117,7 @@ def test_a_ready_token_that_expires(bench):
     bench.run(scenario)
 
 
-def test_a_disabled_device(bench):
+def test_disabled_device(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await service.update_device(device_id, status="disabled")

@@ -43,7 +43,7 @@ EVENTS = "/devices/any/messages/events"
         ("attach " + EVENTS, "attach"),
     ],
 )
-def test_silence_while_connecting(bench, localhost_tls, silent, stage):
+def test_missing_answer_while_connecting_times_out(bench, localhost_tls, silent, stage):
     async def scenario():
         said = await outcome(bench, localhost_tls, ScriptedAmqpServer(silent))
         if silent in ("header", "second header"):  # what follows is no header
@@ -57,7 +57,7 @@ def test_silence_while_connecting(bench, localhost_tls, silent, stage):
 
 
 @pytest.mark.parametrize("silent", ["credit " + EVENTS, "disposition"])
-def test_silence_after_that_ends_the_connection(bench, localhost_tls, silent):
+def test_missing_answer_afterwards_ends_the_connection(bench, localhost_tls, silent):
     async def scenario():
         said = await outcome(bench, localhost_tls, ScriptedAmqpServer(silent), "telemetry")
         assert said[:3] == ["raised", "OperationTimeout", "disposition"]
@@ -84,7 +84,7 @@ def end(descriptor, **fields):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
-def test_nonsense_while_connecting(bench, localhost_tls, wrong, error):
+def test_invalid_answer_while_connecting_is_an_error(bench, localhost_tls, wrong, error):
     async def scenario():
         said = await outcome(bench, localhost_tls, ScriptedAmqpServer(instead=wrong))
         assert said[:3] == ["raised", *error]
@@ -106,7 +106,7 @@ def refused_attach():
     )  # fmt: skip
 
 
-def test_redirect_to_a_dead_address(bench, localhost_tls):
+def test_redirect_to_a_closed_port_is_an_error(bench, localhost_tls):
     async def scenario():
         wrong = {"attach " + EVENTS: refused_attach() + redirect(1)}
         said = await outcome(bench, localhost_tls, ScriptedAmqpServer(instead=wrong))
@@ -127,7 +127,7 @@ def test_redirect_is_followed(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_redirects_in_a_circle_end(bench, localhost_tls):
+def test_circular_redirect_is_an_error(bench, localhost_tls):
     async def scenario():
         round_again = ScriptedAmqpServer()
         async with TcpServer(round_again.serve, localhost_tls[0]) as there:
@@ -140,7 +140,7 @@ def test_redirects_in_a_circle_end(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_telemetry_that_is_settled(bench, localhost_tls):
+def test_settled_telemetry_is_sent(bench, localhost_tls):
     async def scenario():
         said = await outcome(bench, localhost_tls, ScriptedAmqpServer(), "telemetry")
         assert said == ["sent"]

@@ -3,7 +3,7 @@
 import asyncio
 
 
-def test_message_properties_are_null_empty_or_a_value(bench):
+def test_c2d_properties_may_be_null_empty_or_a_value(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await service.send_c2d(
@@ -21,7 +21,7 @@ def test_message_properties_are_null_empty_or_a_value(bench):
     bench.run(scenario)
 
 
-def test_message_whose_handler_fails_comes_again(bench):
+def test_message_is_redelivered_after_a_failed_handler(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await program.tell("fail", "first")
@@ -45,7 +45,7 @@ def test_message_whose_handler_fails_comes_again(bench):
     bench.run(scenario)
 
 
-def test_twin_is_read_reported_and_a_member_deleted(bench):
+def test_twin_is_read_and_reported_properties_are_set_and_deleted(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await program.tell("report", {"a": 1, "b": {"c": "é"}})
@@ -64,7 +64,7 @@ def test_twin_is_read_reported_and_a_member_deleted(bench):
     bench.run(scenario)
 
 
-def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(bench):
+def test_desired_changes_reach_the_handler_once_including_those_made_offline(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await service.patch_twin(device_id, {"properties": {"desired": {"x": 1, "y": 1}}})
@@ -83,7 +83,7 @@ def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(be
     bench.run(scenario)
 
 
-def test_desired_properties_that_wait_are_told_at_the_first_connection(bench):
+def test_desired_properties_reach_the_handler_at_the_first_connection(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -97,7 +97,7 @@ def test_desired_properties_that_wait_are_told_at_the_first_connection(bench):
     bench.run(scenario)
 
 
-def test_methods_with_any_json_or_none(bench):
+def test_methods_take_any_json_or_no_payload(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             for payload in ({"a": [1, None, "é"]}, [1, 2.5], "text", 7, True):
@@ -117,7 +117,7 @@ def test_methods_with_any_json_or_none(bench):
     bench.run(scenario)
 
 
-def test_method_that_never_returns_is_answered_504_and_does_not_hold_up_another(bench):
+def test_method_that_never_returns_is_answered_504_and_blocks_no_other(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             stuck = asyncio.create_task(service.invoke_method(device_id, "never", None))
@@ -129,7 +129,7 @@ def test_method_that_never_returns_is_answered_504_and_does_not_hold_up_another(
     bench.run(scenario)
 
 
-def test_program_without_handlers_takes_nothing_that_an_earlier_one_subscribed_to(bench):
+def test_program_without_handlers_accepts_no_earlier_subscriptions(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await program.tell("end")

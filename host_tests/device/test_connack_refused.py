@@ -1,7 +1,7 @@
 """A refused CONNECT: the clock is checked before the key is blamed; a second device is noticed."""
 
 
-def test_a_clock_that_was_wrong_is_set_and_the_connection_made(bench):
+def test_wrong_clock_is_set_and_the_connection_retried(bench):
     async def scenario():
         async with bench.service() as service:
             text = bench.connection_string(*await bench.new_device(service))
@@ -12,7 +12,7 @@ def test_a_clock_that_was_wrong_is_set_and_the_connection_made(bench):
     bench.run(scenario)
 
 
-def test_with_a_clock_that_is_right_the_key_is_blamed_and_it_is_not_asked_again(bench):
+def test_refused_key_is_an_error_when_the_clock_is_right(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, _ = await bench.new_device(service)
@@ -27,7 +27,7 @@ def test_with_a_clock_that_is_right_the_key_is_blamed_and_it_is_not_asked_again(
     bench.run(scenario)
 
 
-def test_another_client_with_the_same_identity_is_noticed(bench):
+def test_second_client_with_the_same_identity_is_reported(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]

@@ -33,7 +33,7 @@ async def silence(reader, writer):
     writer.close()
 
 
-def test_the_right_settings_connect(bench):
+def test_correct_settings_connect(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -44,7 +44,7 @@ def test_the_right_settings_connect(bench):
 
 
 @pytest.mark.parametrize("form", ["PEM text", "DER file", "PEM file"])
-def test_root_as_text_or_file(bench, form, tmp_path):
+def test_root_certificate_as_text_or_file(bench, form, tmp_path):
     pem = Path(bench.hub["ca_file"]).read_bytes()
     der = tmp_path / "ca.der"
     der.write_bytes(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
@@ -59,7 +59,7 @@ def test_root_as_text_or_file(bench, form, tmp_path):
     bench.run(scenario)
 
 
-def test_azures_own_roots_do_not_trust_another_ca(bench):
+def test_built_in_roots_do_not_trust_another_ca(bench):
     async def scenario():
         cs = bench.connection_string("any", "AAAA")
         assert await outcome(bench, connection_string=cs, ca=None) == [
@@ -71,7 +71,7 @@ def test_azures_own_roots_do_not_trust_another_ca(bench):
     bench.run(scenario)
 
 
-def test_certificate_of_another_host(bench, tmp_path):
+def test_certificate_of_another_host_is_refused(bench, tmp_path):
     async def scenario():
         ca, ca_key = tmp_path / "ca.pem", tmp_path / "ca.key"
         certificates.make_ca(ca, ca_key)
@@ -87,7 +87,7 @@ def test_certificate_of_another_host(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_wrong_key(bench):
+def test_wrong_key_is_a_credential_error(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, _ = await bench.new_device(service)
@@ -97,7 +97,7 @@ def test_wrong_key(bench):
     bench.run(scenario)
 
 
-def test_unknown_device(bench):
+def test_unknown_device_is_a_credential_error(bench):
     async def scenario():
         cs = bench.connection_string("nobody", "AAAA")
         assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
@@ -105,7 +105,7 @@ def test_unknown_device(bench):
     bench.run(scenario)
 
 
-def test_disabled_device(bench):
+def test_disabled_device_is_a_credential_error(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service, status="disabled")
@@ -147,7 +147,7 @@ def test_unknown_host(bench):
     bench.run(scenario)
 
 
-def test_silence_instead_of_tls(bench):
+def test_missing_tls_handshake_times_out(bench):
     async def scenario():
         async with TcpServer(silence) as server:
             cs = bench.connection_string("any", "AAAA", port=server.port)
@@ -157,7 +157,7 @@ def test_silence_instead_of_tls(bench):
     bench.run(scenario)
 
 
-def test_silence_instead_of_connack(bench, localhost_tls):
+def test_missing_connack_times_out(bench, localhost_tls):
     async def scenario():
         context, ca = localhost_tls
         async with TcpServer(silence, context) as server:
@@ -181,7 +181,7 @@ def test_silence_instead_of_connack(bench, localhost_tls):
     ],
     ids=["1", "2", "3", "4", "5", "garbage", "close"],
 )
-def test_connack_that_refuses(bench, localhost_tls, answer, expected):
+def test_refusing_connack_is_an_error_with_its_code(bench, localhost_tls, answer, expected):
     async def refuse(reader, writer):
         await reader.read(4096)
         writer.write(answer)

@@ -8,7 +8,7 @@ def visits(bench, text, lives, **settings):
     return bench.program("wake", connection_string=text, lives=lives, **given)
 
 
-def test_what_waits_is_taken_and_what_is_queued_is_sent(bench):
+def test_wake_up_sends_the_queue_and_receives_waiting_messages(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -33,7 +33,7 @@ def test_what_waits_is_taken_and_what_is_queued_is_sent(bench):
     bench.run(scenario)
 
 
-def test_without_a_hub_it_is_said_and_the_board_sleeps(bench):
+def test_wake_up_without_a_hub_reports_it_and_sleeps(bench):
     async def scenario():
         async with bench.service() as service:
             text = bench.connection_string(*await bench.new_device(service), port=1)
@@ -44,7 +44,7 @@ def test_without_a_hub_it_is_said_and_the_board_sleeps(bench):
     bench.run(scenario)
 
 
-def test_with_an_outbox_a_visit_without_a_hub_loses_nothing(bench, tmp_path):
+def test_wake_up_without_a_hub_loses_nothing_with_an_outbox(bench, tmp_path):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)

@@ -7,7 +7,7 @@ async def reported(service, device_id):
     return (await service.get_twin(device_id))["properties"]["reported"]
 
 
-def test_reported_with_the_reasons_of_losses(bench, tmp_path):
+def test_report_contains_the_reasons_of_lost_connections(bench, tmp_path):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -42,7 +42,7 @@ def test_reported_with_the_reasons_of_losses(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_at_most_every_so_often(bench):
+def test_reports_are_limited_in_rate(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -57,7 +57,7 @@ def test_at_most_every_so_often(bench):
     bench.run(scenario)
 
 
-def test_a_client_that_was_disconnected_for_a_while_has_missed_nothing(bench):
+def test_disconnected_client_has_missed_no_deadline(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)

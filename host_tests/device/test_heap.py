@@ -4,7 +4,7 @@ INTERPRETERS = ("micropython",)
 HEAPS = {"mqtt": "64wK", "amqp": "96wK"}
 
 
-def test_small_heap(bench):
+def test_telemetry_messages_and_twin_work_in_a_small_heap(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)

@@ -1,7 +1,7 @@
 """Modules: their identity, twin, direct methods and inputs, over MQTT and AMQP."""
 
 
-def test_module(bench):
+def test_module_uses_its_twin_methods_and_inputs(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, _ = await bench.new_device(service)

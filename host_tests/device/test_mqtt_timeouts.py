@@ -9,7 +9,7 @@ from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 TRANSPORTS = ("mqtt",)
 
 
-def test_missing_suback(bench, localhost_tls):
+def test_missing_suback_times_out(bench, localhost_tls):
     async def scenario():
         async with bench.device_on(ScriptedMqttServer("suback"), localhost_tls) as program:
             assert await program.expect("raised") == ["OperationTimeout", "subscribe", None]
@@ -32,7 +32,7 @@ def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(bench,
     bench.run(scenario)
 
 
-def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
+def test_message_without_puback_fails_after_the_operation_timeout(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer("puback")
         async with bench.device_on(hub, localhost_tls, operation_timeout=3) as program:
@@ -43,7 +43,7 @@ def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls):
+def test_disconnect_does_not_wait_for_cancelled_messages(bench, localhost_tls):
     async def scenario():
         async with bench.device_on(ScriptedMqttServer("puback"), localhost_tls) as program:
             await program.expect("ready")
@@ -82,7 +82,7 @@ def test_answered_pings_keep_the_connection(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_missing_twin_answer(bench, localhost_tls):
+def test_missing_twin_answer_times_out(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls) as program:

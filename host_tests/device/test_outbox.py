@@ -48,7 +48,7 @@ async def emptied(program):
         await asyncio.sleep(0.05)
 
 
-def test_kept_while_there_is_no_connection(bench, outbox):
+def test_messages_are_kept_without_a_connection(bench, outbox):
     async def scenario():
         async with bench.device_behind_network(outbox=outbox) as (
             service,
@@ -87,7 +87,7 @@ def test_kept_while_there_is_no_connection(bench, outbox):
     bench.run(scenario)
 
 
-def test_under_way_when_the_connection_is_lost(bench, outbox):
+def test_messages_in_flight_are_sent_again_after_a_loss(bench, outbox):
     async def scenario():
         async with bench.device_behind_network(outbox=outbox) as (
             service,
@@ -108,7 +108,7 @@ def test_under_way_when_the_connection_is_lost(bench, outbox):
     bench.run(scenario)
 
 
-def test_flash_survives_the_power(bench, tmp_path):
+def test_flash_queue_survives_power_loss(bench, tmp_path):
     async def scenario():
         box = {"path": str(tmp_path / "outbox")}
         async with bench.device_behind_network(outbox=box) as (
@@ -133,7 +133,7 @@ def test_flash_survives_the_power(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_a_board_that_starts_without_a_network(bench, outbox):
+def test_messages_are_kept_before_the_first_connection(bench, outbox):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)
@@ -155,7 +155,7 @@ def test_a_board_that_starts_without_a_network(bench, outbox):
     bench.run(scenario)
 
 
-def test_full_drops_the_oldest(bench, outbox):
+def test_full_outbox_drops_the_oldest(bench, outbox):
     async def scenario():
         box = {**outbox, "limit": 4096}
         async with bench.device_behind_network(outbox=box) as (
@@ -182,7 +182,7 @@ def test_full_drops_the_oldest(bench, outbox):
     bench.run(scenario)
 
 
-def test_full_refuses_the_newest(bench, outbox):
+def test_full_outbox_refuses_the_newest(bench, outbox):
     async def scenario():
         box = {**outbox, "limit": 4096, "drop": "newest"}
         async with bench.device_behind_network(outbox=box) as (
@@ -210,7 +210,7 @@ def test_full_refuses_the_newest(bench, outbox):
     bench.run(scenario)
 
 
-def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
+def test_disconnect_keeps_unacknowledged_messages(bench, outbox):
     async def scenario():
         async with bench.device_behind_network(outbox=outbox) as (service, device_id, program, _):
             await program.tell("disconnect")
@@ -223,7 +223,7 @@ def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
     bench.run(scenario)
 
 
-def test_another_client_goes_on_with_the_outbox_of_one_that_was_connecting(bench, outbox):
+def test_outbox_is_passed_on_from_a_connecting_client(bench, outbox):
     async def scenario():
         async def silent(reader, _):
             await reader.read()

@@ -4,7 +4,7 @@ LIMIT = 3000
 OPTIONS = {"max_inbound": LIMIT}
 
 
-def test_message(bench):
+def test_oversized_message_is_discarded_and_reported(bench):
     async def scenario():
         async with bench.device(options=OPTIONS) as (service, device_id, program):
             await service.send_c2d(device_id, b"y" * 60000)
@@ -18,7 +18,7 @@ def test_message(bench):
     bench.run(scenario)
 
 
-def test_method(bench):
+def test_oversized_method_is_answered_413(bench):
     async def scenario():
         async with bench.device(options=OPTIONS) as (service, device_id, program):
             for size in (60000, 3500):
@@ -34,7 +34,7 @@ def test_method(bench):
     bench.run(scenario)
 
 
-def test_twin(bench):
+def test_oversized_twin_is_reported(bench):
     async def scenario():
         async with bench.device(options=OPTIONS) as (service, device_id, program):
             large = {"properties": {"desired": {"large": "z" * 4000}}}

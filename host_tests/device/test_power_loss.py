@@ -21,7 +21,7 @@ async def accepted(bench, moment, **settings):
     return [int(line) for line in lines if line.strip().isdigit()]
 
 
-def test_killed_while_messages_are_kept_and_while_they_are_sent(bench, tmp_path):
+def test_accepted_messages_survive_kill_9(bench, tmp_path):
     async def scenario():
         chance = random.Random(8)
         outbox = {"path": str(tmp_path / "outbox"), "limit": 4_000_000}
@@ -62,7 +62,7 @@ def test_killed_while_messages_are_kept_and_while_they_are_sent(bench, tmp_path)
     asyncio.run(asyncio.wait_for(scenario(), 240))
 
 
-def test_flash_cut_at_each_of_its_writes(bench):
+def test_accepted_messages_survive_power_loss_at_each_write(bench):
     async def scenario():
         async with bench.program("flash_cut", heap="2048wK") as program:
             cuts, promised, writes = await program.expect("cuts")
@@ -74,7 +74,7 @@ def test_flash_cut_at_each_of_its_writes(bench):
 
 
 @pytest.mark.parametrize("drop", ["newest", "oldest"])
-def test_flash_that_is_full_loses_nothing_uncounted(bench, drop):
+def test_full_flash_counts_every_lost_message(bench, drop):
     async def scenario():
         async with bench.program("flash_full", heap="2048wK", drop=drop) as program:
             accepted, refused, lost, dropped = await program.expect("full")

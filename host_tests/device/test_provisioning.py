@@ -18,7 +18,7 @@ async def said(bench, **settings):
         return program.said
 
 
-def test_key_of_its_own(bench):
+def test_registration_with_an_individual_key(bench):
     async def scenario():
         async with bench.service() as service:
             name = f"own-{bench.name}{bench.websockets}"
@@ -47,7 +47,7 @@ def test_key_of_its_own(bench):
     bench.run(scenario)
 
 
-def test_key_of_a_group(bench):
+def test_registration_with_a_group_key(bench):
     async def scenario():
         async with bench.service() as service:
             name = f"member-{bench.name}{bench.websockets}"
@@ -63,7 +63,7 @@ def test_key_of_a_group(bench):
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["thumbprint", "authority"])
-def test_certificate(bench, tmp_path, group):
+def test_registration_with_a_certificate(bench, tmp_path, group):
     async def scenario():
         async with bench.service() as service:
             name = f"x509-{group}-{bench.name}{bench.websockets}".lower()
@@ -84,7 +84,7 @@ def test_certificate(bench, tmp_path, group):
     bench.run(scenario)
 
 
-def test_the_cached_assignment_is_tried_first(bench, tmp_path):
+def test_cached_assignment_is_tried_first(bench, tmp_path):
     async def scenario():
         async with bench.service() as service:
             name = f"cached-{bench.name}{bench.websockets}"
@@ -115,7 +115,7 @@ def test_the_cached_assignment_is_tried_first(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_refusals(bench):
+def test_refused_registrations(bench):
     async def scenario():
         async with bench.service() as service:
             name = f"refused-{bench.name}{bench.websockets}"

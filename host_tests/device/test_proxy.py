@@ -32,7 +32,7 @@ async def proxy(tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("secret", ["geheim", "ß:&%"], ids=["plain", "unicode"])
-def test_through_a_proxy_with_a_password(bench, tmp_path, secret):
+def test_device_connects_through_a_proxy_with_a_password(bench, tmp_path, secret):
     async def scenario():
         async with (
             proxy(tmp_path, "--basic-auth", f"user:{secret}") as (port, _),
@@ -50,7 +50,7 @@ def test_through_a_proxy_with_a_password(bench, tmp_path, secret):
     bench.run(scenario)
 
 
-def test_what_a_proxy_refuses(bench, tmp_path):
+def test_refusals_of_a_proxy_name_their_stage(bench, tmp_path):
     async def scenario():
         async with bench.service() as service, proxy(tmp_path, "--basic-auth", "u:p") as (port, _):
             text = bench.connection_string(*await bench.new_device(service))

@@ -47,7 +47,7 @@ run(main)
 """
 
 
-def test_what_the_readme_shows(bench, tmp_path):
+def test_readme_code_runs(bench, tmp_path):
     section = (ROOT / "README.md").read_text().partition("### From uAMQP to this project")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     assert "receive_telemetry" in code

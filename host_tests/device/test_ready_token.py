@@ -6,7 +6,7 @@ import time
 from iothub.sas import sas_token
 
 
-def test_ready_token_and_its_successors(bench):
+def test_program_replaces_ready_tokens_before_they_expire(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)

@@ -3,7 +3,7 @@
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
-def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
+def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             count = 80  # what the small heap holds, with the code of WebSocket
@@ -24,7 +24,7 @@ def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
     bench.run(scenario)
 
 
-def test_operations_wait_for_a_lost_connection(bench):
+def test_operations_wait_for_the_reconnect(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await service.drop(device_id)
@@ -37,7 +37,7 @@ def test_operations_wait_for_a_lost_connection(bench):
     bench.run(scenario)
 
 
-def test_disconnect_and_connect_again(bench):
+def test_disconnect_and_connect(bench):
     async def scenario():
         async with bench.device() as (service, device_id, program):
             await program.tell("disconnect")

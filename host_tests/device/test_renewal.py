@@ -5,7 +5,7 @@ import asyncio
 TRANSPORTS = ("mqtt", "mqtt-websockets")  # AMQP's: test_amqp_device
 
 
-def test_tokens_are_renewed_and_nothing_is_lost(bench):
+def test_token_renewal_loses_no_message(bench):
     async def scenario():
         async with bench.device_behind_network(options={"sastoken_ttl": 3}) as (
             service,
@@ -34,7 +34,7 @@ def test_tokens_are_renewed_and_nothing_is_lost(bench):
     bench.run(scenario)
 
 
-def test_a_renewal_that_fails_drops_nothing_and_is_tried_again(bench):
+def test_failed_renewal_keeps_the_connection_and_is_retried(bench):
     async def scenario():
         async with bench.device_behind_network(options={"sastoken_ttl": 6}) as (
             _,

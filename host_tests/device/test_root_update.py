@@ -6,7 +6,7 @@ from host_tests.support.board_library import make_lib
 from tools.hub import certificates
 
 
-def test_a_root_is_kept_once_it_has_proved_itself(bench, tmp_path):
+def test_new_root_is_stored_after_a_connection_with_it(bench, tmp_path):
     lib, other = tmp_path / "lib", tmp_path / "other"
     lib.mkdir()
     other.mkdir()
@@ -40,7 +40,7 @@ def test_a_root_is_kept_once_it_has_proved_itself(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_a_root_that_is_kept_survives_a_restart(bench, tmp_path):
+def test_stored_root_survives_a_restart(bench, tmp_path):
     async def scenario():
         make_lib(tmp_path, bench.hub["ca_file"])
         async with bench.service() as service:
@@ -52,7 +52,7 @@ def test_a_root_that_is_kept_survives_a_restart(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_gateway(bench):
+def test_gateway_is_dialled_and_the_hub_is_named(bench):
     """The gateway is dialled; the hub's own name stays in user name and token."""
 
     async def scenario():

@@ -5,7 +5,7 @@ from tools.bench.simulated_network import SimulatedNetwork
 TRANSPORTS = ("mqtt",)
 
 
-def test_a_visit_costs_few_round_trips_more_than_a_bare_connection(bench):
+def test_wake_up_takes_at_most_two_round_trips_more_than_connect(bench):
     async def turns(service, lives):
         device_id, key = await bench.new_device(service)
         await service.send_c2d(device_id, b"waits")

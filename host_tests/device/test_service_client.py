@@ -29,7 +29,7 @@ async def a_device(bench, service, transport):
         yield device_id, device
 
 
-def test_message_and_its_feedback(bench):
+def test_c2d_message_and_its_feedback(bench):
     async def scenario():
         async with (
             started(bench) as (service, program),
@@ -61,7 +61,7 @@ async def purged(bench, service, count):
     return ids
 
 
-def test_feedback_by_the_batch(bench):
+def test_feedback_in_batches(bench):
     """A batch of 64 records is larger than a device's max_inbound."""
 
     async def scenario():
@@ -94,7 +94,7 @@ def test_feedback_over_max_inbound_is_not_lost(bench):
     bench.run(scenario)
 
 
-def test_all_who_wait_for_the_first_connection_learn_why_it_failed(bench):
+def test_failed_first_connection_raises_in_every_waiting_call(bench):
     async def scenario():
         text = f"HostName=localhost:1;SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
         async with started(bench, connection_string=text) as (_, program):
@@ -104,7 +104,7 @@ def test_all_who_wait_for_the_first_connection_learn_why_it_failed(bench):
     bench.run(scenario)
 
 
-def test_message_that_is_refused(bench):
+def test_refused_message_is_an_error(bench):
     async def scenario():
         async with started(bench) as (service, program):
             await program.tell("send", ["nobody", "x", None, "m", {}])
@@ -123,7 +123,7 @@ def test_message_that_is_refused(bench):
     bench.run(scenario)
 
 
-def test_wrong_key(bench):
+def test_wrong_key_is_a_credential_error(bench):
     async def scenario():
         host = f"localhost:{bench.hub['amqp_port']}"
         text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
@@ -135,7 +135,7 @@ def test_wrong_key(bench):
     bench.run(scenario)
 
 
-def test_events_of_all_partitions_as_they_come(bench):
+def test_events_of_all_partitions_are_received(bench):
     async def scenario():
         async with (
             started(bench) as (service, program),
@@ -176,7 +176,7 @@ def test_events_survive_a_lost_connection(bench):
     bench.run(scenario)
 
 
-def test_where_events_begin(bench):
+def test_start_position_of_events(bench):
     async def scenario():
         async with (
             started(bench) as (service, program),

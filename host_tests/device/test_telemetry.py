@@ -3,7 +3,7 @@
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
-def test_properties_bodies_and_order(bench):
+def test_telemetry_keeps_properties_bodies_and_order(bench):
     async def scenario():
         async with bench.service() as service:
             device_id, key = await bench.new_device(service)

@@ -18,7 +18,7 @@ def blobs(bench):
 
 
 @pytest.mark.parametrize("size", [0, 1, 300_000], ids=["empty", "one", "large"])
-def test_upload(bench, tmp_path, size):
+def test_file_is_uploaded_from_flash(bench, tmp_path, size):
     content = bytes(hashlib.sha256(b"seed").digest() * (size // 32 + 1))[:size]
     (tmp_path / "file").write_bytes(content)
     name = f"dir/grün & {size}.bin"
@@ -51,7 +51,7 @@ def test_upload(bench, tmp_path, size):
     assert not [name for name in stored if name.startswith("part-")]
 
 
-def test_upload_with_a_certificate(bench, tmp_path):
+def test_file_is_uploaded_with_a_certificate(bench, tmp_path):
     (tmp_path / "file").write_bytes(b"x" * 100)
 
     async def scenario():
@@ -74,7 +74,7 @@ def test_upload_with_a_certificate(bench, tmp_path):
     bench.run(scenario)
 
 
-def test_refusals(bench, tmp_path):
+def test_refused_uploads(bench, tmp_path):
     (tmp_path / "file").write_bytes(b"x")
 
     async def scenario():

@@ -3,7 +3,7 @@
 TRANSPORTS = ("mqtt", "mqtt-websockets")
 
 
-def test_the_will_is_sent_when_the_device_is_lost_and_only_then(bench):
+def test_will_is_sent_only_when_the_connection_is_lost(bench):
     async def scenario():
         async with bench.device(will="gone: ü") as (service, device_id, program):
             await program.tell("disconnect")
@@ -22,7 +22,7 @@ def test_the_will_is_sent_when_the_device_is_lost_and_only_then(bench):
     bench.run(scenario)
 
 
-def test_qos_0(bench):
+def test_qos_0_telemetry_needs_no_acknowledgement(bench):
     async def scenario():
         async with bench.device(options={"qos": 0}) as (service, device_id, program):
             for number in range(5):
@@ -35,7 +35,7 @@ def test_qos_0(bench):
     bench.run(scenario)
 
 
-def test_model_id_and_product_info(bench):
+def test_user_name_has_model_id_and_product_info(bench):
     async def scenario():
         options = {"model_id": "dtmi:com:example:Thermostat;1", "product_info": "ünser board (1)"}
         async with bench.device(options=options) as (service, device_id, _):

@@ -28,7 +28,7 @@ def as_der(shown, folder):
 
 @pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.parametrize("form", ["PEM", "DER"])
-def test_telemetry(bench, tmp_path, kind, form):
+def test_device_with_a_certificate_sends_telemetry(bench, tmp_path, kind, form):
     async def scenario():
         async with bench.service() as service:
             name = f"x509-{bench.name}-{bench.transport}-{kind}-{form}"
@@ -48,7 +48,7 @@ def test_telemetry(bench, tmp_path, kind, form):
     bench.run(scenario)
 
 
-def test_another_certificate(bench, tmp_path):
+def test_other_certificate_is_refused(bench, tmp_path):
     async def scenario():
         async with bench.service() as service:
             name = f"x509-{bench.name}-{bench.transport}-wrong"

@@ -12,7 +12,7 @@ def outcomes(hub, number):
     return [words[2] for words in hub.heard if words[:2] == ["outcome", number]]
 
 
-def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localhost_tls):
+def test_undecodable_message_is_settled_once_and_returns_its_credit(bench, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
         async with bench.device_on(hub, localhost_tls) as program:
@@ -33,7 +33,7 @@ def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localho
     bench.run(scenario)
 
 
-def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localhost_tls):
+def test_undecodable_method_is_answered_and_settled_once(bench, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
         async with bench.device_on(hub, localhost_tls) as program:
@@ -51,7 +51,7 @@ def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localho
     bench.run(scenario)
 
 
-def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
+def test_message_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost_tls):
     """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
 
     async def scenario():
@@ -72,7 +72,7 @@ def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
+def test_refused_twin_request_reports_its_status(bench, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
         hub.statuses = [429, 500]
@@ -99,7 +99,7 @@ def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
+def test_oversized_cbs_answer_is_a_protocol_error(bench, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
         async with bench.device_on(hub, localhost_tls, max_inbound=3000) as program:
@@ -114,7 +114,7 @@ def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_message_that_is_accepted_while_connecting_leaves_on_that_connection(bench, localhost_tls):
+def test_message_accepted_while_connecting_is_sent_on_that_connection(bench, localhost_tls):
     """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
 
     async def scenario():

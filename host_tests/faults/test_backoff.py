@@ -23,7 +23,7 @@ def test_delay_doubles_to_the_cap_while_the_hub_is_away(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_delay_doubles_while_the_hub_hangs_up_and_begins_again_once_it_does_not(
+def test_delay_doubles_while_the_hub_closes_connections_and_resets_afterwards(
     bench, localhost_tls
 ):
     async def scenario():
@@ -43,7 +43,7 @@ def test_delay_doubles_while_the_hub_hangs_up_and_begins_again_once_it_does_not(
     bench.run(scenario)
 
 
-def test_connection_lost_while_the_twin_is_read_is_one_loss(bench, localhost_tls):
+def test_connection_lost_while_the_twin_is_read_counts_as_one_loss(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls, backoff=[1, 60, 0.05]) as made:
             _, _, program, proxy = made

@@ -3,7 +3,7 @@
 PATIENT = {"handler_timeout": 60}
 
 
-def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
+def test_slow_handler_delays_other_c2d_messages_only(bench):
     async def scenario():
         async with bench.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "slow")
@@ -25,7 +25,7 @@ def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
     bench.run(scenario)
 
 
-def test_message_that_was_not_acknowledged_before_a_cut_comes_again(bench):
+def test_unacknowledged_message_is_redelivered_after_a_cut(bench):
     async def scenario():
         async with bench.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "one")

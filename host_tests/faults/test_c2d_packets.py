@@ -6,7 +6,7 @@ TRANSPORTS = ("mqtt",)
 PATIENT = {"handler_timeout": 60, "keep_alive": 1}
 
 
-def test_slow_handler_holds_up_neither_pings_nor_telemetry_and_is_acknowledged_last(
+def test_slow_handler_delays_neither_pings_nor_telemetry_and_acknowledges_last(
     bench, localhost_tls
 ):
     async def scenario():
@@ -51,7 +51,9 @@ def test_duplicate_is_handled_and_acknowledged_again(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_cut_before_the_acknowledgement(bench, localhost_tls):
+def test_message_cut_before_its_acknowledgement_is_handled_and_acknowledged_again(
+    bench, localhost_tls
+):
     """What began on the old connection is acknowledged on neither; what comes again is, once."""
 
     async def scenario():

@@ -38,7 +38,7 @@ WELCOMES = {
 
 
 @pytest.mark.parametrize("kind", WELCOMES)
-def test_welcome_that_is_none(bench, localhost_tls, kind):
+def test_invalid_connack_is_named_and_retried(bench, localhost_tls, kind):
     async def scenario():
         fault, expected = WELCOMES[kind]
         options = {"timeout": 1} if kind == "none" else {}
@@ -55,7 +55,7 @@ def test_welcome_that_is_none(bench, localhost_tls, kind):
     bench.run(scenario)
 
 
-def test_second_connack(bench, localhost_tls):
+def test_second_connack_is_a_protocol_error(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Duplicate(CONNACK)
@@ -68,7 +68,7 @@ def test_second_connack(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_port_that_is_shut(bench, localhost_tls):
+def test_closed_port_is_retried(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (_, _, program, proxy):
             proxy.stop_listening()

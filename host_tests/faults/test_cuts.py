@@ -30,7 +30,7 @@ def cuts(proxy, packet, to_hub, nth=1):
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
-def test_telemetry_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_telemetry_survives_a_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
     async def scenario():
         async with faulty(bench, localhost_tls, **SETTINGS) as (
             service,
@@ -52,7 +52,7 @@ def test_telemetry_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
-def test_message_to_the_device_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_c2d_message_survives_a_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
     async def scenario():
         async with faulty(bench, localhost_tls, **SETTINGS) as (
             service,

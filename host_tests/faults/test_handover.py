@@ -1,4 +1,4 @@
-"""The token handover: the connection with the new token is cut before it replaces the first one."""
+"""Token handover: the connection with the new token is cut before it replaces the first one."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ BYTES = {CONNECT: (0, 1, 2, 3, 12, 100, -1), CONNACK: (0, 1, 2, 3, 4)}
 
 
 @pytest.mark.parametrize("packet", BYTES, ids=["CONNECT", "CONNACK"])
-def test_messages_under_way_arrive_in_order(bench, localhost_tls, packet):
+def test_messages_in_flight_arrive_in_order_when_the_handover_is_cut(bench, localhost_tls, packet):
     async def scenario():
         async with proxied(bench, localhost_tls) as (service, device_id, key, proxy):
             uri = f"localhost:{proxy.port}/devices/{device_id}"

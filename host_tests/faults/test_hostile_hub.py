@@ -88,19 +88,19 @@ def play(bench, tls, seed):
     bench.run(scenario)
 
 
-def test_device_gets_over_hostile_bytes(bench, localhost_tls):
+def test_device_recovers_from_hostile_bytes(bench, localhost_tls):
     play(bench, localhost_tls, int(os.getenv("HOSTILE_SEED") or 1))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 22))
-def test_device_gets_over_many_hostile_bytes(bench, localhost_tls, seed):
+def test_device_recovers_from_many_hostile_bytes(bench, localhost_tls, seed):
     play(bench, localhost_tls, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_parsers_get_over_many_hostile_bytes():
+def test_parsers_survive_many_hostile_bytes():
     environment = {**os.environ, "HOSTILE_SEED": "2", "HOSTILE_CASES": "30000"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-k", "hostile", "--timeout=300"] + ["host_tests/iothub"],

@@ -1,4 +1,4 @@
-"""A dead link: an unanswered ping ends the connection, and unacknowledged messages are sent again."""
+"""A dead link: an unanswered ping ends the connection; unacknowledged messages are sent again."""
 
 import pytest
 
@@ -18,7 +18,7 @@ UNANSWERED = ["OperationTimeout", "ping", None]
     ],
     ids=["no PINGRESP", "half open from the hub", "half open to the hub"],
 )
-def test_ping_that_is_not_answered(bench, localhost_tls, kind):
+def test_unanswered_ping_ends_the_connection(bench, localhost_tls, kind):
     """Pings come every three quarters of a keep-alive, and wait for half of one: to have sent no
     second is to have found out within one and a half (see iothub/test_keepalive).
     """
@@ -38,7 +38,9 @@ def test_ping_that_is_not_answered(bench, localhost_tls, kind):
 @pytest.mark.parametrize(
     "packet, to_hub, count", [(PUBLISH, True, 1), (PUBACK, False, 2)], ids=["message", "PUBACK"]
 )
-def test_half_open_in_a_message(bench, localhost_tls, packet, to_hub, count):
+def test_half_open_connection_is_detected_within_a_message(
+    bench, localhost_tls, packet, to_hub, count
+):
     """It is sent again by the next connection, and the hub may have it twice."""
 
     async def scenario():

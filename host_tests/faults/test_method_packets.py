@@ -6,7 +6,7 @@ TRANSPORTS = ("mqtt",)
 PATIENT = {"handler_timeout": 60}
 
 
-def test_asked_twice_runs_once_also_across_a_reconnect(bench, localhost_tls):
+def test_repeated_request_runs_once_even_across_a_reconnect(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls, **PATIENT) as program:
@@ -31,7 +31,7 @@ def test_asked_twice_runs_once_also_across_a_reconnect(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_too_many_are_answered_429_but_for_one_that_runs_already(bench, localhost_tls):
+def test_too_many_requests_are_answered_429(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls, **PATIENT) as program:
@@ -50,7 +50,7 @@ def test_too_many_are_answered_429_but_for_one_that_runs_already(bench, localhos
     bench.run(scenario)
 
 
-def test_payload_that_is_no_json_is_answered_400(bench, localhost_tls):
+def test_invalid_json_is_answered_400(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls) as program:
@@ -66,7 +66,7 @@ def test_payload_that_is_no_json_is_answered_400(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_payload_that_takes_far_more_memory_than_bytes(bench, localhost_tls):
+def test_payload_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost_tls):
     """It is answered, as there is memory; nothing breaks."""
 
     async def scenario():

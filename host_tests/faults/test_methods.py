@@ -5,7 +5,7 @@ import asyncio
 PATIENT = {"handler_timeout": 60}
 
 
-def test_two_at_once_get_each_its_own_answer(bench):
+def test_two_concurrent_calls_get_their_own_answers(bench):
     async def scenario():
         async with bench.device(options=PATIENT) as (service, device_id, program):
             calls = [
@@ -21,7 +21,7 @@ def test_two_at_once_get_each_its_own_answer(bench):
     bench.run(scenario)
 
 
-def test_hub_gone_before_the_answer(bench):
+def test_connection_lost_before_the_answer(bench):
     async def scenario():
         async with bench.device_behind_network(options=PATIENT) as (
             service,

@@ -13,7 +13,7 @@ TOPICS = (
 )
 
 
-def test_topics_that_nobody_can_read(bench, localhost_tls):
+def test_oversized_messages_with_unreadable_topics_are_reported(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls, max_inbound=2000) as program:

@@ -22,7 +22,7 @@ class SlowToAcknowledge:
         return mqtt_packets.puback(SLOW) + puback if len(self.ids) == LATE else puback
 
 
-def test_ids_wrap_past_0_and_past_one_in_flight(bench, localhost_tls):
+def test_packet_ids_wrap_and_skip_0_and_ids_in_flight(bench, localhost_tls):
     async def scenario():
         acknowledge = SlowToAcknowledge()
         server = ScriptedMqttServer(instead={"puback": acknowledge})

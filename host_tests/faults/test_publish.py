@@ -23,7 +23,7 @@ async def bodies(service, device_id):
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
 
-def test_lost_puback(bench, localhost_tls):
+def test_message_without_puback_is_sent_again(bench, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
         async with faulty(bench, localhost_tls, options=options) as made:
@@ -37,7 +37,7 @@ def test_lost_puback(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_puback_of_another_message(bench, localhost_tls):
+def test_puback_with_another_id_is_ignored(bench, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
         async with faulty(bench, localhost_tls, options=options) as made:
@@ -50,7 +50,7 @@ def test_puback_of_another_message(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_late_puback_holds_up_no_other_message(bench, localhost_tls):
+def test_late_puback_delays_no_other_message(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
@@ -65,7 +65,7 @@ def test_late_puback_holds_up_no_other_message(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_puback_of_a_message_that_was_given_up_is_ignored(bench, localhost_tls):
+def test_puback_of_a_cancelled_message_is_ignored(bench, localhost_tls):
     async def scenario():
         options = {"operation_timeout": 2}
         async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
@@ -79,7 +79,7 @@ def test_puback_of_a_message_that_was_given_up_is_ignored(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_puback_twice(bench, localhost_tls):
+def test_repeated_puback_is_ignored(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             proxy.fault = Duplicate(PUBACK, to_hub=False, lasting=True)
@@ -91,7 +91,7 @@ def test_puback_twice(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_link_that_stalls_in_a_message_and_goes_on(bench, localhost_tls):
+def test_stalled_link_that_recovers_keeps_the_connection(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             for to_hub in (True, False):
@@ -106,7 +106,7 @@ def test_link_that_stalls_in_a_message_and_goes_on(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_link_of_single_bytes(bench, localhost_tls):
+def test_link_that_delivers_single_bytes_keeps_the_connection(bench, localhost_tls):
     """TLS's handshake comes so, too."""
 
     async def scenario():
@@ -125,7 +125,7 @@ def test_link_of_single_bytes(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_slow_link(bench, localhost_tls):
+def test_slow_link_keeps_the_connection(bench, localhost_tls):
     """Each packet takes longer than the hub takes to answer; the client's own deadline is 1 s."""
 
     async def scenario():

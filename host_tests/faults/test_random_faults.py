@@ -12,7 +12,7 @@ FAULTS = 30
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_messages_arrive_in_order(bench, localhost_tls, seed):
+def test_messages_arrive_in_order_despite_random_faults(bench, localhost_tls, seed):
     async def scenario():
         rng = random.Random(seed)
         options = {"timeout": 1, "keep_alive": 2}

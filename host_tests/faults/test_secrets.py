@@ -48,7 +48,7 @@ def around(text, piece):
     return text[max(0, at - 80) : at + 80]
 
 
-def test_a_leak_is_found():
+def test_leak_is_detected():
     secrets = {"key": key_of(3), "password": "päss:w0rd&"}
     raw = base64.b64decode(key_of(3))
     for text in (key_of(3)[4:18], quote(key_of(3), safe=""), raw.hex(), repr(raw), str([raw])):
@@ -132,7 +132,7 @@ async def cast(bench, service, tmp_path):
     return settings, secrets
 
 
-def test_device_and_hub(bench, tmp_path):
+def test_device_and_hub_print_no_secret(bench, tmp_path):
     async def scenario():
         async with bench.service() as service:
             settings, secrets = await cast(bench, service, tmp_path)
@@ -166,7 +166,7 @@ def refused_by_tools(text):
         yield done.stdout + done.stderr
 
 
-def test_tools(hub):
+def test_tools_print_no_secret(hub):
     host, key = f"localhost:{hub['https_port']}", key_of(2)
     text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={key}"
     said = []

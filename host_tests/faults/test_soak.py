@@ -43,7 +43,9 @@ class Arrivals:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("count, kept", [(100_000, False), (20_000, True)])
-def test_nothing_is_lost_and_the_heap_stays(bench, localhost_tls, tmp_path, count, kept):
+def test_no_message_is_lost_and_the_heap_does_not_grow(
+    bench, localhost_tls, tmp_path, count, kept
+):
     async def scenario():
         rng = random.Random(count)
         settings = {"count": count, "step": STEP, "warm": WARM, "heap": "192wK"}

@@ -34,7 +34,7 @@ async def all_comes(service, device_id, program):
     await program.expect("twin")
 
 
-def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(bench, localhost_tls):
+def test_subscriptions_are_restored_only_without_a_session(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             for forgotten in (False, True, False):
@@ -59,7 +59,7 @@ def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(ben
     ],
     ids=["no SUBACK", "refused"],
 )
-def test_first_connection_fails(bench, localhost_tls, kind, expected):
+def test_failed_subscription_fails_the_first_connection(bench, localhost_tls, kind, expected):
     async def scenario():
         options = {"timeout": 1}
         async with faulty(bench, localhost_tls, first=kind(), options=options) as made:
@@ -69,7 +69,7 @@ def test_first_connection_fails(bench, localhost_tls, kind, expected):
 
 
 @pytest.mark.parametrize("nth", range(1, FILTERS + 1))
-def test_what_is_not_granted_is_asked_for_again(bench, localhost_tls, nth):
+def test_refused_subscription_is_requested_again(bench, localhost_tls, nth):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
@@ -81,7 +81,7 @@ def test_what_is_not_granted_is_asked_for_again(bench, localhost_tls, nth):
     bench.run(scenario)
 
 
-def test_cut_at_every_byte_of_a_suback(bench, localhost_tls):
+def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(bench, localhost_tls):
     async def scenario():
         async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
             for byte in range(6):

@@ -90,7 +90,7 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
-def test_certificate_that_proves_nothing(bench, localhost_tls, tmp_path, kind):
+def test_untrusted_certificate_is_refused(bench, localhost_tls, tmp_path, kind):
     """It is another one than the connection before had, as after an attack."""
 
     async def scenario():
@@ -108,7 +108,7 @@ def test_certificate_that_proves_nothing(bench, localhost_tls, tmp_path, kind):
 
 
 @pytest.mark.parametrize("others", [0, 300], ids=["small", "large"])
-def test_certificate_that_was_renewed_is_as_good(bench, localhost_tls, tmp_path, others):
+def test_renewed_certificate_is_accepted(bench, localhost_tls, tmp_path, others):
     """The large one fills most of a TLS record, which is what a board has memory for."""
 
     async def scenario():
@@ -136,19 +136,19 @@ async def handshake_fails(bench, tls, fault, expected, **options):
 
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
-def test_handshake_that_fails(bench, localhost_tls, kind):
+def test_failed_handshake_is_named_and_retried(bench, localhost_tls, kind):
     bench.run(lambda: handshake_fails(bench, localhost_tls, HANDSHAKES[kind](), AT_TLS))
 
 
 @pytest.mark.parametrize("kind", SILENCES)
-def test_handshake_that_comes_to_no_end(bench, localhost_tls, kind):
+def test_handshake_that_does_not_end_times_out(bench, localhost_tls, kind):
     expected = ["OperationTimeout", "tls", None]
     fault = SILENCES[kind]
     bench.run(lambda: handshake_fails(bench, localhost_tls, fault(), expected, timeout=1))
 
 
 @pytest.mark.parametrize("fatal", [True, False], ids=["fatal", "close_notify"])
-def test_alert_in_a_session(bench, localhost_tls, fatal):
+def test_tls_alert_in_a_session_is_a_lost_connection(bench, localhost_tls, fatal):
     """The message whose PUBACK it comes in place of is sent again."""
 
     async def scenario():

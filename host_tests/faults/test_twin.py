@@ -29,7 +29,7 @@ def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb)
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls, status):
+def test_refused_request_reports_its_status_and_keeps_the_connection(bench, localhost_tls, status):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls) as program:
@@ -47,7 +47,7 @@ def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls
     bench.run(scenario)
 
 
-def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_tls):
+def test_refused_own_twin_request_is_repeated_with_back_off(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 4}
@@ -65,7 +65,7 @@ def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_
     bench.run(scenario)
 
 
-def test_answer_to_nobody_is_ignored(bench, localhost_tls):
+def test_answer_with_an_unknown_request_id_is_ignored(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         async with bench.device_on(hub, localhost_tls) as program:
@@ -82,7 +82,7 @@ def test_answer_to_nobody_is_ignored(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_gap_in_the_versions_is_read_anew_and_an_old_change_ignored(bench, localhost_tls):
+def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 2}
@@ -100,7 +100,7 @@ def test_gap_in_the_versions_is_read_anew_and_an_old_change_ignored(bench, local
     bench.run(scenario)
 
 
-def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
+def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(bench, localhost_tls):
     """A change that comes between a throttled reading and the next is in neither twice."""
 
     async def scenario():
@@ -117,7 +117,7 @@ def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
     bench.run(scenario)
 
 
-def test_disconnecting_while_the_twin_is_read_is_no_problem(bench, localhost_tls):
+def test_disconnect_while_the_twin_is_read_reports_no_error(bench, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer("twin")
         async with bench.device_on(hub, localhost_tls, timeout=5) as program:
@@ -134,7 +134,7 @@ def test_disconnecting_while_the_twin_is_read_is_no_problem(bench, localhost_tls
     bench.run(scenario)
 
 
-def test_twin_that_is_none_holds_no_change_back(bench, localhost_tls):
+def test_invalid_twin_delays_no_change(bench, localhost_tls):
     """Nested so deeply that it cannot be read, or no twin at all: what changes is told still."""
 
     async def scenario():

@@ -19,7 +19,7 @@ def scenario_of(function, *arguments):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
+def test_hub_prints_one_json_line_and_stops_cleanly(tmp_path, number):
     async def scenario():
         async with running_hub(tmp_path) as hub:
             assert set(hub) == {
@@ -42,7 +42,7 @@ def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
     scenario_of(scenario)
 
 
-def test_port_that_is_taken_is_one_clear_error(tmp_path):
+def test_port_in_use_is_one_clear_error(tmp_path):
     async def scenario():
         taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         async with taken:
@@ -57,7 +57,7 @@ def test_port_that_is_taken_is_one_clear_error(tmp_path):
     scenario_of(scenario)
 
 
-def test_devices_by_command(tmp_path):
+def test_device_command(tmp_path):
     async def scenario():
         async with running_hub(tmp_path) as ports:
             data = ("--data", str(tmp_path))
@@ -87,7 +87,7 @@ def test_devices_by_command(tmp_path):
     scenario_of(scenario)
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path):
+def test_acknowledged_changes_survive_kill_9(tmp_path):
     async def before():
         async with (
             running_hub(tmp_path) as hub,
@@ -114,7 +114,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     scenario_of(scenario)
 
 
-def test_certificates_and_modules_by_command(tmp_path):
+def test_device_command_with_certificates_and_modules(tmp_path):
     authority, key = tmp_path / "mine.pem", tmp_path / "mine.key"
     certificates.make_ca(authority, key)
 

@@ -177,20 +177,20 @@ AMQP_START = AMQP_HEADER + bytes(frame(0, Composite(OPEN, container_id="fuzz")))
 
 @fuzzed
 @given(mangled([AMQP_HEADER, SASL_HEADER, *amqp_parts()]))
-def test_amqp_from_the_first_byte(hub, data):
+def test_amqp_survives_hostile_bytes_from_the_first_byte(hub, data):
     talk(hub, "amqp_plain_port", data)
 
 
 @fuzzed
 @given(mangled([AMQP_START, *amqp_parts()]))
-def test_amqp_once_it_is_open(hub, data):
+def test_amqp_survives_hostile_bytes_after_open(hub, data):
     answer = talk(hub, "amqp_plain_port", AMQP_START + data)
     assert answer.startswith(AMQP_HEADER)
 
 
 @fuzzed
 @given(mangled(amqp_parts()))
-def test_amqp_with_claims(hub, data):
+def test_amqp_survives_hostile_frames_of_an_authorized_device(hub, data):
     """The same in a session that may do anything."""
     token = AmqpMessage(service_token(hub), VALUE, message_id="t")
     token.application = {
@@ -246,14 +246,14 @@ def mqtt_parts(key):
 
 @fuzzed
 @given(st.data())
-def test_mqtt_from_the_first_byte(hub, data):
+def test_mqtt_survives_hostile_bytes_from_the_first_byte(hub, data):
     _, parts = mqtt_parts(hub["key"])
     talk(hub, "mqtt_port", data.draw(mangled(parts)), tls=True)
 
 
 @fuzzed
 @given(st.data())
-def test_mqtt_once_it_is_connected(hub, data):
+def test_mqtt_survives_hostile_bytes_after_connect(hub, data):
     connect, parts = mqtt_parts(hub["key"])
     answer = talk(hub, "mqtt_port", connect, tls=True, after=data.draw(mangled(parts)))
     assert answer.startswith(b"\x20\x02")
@@ -276,7 +276,7 @@ WEBSOCKET_PARTS = [
 
 @fuzzed
 @given(mangled(WEBSOCKET_PARTS), st.sampled_from(["mqtt", "AMQPWSB10", "other"]))
-def test_websocket(hub, data, protocol):
+def test_websocket_survives_hostile_bytes(hub, data, protocol):
     upgrade = UPGRADE.format(protocol).encode()
     answer = talk(hub, "https_port", upgrade, tls=True, after=data)
     assert answer.startswith(b"HTTP/1.1 101")
@@ -328,7 +328,7 @@ PATHS = (
                      {"x-ms-max-item-count": "-1"}, {"x-ms-continuation": "zz"},
                      {"iothub-expiry": "soon"}]),
 )  # fmt: skip
-def test_rest(hub, method, path, body, headers):
+def test_rest_survives_hostile_requests(hub, method, path, body, headers):
     status, answer = rest(hub, method, path, body, headers)
     assert status < 500 or status == 504, (status, answer)
     if status >= 400 and answer:
@@ -337,6 +337,6 @@ def test_rest(hub, method, path, body, headers):
 
 @fuzzed
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=100))
-def test_rest_tokens(hub, token):
+def test_rest_refuses_hostile_tokens(hub, token):
     status, _ = rest(hub, "GET", "/devices/fuzz", headers={"Authorization": token})
     assert status == 401

@@ -10,7 +10,7 @@ from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
 
 
-def test_nothing_that_was_settled_is_lost(tmp_path):
+def test_settled_telemetry_survives_kill_9(tmp_path):
     acknowledged = asyncio.run(fill(tmp_path))
     assert acknowledged
     asyncio.run(look(tmp_path, acknowledged))

@@ -58,7 +58,7 @@ def test_telemetry_with_all_its_properties(on_hub):
     on_hub(scenario)
 
 
-def test_properties_no_symbol_could_hold(on_hub):
+def test_properties_that_no_symbol_can_hold(on_hub):
     async def scenario(bench):
         device, _ = await bench.device("dev", await bench.new())
         service = await reader(bench, "dev")
@@ -72,7 +72,7 @@ def test_properties_no_symbol_could_hold(on_hub):
     on_hub(scenario)
 
 
-def test_will_retain_and_events_of_the_hub(on_hub):
+def test_will_retain_flag_and_the_hubs_own_events(on_hub):
     async def scenario(bench):
         key = await bench.new()
         service = await reader(bench, "dev")
@@ -133,7 +133,7 @@ async def feedback(bench, count):
     return found
 
 
-def test_success(on_hub):
+def test_feedback_success(on_hub):
     async def scenario(bench):
         device = await subscribed(bench, await bench.new())
         await send(bench, Typed("uuid", bytes(16)))
@@ -151,7 +151,7 @@ def test_success(on_hub):
     on_hub(scenario)
 
 
-def test_expired(on_hub):
+def test_feedback_expired(on_hub):
     async def scenario(bench):
         await bench.new()
         soon = int((bench.clock() + 30) * 1000)
@@ -168,7 +168,7 @@ def test_expired(on_hub):
     on_hub(scenario)
 
 
-def test_delivery_count_exceeded(on_hub):
+def test_feedback_delivery_count_exceeded(on_hub):
     async def scenario(bench):
         key = await bench.new()
         await send(bench, "unwanted", "negative")
@@ -182,7 +182,7 @@ def test_delivery_count_exceeded(on_hub):
     on_hub(scenario)
 
 
-def test_feedback_survives_the_hub(on_hub):
+def test_feedback_survives_a_restart(on_hub):
     def first(bench):
         return send_and_purge(bench)
 

@@ -126,7 +126,7 @@ def test_messages_of_many_frames(rabbitmq, size):
     run(rabbitmq, scenario)
 
 
-def test_many_at_once(rabbitmq):
+def test_many_messages_at_once(rabbitmq):
     async def scenario(channel):
         sending, receiving = await both(channel, "many")
         sends = [sending.send(AmqpMessage(b"%d" % number)) for number in range(500)]

@@ -4,7 +4,7 @@ from iothub import errors
 from iothub.blame import refusal
 
 
-def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
+def test_network_errors_are_oserrors_with_a_stage():
     for name in (
         "ConnectionFailedError",
         "ConnectionDroppedError",
@@ -18,7 +18,7 @@ def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
         assert str(error) == "tls: why"
 
 
-def test_refusals_are_not_oserrors_and_carry_their_code():
+def test_refusals_are_no_oserrors_and_have_a_code():
     for name in ("CredentialError", "ServiceError"):
         error = getattr(errors, name)("why", "connack", 5)
         assert not isinstance(error, OSError)
@@ -26,7 +26,7 @@ def test_refusals_are_not_oserrors_and_carry_their_code():
         assert "why" in str(error)
 
 
-def test_connack_codes():
+def test_connack_return_codes_become_exceptions():
     assert isinstance(refusal(3), errors.ConnectionFailedError)
     for code in (2, 4, 5):
         assert isinstance(refusal(code), errors.CredentialError)

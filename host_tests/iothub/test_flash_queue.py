@@ -1,4 +1,4 @@
-"""iothub.flash_queue on a real file system: what it keeps, and the cost of torn and changed files."""
+"""iothub.flash_queue on a real file system: what it keeps, and what torn and changed files cost."""
 
 import binascii
 import os
@@ -59,7 +59,7 @@ def numbers(journal):
     return [int(first[3:]) for _, first, _ in rest(journal)]
 
 
-def test_what_is_kept_is_read_in_order_before_and_after_a_restart():
+def test_messages_are_read_in_order_before_and_after_a_restart():
     with Folder() as folder:
         journal = folder.journal()
         assert journal.next() is None
@@ -77,7 +77,7 @@ def test_what_is_kept_is_read_in_order_before_and_after_a_restart():
         assert rest(again) == expected + [(4,) + message(4)]
 
 
-def test_all_done_leaves_no_file():
+def test_empty_queue_has_no_file():
     with Folder() as folder:
         journal = folder.journal()
         for number in range(40):
@@ -92,7 +92,7 @@ def test_all_done_leaves_no_file():
         assert numbers(folder.journal()) == [40]
 
 
-def test_after_a_restart_at_most_a_few_that_were_done_come_again():
+def test_few_acknowledged_messages_are_repeated_after_a_restart():
     with Folder() as folder:
         journal = folder.journal(65536)
         for number in range(100):
@@ -105,7 +105,7 @@ def test_after_a_restart_at_most_a_few_that_were_done_come_again():
             assert numbers(again) == list(range(again.first, 100))
 
 
-def test_cut_at_every_byte_all_that_is_whole_is_read():
+def test_file_cut_at_any_byte_loses_only_the_torn_message():
     with Folder() as folder:
         journal = folder.journal()
         journal.append([message(0), message(1)])
@@ -125,7 +125,7 @@ def test_cut_at_every_byte_all_that_is_whole_is_read():
                 os.remove(folder.path + "/" + name)
 
 
-def test_a_changed_byte_costs_one_message_and_no_other():
+def test_changed_byte_loses_one_message_only():
     with Folder() as folder:
         journal = folder.journal()
         journal.append([message(number) for number in range(4)])
@@ -141,7 +141,7 @@ def test_a_changed_byte_costs_one_message_and_no_other():
             assert again.damaged == whole
 
 
-def test_a_length_that_lies_is_not_believed():
+def test_wrong_length_field_is_detected():
     with Folder() as folder:
         folder.journal().append([message(0)])
         content = folder.content("00000001.log")
@@ -152,7 +152,7 @@ def test_a_length_that_lies_is_not_believed():
         assert again.damaged == len(content)
 
 
-def test_marker_bytes_in_a_message_are_no_record():
+def test_marker_bytes_within_a_message_are_no_record():
     with Folder() as folder:
         inner = folder.journal()
         inner.append([(b"", b"inner")])
@@ -174,7 +174,7 @@ def test_other_files_are_left_alone():
         assert folder.names() == ["notes.txt", "zzzzzzzz.log"]
 
 
-def test_room_and_dropping_the_oldest():
+def test_full_queue_drops_the_oldest():
     with Folder() as folder:
         journal = folder.journal()
         number = dropped = 0
@@ -191,7 +191,7 @@ def test_room_and_dropping_the_oldest():
         assert numbers(folder.journal()) == list(range(dropped, 200))
 
 
-def test_dropping_what_is_being_read():
+def test_message_that_is_being_read_can_be_dropped():
     with Folder() as folder:
         journal = folder.journal()
         for number in range(24):
@@ -204,7 +204,7 @@ def test_dropping_what_is_being_read():
         assert journal.first == dropped
 
 
-def test_a_message_larger_than_a_file():
+def test_message_larger_than_a_file():
     with Folder() as folder:
         journal = folder.journal()
         journal.append([message(0, 3000)])
@@ -215,7 +215,7 @@ def test_a_message_larger_than_a_file():
         assert numbers(folder.journal()) == [1]
 
 
-def test_what_a_full_flash_does_not_take_waits_for_nothing():
+def test_full_flash_raises_at_once():
     with Folder() as folder:
         journal = folder.journal()
         for number in (1, 2):
@@ -229,7 +229,7 @@ def test_what_a_full_flash_does_not_take_waits_for_nothing():
         assert journal.first == journal.end
 
 
-def test_full_while_others_wait():
+def test_full_flash_while_other_messages_wait():
     with Folder() as folder:
         journal = folder.journal()
         journal.append([message(0, 600)])  # the next one begins a file
@@ -242,7 +242,7 @@ def test_full_while_others_wait():
         assert folder.names() == []
 
 
-def test_a_note_that_does_not_fit_is_no_failure():
+def test_failed_progress_note_is_no_error():
     with Folder() as folder:
         journal = folder.journal()
         for number in range(40):
@@ -253,7 +253,7 @@ def test_a_note_that_does_not_fit_is_no_failure():
         assert numbers(journal) == [39]
 
 
-def test_starts_that_keep_one_message_each_share_a_file():
+def test_starts_with_one_message_each_share_a_file():
     with Folder() as folder:
         for number in range(6):
             journal = folder.journal()
@@ -267,7 +267,7 @@ def test_starts_that_keep_one_message_each_share_a_file():
         assert numbers(folder.journal()) == list(range(7))
 
 
-def test_a_file_that_cannot_be_read_costs_its_own_messages():
+def test_unreadable_file_loses_its_own_messages_only():
     with Folder() as folder:
         journal = folder.journal()
         for number in range(3):

@@ -18,7 +18,7 @@ def on_loop(main):
     return asyncio.run(asyncio.wait_for(main(), 10))
 
 
-def test_settled_before_and_after_it_is_awaited():
+def test_result_is_set_before_or_after_the_await():
     async def main():
         await coroutine(DONE)
         await coroutine(DONE)
@@ -35,7 +35,7 @@ def test_settled_before_and_after_it_is_awaited():
     on_loop(main)
 
 
-def test_an_error_is_raised_where_it_is_awaited():
+def test_exception_is_raised_at_the_await():
     async def main():
         failing = Once()
         task = asyncio.create_task(coroutine(failing))
@@ -50,7 +50,7 @@ def test_an_error_is_raised_where_it_is_awaited():
     assert on_loop(main) == "no"
 
 
-def test_many_are_gathered_in_any_order():
+def test_futures_are_gathered_in_any_order():
     async def main():
         all_of_them = [Once() for _ in range(5)]
         tasks = [asyncio.create_task(coroutine(one)) for one in all_of_them]
@@ -62,7 +62,7 @@ def test_many_are_gathered_in_any_order():
     on_loop(main)
 
 
-def test_a_deadline_gives_it_up_and_it_may_still_settle():
+def test_future_can_be_set_after_its_await_timed_out():
     async def main():
         kept = Kept()
         try:
@@ -75,7 +75,7 @@ def test_a_deadline_gives_it_up_and_it_may_still_settle():
     assert on_loop(main) == 1
 
 
-def test_who_is_cancelled_inside_a_coroutine_gives_it_up():
+def test_cancelled_await_cancels_the_future():
     async def main():
         kept = Kept()
 
@@ -94,7 +94,7 @@ def test_who_is_cancelled_inside_a_coroutine_gives_it_up():
     assert on_loop(main) == 1
 
 
-def test_a_bell_wakes_once_for_what_rang():
+def test_auto_reset_event_wakes_once():
     async def main():
         bell = Bell()
         bell.ring()

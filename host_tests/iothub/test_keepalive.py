@@ -9,14 +9,14 @@ def begun(timeout=10, keep_alive=60):
     return watch
 
 
-def test_ping_before_the_keep_alive_is_over():
+def test_ping_is_due_before_the_keep_alive_ends():
     watch = begun()
     assert not watch.ping_due(1000 + 44999)
     assert watch.ping_due(1000 + 45000)
     assert not watch.ping_due(1000 + 45001)
 
 
-def test_ping_when_only_one_side_speaks():
+def test_ping_is_due_when_only_one_side_sends():
     watch = begun()
     watch.sent = 40000
     assert watch.ping_due(46000)
@@ -40,7 +40,7 @@ def test_any_byte_answers_a_ping():
     assert watch.overdue(99000, None) is None
 
 
-def test_missing_puback():
+def test_missing_puback_ends_the_connection():
     watch = begun()
     first, second = object(), object()
     assert watch.overdue(2000, first) is None
@@ -50,7 +50,7 @@ def test_missing_puback():
     assert watch.overdue(12002, None) is None
 
 
-def test_stuck_write():
+def test_blocked_write_ends_the_connection():
     watch = begun()
     watch.writing = 2000
     assert watch.overdue(12000, None) is None

@@ -79,7 +79,7 @@ def on_loop(main):
     return asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_with_a_connection_it_is_the_acknowledgement_that_counts():
+def test_message_is_removed_when_it_is_acknowledged():
     async def main():
         outbox, _, transport = made(window=2)
         outbox.moved(True)
@@ -100,7 +100,7 @@ def test_with_a_connection_it_is_the_acknowledgement_that_counts():
     on_loop(main)
 
 
-def test_acknowledged_out_of_order_is_done_in_order():
+def test_messages_acknowledged_out_of_order_are_removed_in_order():
     async def main():
         outbox, _, transport = made()
         outbox.moved(True)
@@ -115,7 +115,7 @@ def test_acknowledged_out_of_order_is_done_in_order():
     on_loop(main)
 
 
-def test_a_loss_keeps_what_is_under_way_with_its_time():
+def test_lost_connection_keeps_messages_in_flight_with_their_time():
     async def main():
         outbox, _, transport = made(window=2)
         outbox.moved(True)
@@ -140,7 +140,7 @@ def test_a_loss_keeps_what_is_under_way_with_its_time():
     on_loop(main)
 
 
-def test_a_loss_leaves_nothing_with_the_transport_whenever_it_comes():
+def test_lost_connection_withdraws_messages_from_the_transport():
     async def main():
         for turns_before in range(8):
             outbox, _, transport = made()
@@ -157,7 +157,7 @@ def test_a_loss_leaves_nothing_with_the_transport_whenever_it_comes():
     on_loop(main)
 
 
-def test_a_time_of_the_programs_own_stays():
+def test_creation_time_of_the_program_is_kept():
     async def main():
         outbox, _, transport = made()
         message = Message("a", message_id="7", content_type="text/plain")
@@ -178,7 +178,7 @@ def test_a_time_of_the_programs_own_stays():
     on_loop(main)
 
 
-def test_what_is_kept_goes_before_what_is_fresh():
+def test_stored_messages_are_sent_before_new_ones():
     async def main():
         outbox, _, transport = made(window=1)
         outbox.moved(False)
@@ -198,7 +198,7 @@ def test_what_is_kept_goes_before_what_is_fresh():
     on_loop(main)
 
 
-def test_full_of_the_oldest_or_the_newest():
+def test_full_outbox_drops_the_oldest_or_the_newest():
     async def main():
         for drop, left in (("oldest", ["3", "4", "5", "6"]), ("newest", ["0", "1", "2", "3"])):
             outbox, _, transport = made(window=9, limit=4 * 64 + 4 * 60, drop=drop)
@@ -221,7 +221,7 @@ def test_full_of_the_oldest_or_the_newest():
     on_loop(main)
 
 
-def test_many_at_once_do_not_fill_more_than_the_limit():
+def test_concurrent_messages_stay_within_the_limit():
     async def main():
         outbox, _, _ = made(limit=1024)
         outbox.moved(False)
@@ -245,7 +245,7 @@ async def failure(task):
     return None
 
 
-def test_a_failure_sends_all_again_in_order():
+def test_failure_sends_all_messages_again_in_order():
     async def main():
         outbox, client, transport = made(window=2)
         outbox.moved(True)
@@ -265,7 +265,7 @@ def test_a_failure_sends_all_again_in_order():
     on_loop(main)
 
 
-def test_what_the_hub_refuses_for_good_does_not_stop_the_others():
+def test_permanently_refused_message_does_not_block_the_others():
     async def main():
         outbox, client, transport = made()
         outbox.moved(False)
@@ -282,7 +282,7 @@ def test_what_the_hub_refuses_for_good_does_not_stop_the_others():
     on_loop(main)
 
 
-def test_refused_while_it_is_awaited_is_raised():
+def test_refusal_is_raised_in_an_awaiting_send():
     async def main():
         outbox, _, transport = made()
         outbox.moved(True)
@@ -299,7 +299,7 @@ def test_refused_while_it_is_awaited_is_raised():
     on_loop(main)
 
 
-def test_a_busy_hub_is_asked_again():
+def test_throttled_message_is_sent_again():
     async def main():
         outbox, _, transport = made()
         outbox.moved(False)
@@ -316,7 +316,7 @@ def test_a_busy_hub_is_asked_again():
     on_loop(main)
 
 
-def test_mistakes():
+def test_caller_mistakes_are_raised():
     outbox, client, transport = made()
     raises(ValueError, outbox.attach, client, transport, {"qos": 0, "window": 1})
     raises(ValueError, Outbox, None, 100)
@@ -332,7 +332,7 @@ def test_mistakes():
     on_loop(main)
 
 
-def test_what_can_never_be_sent_is_told_and_stops_nobody():
+def test_unsendable_message_is_reported_and_skipped():
     async def main():
         outbox, client, transport = made()
         outbox.moved(True)
@@ -349,7 +349,7 @@ def test_what_can_never_be_sent_is_told_and_stops_nobody():
     on_loop(main)
 
 
-def test_what_was_accepted_is_sent_as_it_was_then():
+def test_message_is_sent_as_it_was_when_accepted():
     async def main():
         outbox, _, transport = made(window=1)
         outbox.moved(True)
@@ -364,7 +364,7 @@ def test_what_was_accepted_is_sent_as_it_was_then():
     on_loop(main)
 
 
-def test_a_property_bag_too_large_for_any_transport():
+def test_property_bag_too_large_for_any_transport_is_an_error():
     async def main():
         outbox, _, _ = made(limit=200000)
         message = Message("a")
@@ -374,7 +374,7 @@ def test_a_property_bag_too_large_for_any_transport():
     on_loop(main)
 
 
-def test_on_its_way_is_not_refused():
+def test_message_in_flight_is_not_dropped():
     async def main():
         outbox, _, transport = made(limit=512, drop="newest")
         outbox.moved(False)
@@ -397,7 +397,7 @@ def test_on_its_way_is_not_refused():
     on_loop(main)
 
 
-def test_without_memory_for_the_store_nobody_waits_for_ever():
+def test_memory_error_in_the_store_is_raised():
     async def main():
         outbox, client, _ = made()
 
@@ -414,7 +414,7 @@ def test_without_memory_for_the_store_nobody_waits_for_ever():
     on_loop(main)
 
 
-def test_odd_names_and_values_are_the_same_bytes():
+def test_unusual_properties_are_encoded_as_without_an_outbox():
     async def main():
         outbox, _, transport = made()
         bags = []

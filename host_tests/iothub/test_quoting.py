@@ -4,7 +4,7 @@ from host_tests.support.raises import raises
 from iothub.quoting import quote, unquote
 
 
-def test_unreserved_characters_stay():
+def test_unreserved_characters_are_unchanged():
     text = "ABCXYZabcxyz0189-_.~"
     assert quote(text) == text
     assert unquote(text) == text
@@ -17,12 +17,12 @@ def test_all_other_bytes_become_upper_case_escapes():
     assert quote("") == ""
 
 
-def test_unquote_takes_either_case_and_keeps_plus():
+def test_unquote_accepts_both_cases_and_keeps_plus():
     assert unquote("a%20b+c%2f%2F") == "a b+c//"
     assert unquote("%C3%A9%e6%bc%a2") == "é漢"
 
 
-def test_what_is_no_escape_stays():
+def test_invalid_escapes_are_unchanged():
     for text in ("%", "%4", "%zz", "100%", "%4g", "%%41"):
         assert unquote(text) == text.replace("%41", "A")
 

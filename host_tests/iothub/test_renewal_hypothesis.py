@@ -59,7 +59,7 @@ def run(connection, monkeypatch, life=1000):
     return slept
 
 
-def test_due_once_between_80_and_90_percent_of_the_life():
+def test_renewal_is_due_between_80_and_90_percent_of_the_life():
     async def scenario():
         connection = Connection()
         connection.shown(connection.sign())
@@ -75,7 +75,7 @@ def test_due_once_between_80_and_90_percent_of_the_life():
     asyncio.run(scenario())
 
 
-def test_failures_are_reported_and_tried_again(monkeypatch):
+def test_failed_renewals_are_reported_and_retried(monkeypatch):
     connection = Connection(OSError("first"), OSError("second"))
     assert run(connection, monkeypatch) == [20, 20]
     assert connection.owner.told == ["first", "second"]
@@ -83,7 +83,7 @@ def test_failures_are_reported_and_tried_again(monkeypatch):
     assert connection.signed == 3  # a new token each time
 
 
-def test_a_busy_connection_is_left_alone_for_a_while(monkeypatch):
+def test_busy_connection_delays_the_renewal(monkeypatch):
     connection = Connection()
     connection.disturbed = 5
     assert len(run(connection, monkeypatch)) == 5
@@ -93,7 +93,7 @@ def test_a_busy_connection_is_left_alone_for_a_while(monkeypatch):
     assert connection.renewed == 2
 
 
-def test_a_ready_token_is_the_programs_business(monkeypatch):
+def test_ready_token_is_renewed_by_the_program(monkeypatch):
     token = sas_token("h/devices/d", "A" * 43 + "=", 1 << 31)
     connection = Connection(ready=token)
     connection.shown(connection.sign())
@@ -102,7 +102,7 @@ def test_a_ready_token_is_the_programs_business(monkeypatch):
     assert not connection.renewed
 
 
-def test_without_memory_for_two_connections_there_is_one_after_the_other(monkeypatch):
+def test_missing_memory_for_a_second_connection_is_reported(monkeypatch):
     connection = Connection(MemoryError())
     assert run(connection, monkeypatch) == []
     assert connection.owner.told == ["token: no memory to renew the token beside it"]

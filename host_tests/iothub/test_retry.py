@@ -10,7 +10,7 @@ def test_ceiling_doubles_to_the_cap_and_jitter_is_full_there_too():
     assert [none.next() for _ in range(9)] == [0] * 9
 
 
-def test_reset_begins_again():
+def test_reset_restarts_the_delays():
     backoff = Backoff(2, 60, lambda: 0.5)
     backoff.next()
     backoff.next()

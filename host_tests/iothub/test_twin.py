@@ -17,14 +17,14 @@ def test_difference_is_the_smallest_patch():
     assert difference(old, old) == {}
 
 
-def test_first_section_is_told_whole_unless_it_is_empty():
+def test_first_section_is_reported_whole_unless_empty():
     desired = Desired()
     desired.expect()
     assert desired.whole({"a": 1, "$version": 3}) == [{"a": 1, "$version": 3}]
     assert Desired().whole({"$version": 1}) == []
 
 
-def test_patches_are_told_once_and_in_order():
+def test_patches_are_reported_once_and_in_order():
     desired = Desired()
     desired.whole({"$version": 1})
     assert desired.patch({"a": 1, "$version": 2}) == [{"a": 1, "$version": 2}]
@@ -32,7 +32,7 @@ def test_patches_are_told_once_and_in_order():
     assert desired.patch({"a": 0, "$version": 1}) == []
 
 
-def test_gap_asks_for_the_whole():
+def test_version_gap_requests_the_whole_section():
     desired = Desired()
     desired.whole({"$version": 1})
     assert desired.patch({"b": 1, "$version": 3}) is None
@@ -40,7 +40,7 @@ def test_gap_asks_for_the_whole():
     assert desired.whole({"a": 1, "b": 1, "$version": 3}) == [{"a": 1, "b": 1, "$version": 3}]
 
 
-def test_what_changed_while_offline():
+def test_offline_changes_are_reported_as_a_difference():
     desired = Desired()
     desired.whole({"a": 1, "b": {"c": 1}, "$version": 1})
     desired.patch({"b": {"c": 2}, "$version": 2})
@@ -52,7 +52,7 @@ def test_what_changed_while_offline():
     assert desired.whole({"b": {"c": 2, "d": 3}, "$version": 4}) == []
 
 
-def test_patches_that_cross_with_the_whole_are_held_for_it():
+def test_patches_during_a_read_are_applied_after_it():
     desired = Desired()
     desired.expect()
     assert desired.patch({"a": 2, "$version": 2}) == []
@@ -71,7 +71,7 @@ def test_held_patches_are_bounded():
     assert len(desired._held) <= 16
 
 
-def test_what_is_no_patch():
+def test_invalid_patches_are_value_errors():
     for patch in ([], 5, {"a": 1}, {"$version": "2"}, None):
         raises(ValueError, Desired().patch, patch)
     for twin in ([], {}, {"desired": 5}, {"desired": {}}):
@@ -79,7 +79,7 @@ def test_what_is_no_patch():
     assert desired_of({"desired": {"$version": 1}}) == {"$version": 1}
 
 
-def test_a_section_that_cannot_be_read_holds_nothing_back():
+def test_unreadable_section_delays_no_patch():
     desired = Desired()
     desired.expect()
     assert desired.patch({"a": 1, "$version": 2}) == []
@@ -87,7 +87,7 @@ def test_a_section_that_cannot_be_read_holds_nothing_back():
     assert desired.patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]
 
 
-def test_what_an_earlier_life_was_told_is_not_told_again():
+def test_changes_known_before_a_restart_are_not_repeated():
     desired = Desired()
     desired.known = 7
     desired.expect()

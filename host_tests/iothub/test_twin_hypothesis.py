@@ -42,7 +42,7 @@ def repr_of(value):
 
 
 @given(SECTIONS, st.dictionaries(NAMES, PATCHES, max_size=4))
-def test_merge_is_rfc_7396(section, patch):
+def test_merge_equals_rfc_7396(section, patch):
     expected = rfc7396(section, patch)
     merge(section, copy.deepcopy(patch))
     assert same(section, expected)
@@ -59,7 +59,7 @@ def test_no_difference_is_an_empty_patch(section):
 
 
 @given(st.lists(st.dictionaries(NAMES, PATCHES, max_size=3), max_size=8), st.data())
-def test_program_that_applies_what_it_is_told_ends_with_the_hubs_section(patches, data):
+def test_program_that_applies_all_patches_has_the_hubs_section(patches, data):
     """Patches told live, lost while offline, or crossing with the twin that was asked for."""
     hub, program, desired = {"$version": 1}, {}, Desired()
     desired.whole(dict(hub))

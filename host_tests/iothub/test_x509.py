@@ -16,7 +16,7 @@ def test_pem_and_der():
     assert X509(*DER).der() == DER
 
 
-def test_what_is_none():
+def test_invalid_certificates_are_errors():
     encrypted = KEY.replace("EC PRIVATE", "ENCRYPTED PRIVATE")
     for certificate, key in (
         (b"nonsense", DER[1]),
@@ -28,5 +28,5 @@ def test_what_is_none():
     raises(ValueError, X509, CERTIFICATE, KEY, "secret")
 
 
-def test_nothing_is_printed():
+def test_key_is_never_printed():
     assert repr(X509(CERTIFICATE, KEY)) == "<X509>"

@@ -11,7 +11,7 @@ NAMED = re.compile(r"`([\w/.-]+\.py)(?:::(\w+))?`")
 
 
 @pytest.mark.parametrize("document", ["docs/faults.md", "README.md"])
-def test_tests_that_are_named_exist(document):
+def test_tests_named_in_documents_exist(document):
     found = 0
     for path, test in NAMED.findall((ROOT / document).read_text()):
         if not path.rpartition("/")[2].startswith("test_"):

@@ -1,7 +1,5 @@
 """Fixtures: a hub for each module, and Microsoft's SDKs redirected to it. Only the ports that the
 SDKs dial and the authorities that they trust are changed.
-
-The SDKs dial fixed ports and trust fixed authorities: only that is changed, never what they do.
 """
 
 import queue

@@ -82,7 +82,7 @@ def test_all_partitions_from_the_start(consumer, device, request):
 
 
 @without_websocket
-def test_positions(consumer, device, request):
+def test_start_positions(consumer, device, request):
     name = f"{request.node.callspec.id}-positions"
     client = device(name)
     every = [f"{name} {number}" for number in range(4)]
@@ -139,7 +139,7 @@ def collect(client, partition, last, **where):
 
 
 @without_websocket
-def test_only_what_is_new(consumer, device, request):
+def test_only_new_events(consumer, device, request):
     name = f"{request.node.callspec.id}-latest"
     client = device(name)
     client.send_message(f"{name} old")

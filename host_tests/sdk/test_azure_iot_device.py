@@ -50,7 +50,7 @@ def with_certificate(found, name, shown, websockets=False):
 
 
 @transports
-def test_device_known_by_thumbprint(found, websockets, certificate):
+def test_device_with_a_thumbprint(found, websockets, certificate):
     async def scenario(service):
         name = f"thumbprint-{websockets}"
         shown = certificate(name)
@@ -65,7 +65,7 @@ def test_device_known_by_thumbprint(found, websockets, certificate):
     run(found, scenario)
 
 
-def test_device_of_an_authority(found, certificate):
+def test_device_with_a_ca_signed_certificate(found, certificate):
     async def scenario(service):
         authority = certificate("authority", None, True)
         between = certificate("between", authority, True)
@@ -79,7 +79,7 @@ def test_device_of_an_authority(found, certificate):
 
 
 @pytest.mark.parametrize("kind", ["selfSigned", "certificateAuthority", "sas"])
-def test_another_certificate_is_refused(found, certificate, kind):
+def test_other_certificate_is_refused(found, certificate, kind):
     async def scenario(service):
         name = f"refused-{kind}"
         await service.create_device(name, authentication={"type": kind})

@@ -76,6 +76,6 @@ def test_c2d_message(registry, device, inbox):
     assert message.custom_properties == {"colour": "grün", "empty": ""}
 
 
-def test_c2d_to_nobody(registry):
+def test_c2d_to_an_unknown_device_is_refused(registry):
     with pytest.raises(Exception, match="send failure"):
         registry.send_c2d_message("nobody", "hello")

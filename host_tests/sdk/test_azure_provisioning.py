@@ -57,7 +57,7 @@ async def use(found, service, result, **credentials):
 
 
 @transports
-def test_key_of_its_own(found, websockets):
+def test_registration_with_an_individual_key(found, websockets):
     async def scenario(service):
         name = f"dps-own-{websockets}"
         made = await service.enroll(name)
@@ -74,7 +74,7 @@ def test_key_of_its_own(found, websockets):
     run(found, scenario)
 
 
-def test_key_of_a_group(found):
+def test_registration_with_a_group_key(found):
     async def scenario(service):
         made = await service.enroll("dps-group", group=True)
         group_key = made["attestation"]["symmetricKey"]["primaryKey"]
@@ -85,7 +85,7 @@ def test_key_of_a_group(found):
     run(found, scenario)
 
 
-def test_certificate(found, certificate):
+def test_registration_with_a_certificate(found, certificate):
     async def scenario(service):
         shown = certificate("dps-x509")
         trusted = {"clientCertificates": {"primary": {"certificate": shown.pem}}}
@@ -103,7 +103,7 @@ def test_certificate(found, certificate):
     run(found, scenario)
 
 
-def test_nobody_enrolled(found):
+def test_registration_without_enrollment_is_refused(found):
     async def scenario(service):
         with pytest.raises(exceptions.CredentialError):
             await with_key(found, "dps-stranger", "A" * 43 + "=").register()

@@ -115,7 +115,7 @@ def receive_feedback(account):
     [(lambda message: message.accept(), "Success"), (lambda m: m.reject(), "Rejected")],
     ids=["accept", "reject"],
 )
-def test_message_and_its_feedback(account, new_device, settle, status):
+def test_c2d_message_and_its_feedback(account, new_device, settle, status):
     device_id = f"feedback-{status}"
     key = new_device(device_id)
     msg_id = send_c2d(account, device_id, "full")
@@ -127,7 +127,7 @@ def test_message_and_its_feedback(account, new_device, settle, status):
     assert receive_feedback(account)[msg_id] == (status, device_id)
 
 
-def test_abandoned_message_comes_again(account, new_device):
+def test_abandoned_message_is_redelivered(account, new_device):
     key = new_device("undecided")
     msg_id = send_c2d(account, "undecided", "none")
     for settle in (lambda m: m.release(), lambda m: m.accept()):

@@ -58,7 +58,7 @@ def test_messages_and_feedback(data):
     assert interrupted(reader) == ""
 
 
-def test_events_as_they_come(data):
+def test_events_are_printed_as_they_arrive(data):
     reader = follow(data, "events", "--from", "beginning", "--json")
     first = json.loads(reader.stdout.readline())
     assert first["deviceId"] in ("a", "b")
@@ -99,14 +99,14 @@ def test_twin_query_and_method(data):
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
-def test_what_is_wrong_is_one_line(data, arguments, words):
+def test_errors_are_one_line(data, arguments, words):
     refused = service(data, *arguments)
     assert refused.returncode == 1
     assert words in refused.stderr
     assert refused.stderr.count("\n") == 1, refused.stderr
 
 
-def test_a_hub_named_by_the_environment(data, tmp_path):
+def test_hub_from_the_environment(data, tmp_path):
     running = json.loads((data / "hub.json").read_text())
     text = running["service_connection_string"].replace(
         f":{running['https_port']}", f":{running['amqp_port']}"

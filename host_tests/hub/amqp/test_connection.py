@@ -19,7 +19,7 @@ from iothub.amqp.sections import AmqpMessage
 from tools.hub.amqp import connection as amqp_connection
 
 
-def test_open_answers_with_the_hubs_limits(on_hub):
+def test_open_is_answered_with_the_hubs_limits(on_hub):
     async def scenario(bench):
         peer = await bench.peer()
         opened = await peer.open()
@@ -31,7 +31,7 @@ def test_open_answers_with_the_hubs_limits(on_hub):
     on_hub(scenario)
 
 
-def test_another_protocol_is_told_which_one_there_is(on_hub):
+def test_wrong_protocol_header_is_answered_with_the_right_one(on_hub):
     async def scenario(bench):
         for header in (b"AMQP\x00\x00\x09\x01", b"GET / HT"):
             peer = await open_peer(bench.hub.ports["amqp_plain_port"])
@@ -69,7 +69,7 @@ def test_sasl_plain(on_hub):
     on_hub(scenario)
 
 
-def test_sasl_plain_that_is_broken(on_hub):
+def test_invalid_sasl_plain_is_refused(on_hub):
     async def scenario(bench):
         for response in (None, b"", b"user\0password", b"\0\xff\0\xff", b"\0a\0b\0c"):
             peer = await bench.peer()
@@ -79,7 +79,7 @@ def test_sasl_plain_that_is_broken(on_hub):
     on_hub(scenario)
 
 
-def test_mechanisms_that_leave_the_rest_to_put_token(on_hub):
+def test_sasl_mechanisms_without_credentials_need_put_token(on_hub):
     async def scenario(bench):
         key = await bench.new()
         for mechanism in ("MSSBCBS", "ANONYMOUS", None):
@@ -94,7 +94,7 @@ def test_mechanisms_that_leave_the_rest_to_put_token(on_hub):
     on_hub(scenario)
 
 
-def test_put_token_refuses(on_hub):
+def test_refused_put_token(on_hub):
     async def scenario(bench):
         key = await bench.new()
         other = await bench.new("other")
@@ -144,7 +144,7 @@ def test_links_need_claims(on_hub):
     on_hub(scenario)
 
 
-def test_a_policy_covers_only_what_it_is_for(on_hub):
+def test_policy_grants_only_its_permissions(on_hub):
     async def scenario(bench):
         await bench.new()
         peer = await bench.amqp(bench.service_token("device"))
@@ -159,7 +159,7 @@ def test_a_policy_covers_only_what_it_is_for(on_hub):
     on_hub(scenario)
 
 
-def test_addresses_that_do_not_exist(on_hub):
+def test_unknown_addresses_are_refused(on_hub):
     async def scenario(bench):
         peer = await bench.amqp_service()
         for address, receiver in (
@@ -175,7 +175,7 @@ def test_addresses_that_do_not_exist(on_hub):
     on_hub(scenario)
 
 
-def test_an_expired_token_ends_the_connection(on_hub):
+def test_expired_token_closes_the_connection(on_hub):
     async def scenario(bench):
         key = await bench.new()
         peer = await bench.amqp(bench.token("dev", key, life=60))
@@ -190,7 +190,7 @@ def test_an_expired_token_ends_the_connection(on_hub):
     on_hub(scenario)
 
 
-def test_a_renewed_token_keeps_it(on_hub):
+def test_renewed_token_keeps_the_connection(on_hub):
     async def scenario(bench):
         key = await bench.new()
         peer = await bench.amqp(bench.token("dev", key, life=60))
@@ -204,7 +204,7 @@ def test_a_renewed_token_keeps_it(on_hub):
     on_hub(scenario)
 
 
-def test_one_token_of_two_expires(on_hub):
+def test_expired_token_detaches_only_its_links(on_hub):
     async def scenario(bench):
         key, other = await bench.new(), await bench.new("other")
         peer = await bench.amqp(bench.token("dev", key, life=60))
@@ -240,7 +240,7 @@ def test_heartbeats(on_hub):
     on_hub(scenario)
 
 
-def test_a_silent_peer_is_closed(on_hub, monkeypatch):
+def test_silent_peer_is_closed(on_hub, monkeypatch):
     monkeypatch.setattr(amqp_connection, "IDLE_TIMEOUT", 0.2)
 
     async def scenario(bench):
@@ -252,7 +252,7 @@ def test_a_silent_peer_is_closed(on_hub, monkeypatch):
     on_hub(scenario)
 
 
-def test_whoever_never_opens_is_closed(on_hub, monkeypatch):
+def test_connection_without_open_is_closed(on_hub, monkeypatch):
     monkeypatch.setattr(amqp_connection, "OPEN_TIMEOUT", 0.2)
 
     async def scenario(bench):
@@ -285,7 +285,7 @@ def test_frames_that_close_the_connection(on_hub):
     on_hub(scenario)
 
 
-def test_performatives_out_of_place(on_hub):
+def test_unexpected_performatives_are_errors(on_hub):
     async def scenario(bench):
         flow = {"incoming_window": 1, "next_outgoing_id": 0, "outgoing_window": 1}
         for composite, ended in (
@@ -302,7 +302,7 @@ def test_performatives_out_of_place(on_hub):
     on_hub(scenario)
 
 
-def test_a_session_that_ended_is_forgotten(on_hub):
+def test_ended_session_is_forgotten(on_hub):
     async def scenario(bench):
         peer = await bench.amqp(bench.service_token())
         await peer.begin(channel=1)
@@ -315,7 +315,7 @@ def test_a_session_that_ended_is_forgotten(on_hub):
     on_hub(scenario)
 
 
-def test_the_hub_stops_with_a_close(on_hub):
+def test_stopping_hub_sends_close(on_hub):
     async def scenario(bench):
         peer = await bench.amqp()
         await bench.hub.__aexit__(None, None, None)

@@ -72,7 +72,7 @@ def test_filters(on_hub):
     on_hub(scenario)
 
 
-def test_events_as_they_come(on_hub):
+def test_new_events_are_sent_at_once(on_hub):
     async def scenario(bench):
         sender = await device(bench)
         handle = await sender.sender(EVENTS)
@@ -126,7 +126,7 @@ def test_management(on_hub):
     on_hub(scenario)
 
 
-def test_a_higher_epoch_takes_the_partition(on_hub):
+def test_higher_epoch_takes_the_partition(on_hub):
     async def scenario(bench):
         async def reader(epoch):
             service = await bench.amqp_service()
@@ -170,7 +170,7 @@ def test_feedback_is_kept_until_it_is_settled(on_hub):
     on_hub(scenario)
 
 
-def test_a_link_can_be_attached_again(on_hub):
+def test_link_can_be_attached_again(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         for _ in range(3):

@@ -18,7 +18,7 @@ from iothub.amqp.composites import (
 from iothub.amqp.sections import AmqpMessage
 
 
-def test_a_message_reaches_the_device_with_its_properties(on_hub):
+def test_message_reaches_the_device_with_its_properties(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         service = await bench.amqp_service()
@@ -90,7 +90,7 @@ def test_outcomes(on_hub):
     on_hub(scenario)
 
 
-def test_ten_deliveries_are_enough(on_hub):
+def test_message_is_delivered_at_most_ten_times(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await peer.receiver(MESSAGES, credit=100)
@@ -104,7 +104,7 @@ def test_ten_deliveries_are_enough(on_hub):
     on_hub(scenario)
 
 
-def test_a_lock_is_lost_after_a_minute(on_hub):
+def test_lock_expires_after_a_minute(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await peer.receiver(MESSAGES)
@@ -138,7 +138,7 @@ def test_messages_wait_for_credit(on_hub):
     on_hub(scenario)
 
 
-def test_transfers_wait_for_the_sessions_window(on_hub):
+def test_transfers_wait_for_the_session_window(on_hub):
     async def scenario(bench):
         key = await bench.new()
         peer = await bench.amqp_device("dev", key)
@@ -163,7 +163,7 @@ def test_transfers_wait_for_the_sessions_window(on_hub):
     on_hub(scenario)
 
 
-def test_messages_to_send_that_are_refused(on_hub):
+def test_refused_c2d_messages(on_hub):
     async def scenario(bench):
         await bench.new()
         service = await bench.amqp_service()
@@ -190,7 +190,7 @@ def test_messages_to_send_that_are_refused(on_hub):
     on_hub(scenario)
 
 
-def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
+def test_device_reports_outcomes_by_message(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await bench.service.send_c2d("dev", b"1", ack="full", message_id="a")
@@ -213,7 +213,7 @@ def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
     on_hub(scenario)
 
 
-def test_a_second_link_takes_the_messages(on_hub):
+def test_second_link_takes_over_the_messages(on_hub):
     async def scenario(bench):
         key = await bench.new()
         first = await bench.amqp_device("dev", key)
@@ -241,7 +241,7 @@ def test_mqtt_takes_over_from_amqp(on_hub):
     on_hub(scenario)
 
 
-def test_a_device_is_connected_while_it_has_links(on_hub):
+def test_device_is_connected_while_it_has_links(on_hub):
     async def scenario(bench):
         async def state():
             return (await bench.service.get_device("dev"))["connectionState"]
@@ -257,7 +257,7 @@ def test_a_device_is_connected_while_it_has_links(on_hub):
     on_hub(scenario)
 
 
-def test_a_disabled_device_loses_its_links(on_hub):
+def test_disabled_device_loses_its_links(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         await peer.sender(EVENTS)

@@ -97,7 +97,7 @@ def test_telemetry_of_many_frames(on_hub):
     on_hub(scenario)
 
 
-def test_what_was_aborted_never_arrives(on_hub):
+def test_aborted_telemetry_is_discarded(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         handle = await peer.sender(EVENTS)
@@ -122,7 +122,7 @@ def test_settled_telemetry_has_no_disposition(on_hub):
     on_hub(scenario)
 
 
-def test_telemetry_that_is_refused(on_hub):
+def test_refused_telemetry(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         handle = await peer.sender(EVENTS)
@@ -149,7 +149,7 @@ def test_telemetry_that_is_refused(on_hub):
     on_hub(scenario)
 
 
-def test_a_message_without_end_detaches_the_link(on_hub):
+def test_endless_message_detaches_the_link(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         handle = await peer.sender(EVENTS)
@@ -161,7 +161,7 @@ def test_a_message_without_end_detaches_the_link(on_hub):
     on_hub(scenario)
 
 
-def test_credit_is_given_again_and_again(on_hub):
+def test_credit_is_replenished(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         _, handle = await peer.attach(EVENTS, False)
@@ -178,7 +178,7 @@ def test_credit_is_given_again_and_again(on_hub):
     on_hub(scenario)
 
 
-def test_more_than_there_is_credit_for_detaches_the_link(on_hub):
+def test_message_without_credit_detaches_the_link(on_hub):
     async def scenario(bench):
         peer = await device(bench)
         _, handle = await peer.attach(EVENTS, False)

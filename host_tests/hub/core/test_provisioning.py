@@ -31,7 +31,7 @@ def register(line, ca_file, registration_id=None, **options):
     return asyncio.run(asyncio.wait_for(client.register(), 30))
 
 
-def test_the_command_and_a_restart(tmp_path):
+def test_enrollments_survive_a_restart(tmp_path):
     with hub_process(tmp_path) as hub:
         own = enrollment(tmp_path, "create", "board-1").stdout
         group = enrollment(tmp_path, "create", "boards", "--group").stdout
@@ -59,7 +59,7 @@ def test_the_command_and_a_restart(tmp_path):
         assert tools("device", "list", "--data", str(tmp_path)).stdout.count("enabled") == 2
 
 
-def test_the_key_of_a_group_member_is_azures():
+def test_derived_group_key_is_azures():
     """The example of Microsoft's documentation of symmetric key attestation."""
     group_key = (
         "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
@@ -68,7 +68,7 @@ def test_the_key_of_a_group_member_is_azures():
     assert key == "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 
 
-def test_whoever_asks_before_retry_after_is_throttled_and_our_client_does_not(tmp_path):
+def test_early_polling_is_throttled_and_the_client_waits(tmp_path):
     async def scenario():
         async with Hub(tmp_path, ports=dict.fromkeys(USUAL_PORTS, 0)) as hub:
             found = []
@@ -113,7 +113,7 @@ USUAL_PORTS = ("mqtt", "amqp", "amqp_plain", "https")
         ("ok", {"initialTwin": []}),
     ],
 )
-def test_a_wrong_enrollment_is_refused(tmp_path, name, fields):
+def test_invalid_enrollment_is_refused(tmp_path, name, fields):
     async def scenario():
         async with Hub(tmp_path, ports=dict.fromkeys(USUAL_PORTS, 0)) as hub:
             ports = hub.ports

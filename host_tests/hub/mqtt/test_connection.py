@@ -28,7 +28,7 @@ def parse(packet):
     ],
     ids=["protocol", "client id", "no query", "no api-version", "audience"],
 )
-def test_connect_that_is_refused(on_hub, change, code):
+def test_invalid_connect_is_refused_with_its_code(on_hub, change, code):
     async def scenario(bench):
         key = await bench.new()
         device = await bench.open()
@@ -49,7 +49,7 @@ def test_expired_token_is_refused(on_hub, life):
     on_hub(scenario)
 
 
-def test_secondary_key_and_any_hub_name_that_both_agree_on(on_hub):
+def test_secondary_key_and_any_consistent_hub_name_are_accepted(on_hub):
     async def scenario(bench):
         await bench.new()
         record = await bench.service.get_device("dev")
@@ -88,7 +88,7 @@ def test_second_connection_closes_the_first(on_hub):
     on_hub(scenario)
 
 
-def test_silence_for_one_and_a_half_keep_alive_closes(on_hub):
+def test_silence_of_one_and_a_half_keep_alives_closes_the_connection(on_hub):
     async def scenario(bench):
         key = await bench.new()
         device, _ = await bench.device("dev", key, keep_alive=1)
@@ -118,7 +118,7 @@ def test_silence_for_one_and_a_half_keep_alive_closes(on_hub):
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_iot_hub_does_not_know_closes_and_others_are_served_on(on_hub, packet):
+def test_unsupported_packet_closes_its_connection_only(on_hub, packet):
     async def scenario(bench):
         key = await bench.new()
         other, _ = await bench.device("bystander", await bench.new("bystander"))
@@ -140,7 +140,7 @@ def test_first_packet_must_be_connect(on_hub):
     on_hub(scenario)
 
 
-def test_nothing_sent_behind_a_refused_connect_is_carried_out(on_hub):
+def test_packets_after_a_refused_connect_are_ignored(on_hub):
     async def scenario(bench):
         await bench.new()
         device = await bench.open()
@@ -153,7 +153,7 @@ def test_nothing_sent_behind_a_refused_connect_is_carried_out(on_hub):
     on_hub(scenario)
 
 
-def test_one_flight_is_answered_in_order(on_hub):
+def test_packets_sent_together_are_answered_in_order(on_hub):
     async def scenario(bench):
         key = await bench.new()
         device = await bench.open()
@@ -195,7 +195,7 @@ def test_telemetry_properties_become_system_application_and_annotations(on_hub):
 
 
 @pytest.mark.parametrize("clean_end", [True, False])
-def test_will_is_telemetry_when_the_device_is_lost(on_hub, clean_end):
+def test_will_becomes_telemetry_when_the_connection_is_lost(on_hub, clean_end):
     async def scenario(bench):
         will = [b"devices/dev/messages/events/a=b", b"gone"]
         device, _ = await bench.device("dev", await bench.new(), will=will)
@@ -216,7 +216,7 @@ def test_will_is_telemetry_when_the_device_is_lost(on_hub, clean_end):
 # -- messages to a device -----------------------------------------------------------------------
 
 
-def test_message_comes_again_until_it_is_acknowledged(on_hub):
+def test_message_is_redelivered_until_it_is_acknowledged(on_hub):
     async def scenario(bench):
         key = await bench.new()
         device, present = await bench.device("dev", key)
@@ -260,7 +260,7 @@ def test_qos_2_is_granted_as_1_and_qos_0_completes_at_once(on_hub):
     on_hub(scenario)
 
 
-def test_message_is_delivered_ten_times_at_most(on_hub):
+def test_message_is_delivered_at_most_ten_times(on_hub):
     async def scenario(bench):
         key = await bench.new()
         await bench.service.send_c2d("dev", b"poison")
@@ -279,7 +279,7 @@ def test_message_is_delivered_ten_times_at_most(on_hub):
     on_hub(scenario)
 
 
-def test_message_whose_time_is_over_is_not_delivered(on_hub):
+def test_expired_message_is_not_delivered(on_hub):
     async def scenario(bench):
         key = await bench.new()
         await bench.service.send_c2d("dev", b"late")
@@ -293,7 +293,7 @@ def test_message_whose_time_is_over_is_not_delivered(on_hub):
     on_hub(scenario)
 
 
-def test_fifty_messages_wait_at_most(on_hub):
+def test_at_most_fifty_messages_wait(on_hub):
     async def scenario(bench):
         await bench.new()
         for _ in range(50):
@@ -322,7 +322,7 @@ def test_clean_session_forgets_subscriptions(on_hub):
 # -- twin and methods ---------------------------------------------------------------------------
 
 
-def test_reported_properties_and_what_is_refused(on_hub):
+def test_reported_properties_are_merged_or_refused(on_hub):
     async def scenario(bench):
         device, _ = await bench.device("dev", await bench.new())
         device.send(subscribe(TWIN_ANSWERS, 0))
@@ -351,7 +351,7 @@ def test_reported_properties_and_what_is_refused(on_hub):
     on_hub(scenario)
 
 
-def test_desired_change_is_told_to_a_subscriber_only(on_hub):
+def test_desired_change_is_sent_to_subscribers_only(on_hub):
     async def scenario(bench):
         key = await bench.new()
         device, _ = await bench.device("dev", key)
@@ -368,7 +368,7 @@ def test_desired_change_is_told_to_a_subscriber_only(on_hub):
     on_hub(scenario)
 
 
-def test_method_goes_out_and_its_answer_comes_back(on_hub):
+def test_method_call_and_its_answer(on_hub):
     async def scenario(bench):
         device, _ = await bench.device("dev", await bench.new())
         device.send(subscribe("$iothub/methods/POST/#", 0))
@@ -384,7 +384,7 @@ def test_method_goes_out_and_its_answer_comes_back(on_hub):
     on_hub(scenario)
 
 
-def test_method_nobody_takes_or_answers(on_hub):
+def test_method_without_handler_or_answer_is_404_or_504(on_hub):
     async def scenario(bench):
         key = await bench.new()
         with pytest.raises(ServiceError) as refused:

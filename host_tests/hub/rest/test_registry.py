@@ -15,7 +15,7 @@ async def refused(call, status, words=""):
     assert words in str(error.value)
 
 
-def test_life_of_a_device(on_hub):
+def test_create_read_update_and_delete_a_device(on_hub):
     async def scenario(bench):
         service = bench.service
         made = await service.create_device("a#1")
@@ -35,7 +35,7 @@ def test_life_of_a_device(on_hub):
     on_hub(scenario)
 
 
-def test_given_key_is_kept_and_a_wrong_one_refused(on_hub):
+def test_given_key_is_stored_and_an_invalid_one_refused(on_hub):
     async def scenario(bench):
         key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
         auth = {"symmetricKey": {"primaryKey": key, "secondaryKey": ""}}
@@ -76,7 +76,7 @@ def test_twin_changes_need_the_right_etag(on_hub):
     on_hub(scenario)
 
 
-def test_refusal_has_iot_hubs_shape(on_hub):
+def test_error_has_iot_hubs_form(on_hub):
     async def scenario(bench):
         tls = ssl.create_default_context(cafile=bench.hub.ports["ca_file"])
         url = f"https://localhost:{bench.hub.ports['https_port']}/devices/nobody"
@@ -94,7 +94,7 @@ def test_refusal_has_iot_hubs_shape(on_hub):
     on_hub(scenario)
 
 
-def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
+def test_wrong_or_missing_token_is_refused_without_the_secret(on_hub, caplog):
     async def scenario(bench):
         key = bench.hub.core.policy_keys["iothubowner"]
         right = bench.hub.ports["service_connection_string"]
@@ -112,7 +112,7 @@ def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
     assert "sig=" not in caplog.text
 
 
-def test_every_path_that_is_the_services_wants_a_token(on_hub):
+def test_every_service_path_needs_a_token(on_hub):
     async def scenario(bench):
         await bench.new("files")
         wrong = bench.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
@@ -125,7 +125,7 @@ def test_every_path_that_is_the_services_wants_a_token(on_hub):
     on_hub(scenario)
 
 
-def test_methods_wrong_arguments(on_hub):
+def test_invalid_method_arguments_are_refused(on_hub):
     async def scenario(bench):
         await bench.new()
         call = bench.service._call
@@ -138,7 +138,7 @@ def test_methods_wrong_arguments(on_hub):
     on_hub(scenario)
 
 
-def test_message_by_headers(on_hub):
+def test_c2d_message_with_properties_in_headers(on_hub):
     async def scenario(bench):
         await bench.new()
         headers = {"iothub-messageid": "m", "iothub-app-colour": "red", "iothub-ack": "full"}
@@ -180,7 +180,7 @@ def test_modules_and_statistics(on_hub):
     on_hub(scenario)
 
 
-def test_bulk_does_what_it_can_and_names_the_rest(on_hub):
+def test_bulk_request_reports_the_failed_operations(on_hub):
     async def scenario(bench):
         await bench.new("old")
         call = bench.service._call
@@ -230,7 +230,7 @@ def test_query_in_pages(on_hub):
     on_hub(scenario)
 
 
-def test_configurations_outlive_a_restart(on_hub):
+def test_configurations_survive_a_restart(on_hub):
     async def before(bench):
         call = bench.service._call
         made = await call("PUT", "/configurations/c1", json={"targetCondition": "*"})
@@ -257,7 +257,7 @@ def test_configurations_outlive_a_restart(on_hub):
         {"a": {"type": "uuid", "value": 1}},
     ],
 )
-def test_a_message_with_a_property_no_protocol_could_carry(on_hub, properties):
+def test_message_with_an_invalid_property_is_refused(on_hub, properties):
     async def scenario(bench):
         await bench.new()
         with pytest.raises(ServiceError, match="400"):

@@ -37,7 +37,7 @@ VALUES.append(b"\xc0\x7f\x01" * 40)  # nested deeply
 EMPTY = b"\xe0\x02\xff\x45"  # an array of 255 empty lists, in four bytes
 
 
-def test_values():
+def test_hostile_values_are_decode_errors_at_most():
     understood = 0
     for chance in cases(800):
         data = bytes(mutated(chance, VALUES, 1))
@@ -49,7 +49,7 @@ def test_values():
     assert understood > 50
 
 
-def test_many_empty_things_in_a_few_bytes_are_refused():
+def test_many_empty_values_in_a_few_bytes_are_refused():
     """Each of these would take hundreds of times the heap of its bytes."""
     size = 4 * 900
     bomb = b"\xd0" + (size + 4).to_bytes(4, "big") + (900).to_bytes(4, "big") + EMPTY * 900
@@ -60,7 +60,7 @@ def test_many_empty_things_in_a_few_bytes_are_refused():
     raise AssertionError("230,000 lists")
 
 
-def test_messages():
+def test_hostile_messages_are_decode_errors_at_most():
     understood = 0
     for chance in cases(500):
         data = bytes(mutated(chance, MESSAGES, 2))
@@ -138,7 +138,7 @@ def spoken(chance, mechanism):
     return owner, said
 
 
-def test_sessions():
+def test_hostile_frames_are_protocol_errors_at_most():
     received = 0
     for chance in cases(400):
         owner, said = spoken(chance, None)
@@ -147,7 +147,7 @@ def test_sessions():
     assert received > 20
 
 
-def test_handles_without_end():
+def test_number_of_handles_is_bounded():
     owner = Owner()
     session = owner.session = Session(owner, "d", "h", 60000, 4096, LIMIT)
     session.start()
@@ -161,6 +161,6 @@ def test_handles_without_end():
     raise AssertionError("a thousand handles")
 
 
-def test_sessions_at_sasl():
+def test_hostile_sasl_frames_are_protocol_errors_at_most():
     for chance in cases(300):
         spoken(chance, chance.one(("PLAIN", "ANONYMOUS", "EXTERNAL")))

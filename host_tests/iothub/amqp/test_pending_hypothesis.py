@@ -42,7 +42,7 @@ def run(scenario):
     asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
-def test_outcomes():
+def test_outcomes_become_results_or_exceptions():
     async def scenario():
         pending, sender, (taken, refused, back), tasks = await begun(b"1", b"2", b"3")
         pending.settled(taken, Composite(ACCEPTED))
@@ -62,7 +62,7 @@ def test_outcomes():
     run(scenario)
 
 
-def test_another_connection_sends_what_is_left_in_order():
+def test_next_connection_sends_the_rest_in_order():
     async def scenario():
         pending, sender, deliveries, tasks = await begun(b"1", b"2", b"3", attached=False)
         assert sender.queue == []
@@ -77,7 +77,7 @@ def test_another_connection_sends_what_is_left_in_order():
     run(scenario)
 
 
-def test_what_is_given_up_is_withdrawn():
+def test_cancelled_delivery_is_withdrawn():
     async def scenario():
         pending, sender, (late, cancelled, kept), tasks = await begun(b"1", b"2", b"3")
         late.accepted -= 20000

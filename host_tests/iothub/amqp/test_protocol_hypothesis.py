@@ -104,7 +104,7 @@ def hear(pieces):
 
 @settings(max_examples=300)
 @given(st.lists(st.one_of(frames, st.binary(max_size=30)), max_size=6), st.data())
-def test_any_bytes_in_any_pieces_are_heard_the_same(parts, data):
+def test_any_bytes_have_the_same_effect_in_any_pieces(parts, data):
     stream = b"".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
     bounds = [0, *cuts, len(stream)]
@@ -150,7 +150,7 @@ class Peer:
         max_size=40,
     )
 )
-def test_messages_leave_once_in_order_as_credit_and_window_allow(steps):
+def test_messages_are_sent_once_in_order_within_credit_and_window(steps):
     owner = Owner()
     session, sender = opened(owner)
     peer, sent, credit, room = Peer(), [], 0, 5
@@ -189,7 +189,7 @@ def test_messages_leave_once_in_order_as_credit_and_window_allow(steps):
     assert not sender.unsettled
 
 
-def test_a_message_is_withdrawn_only_before_its_first_frame():
+def test_message_can_be_withdrawn_only_before_its_first_frame():
     session, sender = opened(Owner())
     long, short = (Delivery(*AmqpMessage(body).parts_to_send()) for body in (b"x" * 2000, b"y"))
     for delivery in (long, short):

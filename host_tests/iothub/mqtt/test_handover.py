@@ -31,7 +31,7 @@ DURING = b"\x30\x09\x00\x01tduring"
 QOS_1 = b"\x32\x07\x00\x01t\x00\x05hi"
 
 
-def test_what_was_owed_leaves_and_what_is_written_meanwhile_does_not():
+def test_packets_written_during_the_handover_wait():
     session, _ = held()
     session.publish(b"t", b"during")
     assert session.pump()
@@ -39,7 +39,7 @@ def test_what_was_owed_leaves_and_what_is_written_meanwhile_does_not():
     assert not session.pump()
 
 
-def test_with_a_successor_the_rest_goes_to_it():
+def test_waiting_packets_leave_on_the_new_connection():
     session, listener = held()
     session.take()
     session.publish(b"t", b"during")
@@ -52,7 +52,7 @@ def test_with_a_successor_the_rest_goes_to_it():
     assert bytes(session.take()) == DURING
 
 
-def test_without_a_successor_all_goes_on():
+def test_failed_handover_resumes_the_old_connection():
     session, listener = held()
     session.publish(b"t", b"during")
     session.acknowledge((session.connection, b"\x40\x02\x00\x04"))
@@ -66,13 +66,13 @@ def test_without_a_successor_all_goes_on():
     assert bytes(session.take()) == b"\x40\x02\x00\x05"
 
 
-def test_qos_0_is_heard_all_the_while():
+def test_qos_0_messages_are_delivered_during_the_handover():
     session, listener = held()
     session.feed(b"\x30\x05\x00\x01thi")
     assert [payload for payload, _ in listener.told] == [b"hi"]
 
 
-def test_an_unacknowledged_message_is_sent_again_with_dup():
+def test_unacknowledged_message_is_sent_again_with_dup():
     session, _ = held()
     session.take()
     session.hold = None

@@ -31,7 +31,7 @@ class Listener:
     connack = suback = puback = failed = oversized = pong = nothing
 
 
-def test_session_takes_whole_messages_and_nothing_else():
+def test_only_whole_messages_are_delivered_and_acknowledged():
     taken = 0
     for chance in cases(600):
         listener = Listener()
@@ -48,7 +48,7 @@ def test_session_takes_whole_messages_and_nothing_else():
     assert taken > 100
 
 
-def test_topics_and_bags():
+def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     parsers = (
         lambda topic: topics.parse_message(topic, OWN),
         topics.parse_twin_answer,
@@ -108,7 +108,7 @@ async def play(chance):
     return program._transport[0][1]
 
 
-def test_bodies_of_methods_are_answered_once():
+def test_hostile_method_payloads_are_answered_once():
     async def all_of_them():
         statuses = set()
         for chance in cases(300):
@@ -150,7 +150,7 @@ FRAMES = (
 )
 
 
-def test_websocket_frames():
+def test_hostile_websocket_frames_are_documented_errors_at_most():
     async def read(chance):
         data = bytes(mutated(chance, FRAMES))
         stream = Scripted(data, chance)
@@ -179,7 +179,7 @@ ANSWER = (
 )
 
 
-def test_answers_to_an_upgrade():
+def test_hostile_upgrade_answers_are_refused():
     async def ask(chance):
         try:
             await upgrade(Scripted(bytes(mutated(chance, ANSWER, 2)), chance), "h", "mqtt")

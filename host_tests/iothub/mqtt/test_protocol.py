@@ -78,7 +78,7 @@ def test_connect_with_a_will_and_a_clean_session():
     )
 
 
-def test_lengths_are_those_of_the_bytes():
+def test_lengths_are_counted_in_bytes():
     session = Session(Listener(), "é", "漢", keepalive=60)
     session.connect()
     assert sent(session).endswith("\x00\x02é\x00\x03漢".encode())
@@ -96,13 +96,13 @@ def test_connack_codes_and_session_present():
 # -- sending ------------------------------------------------------------------------------------
 
 
-def test_publish_at_qos_0_leaves_at_once():
+def test_qos_0_publish_is_written_at_once():
     session, _ = begun()
     assert session.publish("é".encode(), "漢".encode()) is None
     assert sent(session) == b"\x30\x07\x00\x02" + "é漢".encode()
 
 
-def test_publish_at_qos_1_waits_for_its_puback():
+def test_qos_1_publish_waits_for_its_puback():
     session, listener = begun()
     session.publish(b"t", b"x", qos=1)
     assert session.unacknowledged == 1
@@ -112,7 +112,7 @@ def test_publish_at_qos_1_waits_for_its_puback():
     assert session.unacknowledged == 0
 
 
-def test_window_is_never_exceeded_and_refilled_in_order():
+def test_window_is_never_exceeded_and_is_refilled_in_order():
     session, _ = begun(window=2)
     for body in (b"a", b"b", b"c", b"d"):
         session.publish(b"t", body, qos=1)
@@ -124,7 +124,7 @@ def test_window_is_never_exceeded_and_refilled_in_order():
     assert sent(session) == b"\x32\x06\x00\x01t\x00\x04d"
 
 
-def test_packet_ids_wrap_and_pass_over_those_in_flight():
+def test_packet_ids_wrap_and_skip_those_in_flight():
     session, listener = begun(window=3)
     session.pid = 65533
     session.publish(b"t", b"stays", qos=1)
@@ -153,7 +153,7 @@ def test_packet_id_is_never_0_over_70000_messages():
     assert session.unacknowledged == 0
 
 
-def test_pubacks_that_are_unknown_or_doubled_are_ignored():
+def test_unknown_and_repeated_pubacks_are_ignored():
     session, listener = begun()
     session.publish(b"t", b"a", qos=1)
     session.publish(b"t", b"b", qos=1)
@@ -235,7 +235,7 @@ def test_half_a_packet_of_the_old_connection_is_forgotten():
     assert listener.calls == [("connack", 0, True)]
 
 
-def test_withdrawn_message_is_neither_sent_nor_acknowledged():
+def test_cancelled_message_is_neither_sent_nor_acknowledged():
     session, listener = begun(window=1)
     first = session.publish(b"t", b"a", qos=1)
     second = session.publish(b"t", b"b", qos=1)
@@ -264,7 +264,7 @@ def test_expired_messages_fail_and_younger_ones_stay():
 MESSAGE = b"\x32\x09\x00\x03a/b\x01\x02hi"
 
 
-def test_message_is_acknowledged_only_when_its_receipt_is_given_back():
+def test_message_is_acknowledged_only_on_request():
     session, listener = begun()
     session.feed(MESSAGE)
     assert listener.calls == [("message", b"a/b", b"hi")]
@@ -273,7 +273,7 @@ def test_message_is_acknowledged_only_when_its_receipt_is_given_back():
     assert sent(session) == b"\x40\x02\x01\x02"
 
 
-def test_what_waits_to_leave_stays_when_a_message_comes_in():
+def test_incoming_message_keeps_the_output_buffer():
     session, listener = begun()
     session.ping()
     session.feed(MESSAGE)
@@ -281,7 +281,7 @@ def test_what_waits_to_leave_stays_when_a_message_comes_in():
     assert sent(session) == b"\xc0\x00\x40\x02\x01\x02"
 
 
-def test_receipt_of_an_old_connection_acknowledges_nothing():
+def test_receipt_of_an_old_connection_is_ignored():
     session, listener = begun()
     session.feed(MESSAGE)
     session.connect()
@@ -298,7 +298,7 @@ def test_message_at_qos_0_needs_no_acknowledgement():
     assert sent(session) == b""
 
 
-def test_byte_by_byte_is_as_all_at_once():
+def test_single_bytes_have_the_same_effect_as_one_piece():
     data = MESSAGE + b"\xd0\x00" + b"\x90\x03\x00\x05\x01" + MESSAGE
     session, listener = begun()
     for i in range(len(data)):
@@ -309,19 +309,19 @@ def test_byte_by_byte_is_as_all_at_once():
     assert len(listener.calls) == 4
 
 
-def test_memoryview_is_taken_as_bytes_are():
+def test_memoryview_is_accepted_like_bytes():
     session, listener = begun()
     session.feed(memoryview(b"xx" + MESSAGE)[2:])
     assert listener.calls == [("message", b"a/b", b"hi")]
 
 
-def test_oversized_message_is_dropped_and_the_next_understood():
+def test_oversized_message_is_discarded_and_the_next_one_parsed():
     session, listener = begun(max_inbound=20)
     session.feed(b"\x32\x15\x00\x03a/b\x00\x01" + bytes(14) + MESSAGE)
     assert listener.calls == [("oversized", b"a/b", 21), ("message", b"a/b", b"hi")]
 
 
-def test_malformed_packets():
+def test_malformed_packets_are_protocol_errors():
     for data in (
         b"\x30\x80\x80\x80\x80\x01",  # a length of five bytes
         b"\x34\x05\x00\x01a\x00\x01",  # QoS 2

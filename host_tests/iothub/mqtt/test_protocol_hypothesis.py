@@ -102,7 +102,7 @@ PACKETS = st.lists(
 
 
 @given(PACKETS, st.lists(st.integers(1, 40), min_size=1))
-def test_cuts_in_the_stream_change_nothing(packets, cuts):
+def test_any_pieces_of_a_stream_have_the_same_effect(packets, cuts):
     whole, torn = Listener(), Listener()
     for listener, pieces in ((whole, [100000]), (torn, cuts)):
         session = Session(listener, "d", "u", max_inbound=1 << 16)
@@ -117,7 +117,7 @@ def test_cuts_in_the_stream_change_nothing(packets, cuts):
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10), st.integers(1, 60))
-def test_hostile_bytes_are_a_protocol_error_at_most(chunks, max_inbound):
+def test_hostile_bytes_are_protocol_errors_at_most(chunks, max_inbound):
     session = Session(Listener(), "d", "u", max_inbound=max_inbound)
     session.connect()
     try:
@@ -128,7 +128,7 @@ def test_hostile_bytes_are_a_protocol_error_at_most(chunks, max_inbound):
 
 
 @given(st.sampled_from([0x20, 0x30, 0x32, 0x40, 0x90, 0xD0]), st.binary(max_size=30))
-def test_well_framed_nonsense_is_a_protocol_error_at_most(first, body):
+def test_invalid_packet_bodies_are_protocol_errors_at_most(first, body):
     session = Session(Listener(), "d", "u")
     session.connect()
     try:

@@ -5,37 +5,37 @@ from iothub.messages import Message
 from iothub.mqtt import topics
 
 
-def test_bag_forms_of_null_empty_and_value():
+def test_property_bag_with_null_empty_and_value():
     bag = topics.encode_properties([("prop1", None), ("prop2", ""), ("prop3", "a string")])
     assert bag == "prop1&prop2=&prop3=a%20string"
 
 
-def test_bag_of_the_contract_is_decoded_with_and_without_its_lead():
+def test_property_bag_is_decoded_with_and_without_a_leading_question_mark():
     expected = {"prop1": None, "prop2": "", "prop3": "a string"}
     for lead in ("/?", "?", ""):
         assert topics.decode_properties(lead + "prop1&prop2=&prop3=a%20string") == expected
 
 
-def test_names_and_values_of_any_text():
+def test_property_names_and_values_are_any_text():
     properties = {"näme": "漢 字", "a=b": "c&d", "%": "+", "$.x": "?"}
     assert topics.decode_properties(topics.encode_properties(properties)) == properties
 
 
-def test_values_that_are_no_text_are_written_as_text():
+def test_property_values_of_other_types_are_written_as_text():
     assert topics.encode_properties([("n", 5), ("b", True)]) == "n=5&b=True"
 
 
-def test_empty_bag():
+def test_empty_property_bag():
     assert topics.encode_properties({}) == ""
     assert topics.decode_properties("") == {}
     assert topics.decode_properties("/?") == {}
 
 
-def test_value_with_an_equals_sign():
+def test_property_value_with_an_equals_sign():
     assert topics.decode_properties("a=b=c") == {"a": "b=c"}
 
 
-def test_bag_that_is_not_utf8():
+def test_property_bag_that_is_not_utf8_is_an_error():
     raises(ValueError, topics.decode_properties, "a=%ff")
 
 
@@ -53,7 +53,7 @@ def test_message_topic():
     assert topics.parse_message("devices/d/messages/devicebound", own) == (None, "")
 
 
-def test_message_topic_of_another_device_is_not_mine():
+def test_message_topic_of_another_device_is_refused():
     own = topics.identity("d")
     for topic in (
         "devices/dd/messages/devicebound/",
@@ -88,7 +88,7 @@ def test_outgoing_message():
     assert bag.endswith("&own=%C3%A9")
 
 
-def test_a_message_without_properties_has_the_topic_itself():
+def test_message_without_properties_has_the_plain_topic():
     events = b"devices/d/messages/events/"
     assert topics.telemetry(events, Message("x")) is events
 
@@ -126,7 +126,7 @@ def test_desired_patch():
     assert topics.parse_desired("$iothub/twin/PATCH/properties/reported/?$version=1") is None
 
 
-def test_method_keeps_its_request_id_to_the_letter():
+def test_method_request_id_is_kept_unchanged():
     topic = "$iothub/methods/POST/do%20it/?$rid=a%2Fb%20C"
     name, rid = topics.parse_method(topic)
     assert (name, rid) == ("do it", "a%2Fb%20C")
