@@ -6,7 +6,7 @@ import ssl
 import pytest
 from hypothesis import settings
 
-from host_tests.support.device_bench import PATIENCE, Bench
+from host_tests.support.device_testbed import PATIENCE, DeviceTestbed
 from tools.hub import certificates
 from tools.local_hub import running_hub
 
@@ -38,14 +38,14 @@ def localhost_tls(tmp_path_factory):
 
 def pytest_generate_tests(metafunc):
     """Each test runs in both interpreters, and over the module's TRANSPORTS."""
-    if "bench" in metafunc.fixturenames:
+    if "testbed" in metafunc.fixturenames:
         transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
         names = getattr(metafunc.module, "INTERPRETERS", ("micropython", "cpython"))
         pairs = [(name, one) for name in names for one in transports]
         ids = ["-".join(pair) if len(transports) > 1 else pair[0] for pair in pairs]
-        metafunc.parametrize("bench", pairs, indirect=True, ids=ids, scope="session")
+        metafunc.parametrize("testbed", pairs, indirect=True, ids=ids, scope="session")
 
 
 @pytest.fixture(scope="session")
-def bench(request, hub):
-    return Bench(*request.param, hub)
+def testbed(request, hub):
+    return DeviceTestbed(*request.param, hub)

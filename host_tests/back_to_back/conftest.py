@@ -12,7 +12,7 @@ from tools.hub.core.core import Core
 PATIENCE = 60
 
 
-class CoreBench:
+class CoreTestbed:
     """A hub's core on an event loop of its own, and new devices in it."""
 
     def __init__(self, folder):
@@ -48,8 +48,8 @@ class CoreBench:
 
 
 @pytest.fixture(scope="module")
-def core_bench(tmp_path_factory):
-    """A CoreBench for the tests of one module."""
-    bench = CoreBench(tmp_path_factory.mktemp("core"))
-    yield bench
-    bench.close()
+def core_testbed(tmp_path_factory):
+    """A CoreTestbed for the tests of one module."""
+    testbed = CoreTestbed(tmp_path_factory.mktemp("core"))
+    yield testbed
+    testbed.close()

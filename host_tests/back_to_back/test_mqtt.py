@@ -96,10 +96,10 @@ class Device:
 class Story:
     """One device's life: what was sent, and what must be true at its end."""
 
-    def __init__(self, bench, cuts):
-        self._bench = bench
+    def __init__(self, testbed, cuts):
+        self._bench = testbed
         self._cuts = cuts
-        self._identity, token = bench.new_device()
+        self._identity, token = testbed.new_device()
         self.device = Device(self._identity.device_id, token)
         self._connection = None
         self._lost = 0
@@ -203,12 +203,12 @@ STEPS = st.lists(
 
 @settings(max_examples=60)
 @given(STEPS, st.lists(st.integers(1, 200), min_size=1, max_size=6))
-def test_nothing_is_lost_between_client_and_hub(core_bench, steps, cuts):
+def test_nothing_is_lost_between_client_and_hub(core_testbed, steps, cuts):
     async def scenario():
-        async with Story(core_bench, cuts) as story:
+        async with Story(core_testbed, cuts) as story:
             await story.connect()
             for name, number in steps:
                 await getattr(story, name)(number)
             await story.finish()
 
-    core_bench.run(scenario())
+    core_testbed.run(scenario())

@@ -43,7 +43,7 @@ def test_goal_without_a_second_measurement_stays_missed():
 
 
 @pytest.fixture
-def made_up(monkeypatch):
+def fake_measurement(monkeypatch):
     """made_up(name, rows or an exception): a measurement that is none."""
 
     def make(name, result):
@@ -60,18 +60,18 @@ def made_up(monkeypatch):
     return make
 
 
-def test_failed_measurement_does_not_stop_the_others(made_up, capsys):
-    made_up("broken", OSError("no broker"))
-    made_up("absent", [])
-    made_up("whole", section(1, 3).rows)
+def test_failed_measurement_does_not_stop_the_others(fake_measurement, capsys):
+    fake_measurement("broken", OSError("no broker"))
+    fake_measurement("absent", [])
+    fake_measurement("whole", section(1, 3).rows)
     assert main(["bench", "--only", "broken,absent,whole"]) == 1
     said = capsys.readouterr()
     assert "broken failed: OSError: no broker\n" in said.err
     assert "whole" in said.out
 
 
-def test_quick_run_prints_one_line_for_each_missed_goal(made_up, capsys):
-    made_up("slow", section(30, 3).rows)
+def test_quick_run_prints_one_line_for_each_missed_goal(fake_measurement, capsys):
+    fake_measurement("slow", section(30, 3).rows)
     assert main(["bench", "--quick", "--only", "slow"]) == 1
     said = capsys.readouterr()
     assert "missed: time: 30 ms, not ≤ 10\n" in said.err

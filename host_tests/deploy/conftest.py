@@ -18,8 +18,8 @@ DEVICE = "box"
 PATIENCE = 60
 
 
-class Workshop:
-    """What is on the table: a hub with a device, and a folder with the user's program."""
+class Deployment:
+    """A hub with a device, and a folder with a program that deploy copies to a board."""
 
     def __init__(self, hub, data, folder):
         self.hub = hub
@@ -73,11 +73,11 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path):
+def deployment(tmp_path):
     data = tmp_path / "hub"
     data.mkdir()
     with hub_process(data) as hub:
-        yield Workshop(hub, data, tmp_path)
+        yield Deployment(hub, data, tmp_path)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ WELL = ["settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "me
 
 
 @pytest.fixture
-def patient(workshop, tmp_path):
-    """patient(settings …): a board with the firmware, and settings like these."""
+def prepared_board(deployment, tmp_path):
+    """prepared_board(settings …): a board with the firmware, and settings like these."""
 
     def prepare(*arguments, **settings):
         folder = tmp_path / "flash"
@@ -23,8 +23,8 @@ def patient(workshop, tmp_path):
             {
                 "wifi_ssid": "home",
                 "wifi_password": "hunter2",
-                "connection_string": workshop.connection_string,
-                "server_verification_cert": workshop.hub["ca_file"],
+                "connection_string": deployment.connection_string,
+                "server_verification_cert": deployment.hub["ca_file"],
                 **settings,
             },
         )
@@ -33,11 +33,11 @@ def patient(workshop, tmp_path):
     return prepare
 
 
-def examined(workshop, board):
+def examined(deployment, board):
     """(exit status, lines) of the doctor; the lines never show a secret."""
     done = tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
     assert not done.stderr
-    for secret in workshop.secrets:
+    for secret in deployment.secrets:
         assert secret not in done.stdout
     return done.returncode, done.stdout.splitlines()
 
@@ -46,9 +46,9 @@ def stages(lines, verdict):
     return [line.split()[1].rstrip(":") for line in lines if line.startswith(verdict)]
 
 
-def test_healthy_board(workshop, patient):
-    with patient() as board:
-        status, lines = examined(workshop, board)
+def test_healthy_board(deployment, prepared_board):
+    with prepared_board() as board:
+        status, lines = examined(deployment, board)
         assert status == 0, lines
         assert stages(lines, "ok") == WELL
         with board.opened() as typist:  # its own program runs again
@@ -59,18 +59,18 @@ def test_healthy_board(workshop, patient):
         bodies = [event["body"] for event in await service.events("box")]
         assert b'{"doctor": true}' in bodies
 
-    workshop.service(scenario)
+    deployment.service(scenario)
 
 
-def test_doctor_runs_on_the_board(workshop, patient):
-    with patient() as board:
+def test_doctor_runs_on_the_board(deployment, prepared_board):
+    with prepared_board() as board:
         said = board.mpremote("exec", "import board.doctor").splitlines()
         assert stages(said, "ok") == WELL
 
 
-def fails(workshop, board, stage, *words):
+def fails(deployment, board, stage, *words):
     """The doctor finds `stage` at fault, says `words`, and what to do; what is before is well."""
-    status, lines = examined(workshop, board)
+    status, lines = examined(deployment, board)
     assert status == 1
     (line,) = [line for line in lines if line.startswith("FAIL")]
     assert line is lines[-1]
@@ -82,38 +82,38 @@ def fails(workshop, board, stage, *words):
     assert stages(lines, "ok") == before
 
 
-def test_wrong_settings(workshop, patient):
-    with patient(connection_string="HostName=x;DeviceId=y") as board:
-        fails(workshop, board, "settings", "SharedAccessKey")
+def test_wrong_settings(deployment, prepared_board):
+    with prepared_board(connection_string="HostName=x;DeviceId=y") as board:
+        fails(deployment, board, "settings", "SharedAccessKey")
 
 
-def test_wrong_wifi_password(workshop, patient):
-    with patient("--wifi", "wrong-password") as board:
-        fails(workshop, board, "wifi", "wrong password", "ssid")
+def test_wrong_wifi_password(deployment, prepared_board):
+    with prepared_board("--wifi", "wrong-password") as board:
+        fails(deployment, board, "wifi", "wrong password", "ssid")
 
 
-def test_unresolvable_host(workshop, patient):
+def test_unresolvable_host(deployment, prepared_board):
     text = "HostName=no-such-hub.invalid;DeviceId=box;SharedAccessKey=aGVsbG8="
-    with patient(connection_string=text) as board:
-        fails(workshop, board, "dns", "connection string")
+    with prepared_board(connection_string=text) as board:
+        fails(deployment, board, "dns", "connection string")
 
 
-def test_closed_port(workshop, patient):
-    text = workshop.connection_string.replace(str(workshop.hub["mqtt_port"]), "1")
-    with patient(connection_string=text) as board:
-        fails(workshop, board, "tcp", "ECONNREFUSED", "443")
+def test_closed_port(deployment, prepared_board):
+    text = deployment.connection_string.replace(str(deployment.hub["mqtt_port"]), "1")
+    with prepared_board(connection_string=text) as board:
+        fails(deployment, board, "tcp", "ECONNREFUSED", "443")
 
 
-def test_hub_with_an_untrusted_certificate(workshop, patient):
+def test_hub_with_an_untrusted_certificate(deployment, prepared_board):
     """Without its CA there are Azure's two, each of which is tried."""
-    with patient(server_verification_cert=None) as board:
+    with prepared_board(server_verification_cert=None) as board:
         path = f"{board.folder}/settings.json"
         with open(path) as file:
             settings = json.load(file)
         del settings["server_verification_cert"]
         with open(path, "w") as file:
             json.dump(settings, file)
-        status, lines = examined(workshop, board)
+        status, lines = examined(deployment, board)
         assert status == 1
         looked = [line for line in lines if line.startswith("look  tls: ")]
         assert len(looked) == 2
@@ -121,22 +121,22 @@ def test_hub_with_an_untrusted_certificate(workshop, patient):
         assert lines[-1].startswith("FAIL  tls: the hub's certificate is not proved -> ")
 
 
-def test_missing_root_certificate_file(workshop, patient):
-    with patient() as board:
+def test_missing_root_certificate_file(deployment, prepared_board):
+    with prepared_board() as board:
         board.mpremote("fs", "rm", ":ca.pem")
-        status, lines = examined(workshop, board)
+        status, lines = examined(deployment, board)
         assert "look  tls: ca.pem is not on the board" in lines
         assert lines[-1].startswith("FAIL  tls: ")
 
 
-def test_refused_key(workshop, patient):
-    key = workshop.secrets[1]
-    wrong = workshop.connection_string.replace(key, "d3Jvbmc=")
-    with patient(connection_string=wrong) as board:
-        fails(workshop, board, "credentials", "(5)", "copy its connection string again")
+def test_refused_key(deployment, prepared_board):
+    key = deployment.secrets[1]
+    wrong = deployment.connection_string.replace(key, "d3Jvbmc=")
+    with prepared_board(connection_string=wrong) as board:
+        fails(deployment, board, "credentials", "(5)", "copy its connection string again")
 
 
-def test_board_without_the_firmware(workshop, tmp_path):
+def test_board_without_the_firmware(deployment, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
         done = tools("doctor", "--port", board.port)
     assert done.returncode == 1

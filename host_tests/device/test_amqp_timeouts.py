@@ -20,9 +20,9 @@ TRANSPORTS = ("amqp",)
 ONCE = {"connection_retry": False}
 
 
-async def outcome(bench, localhost_tls, scripted, name="connect"):
+async def outcome(testbed, localhost_tls, scripted, name="connect"):
     """What the program `name` says against a scripted hub."""
-    async with bench.program_on(scripted, localhost_tls, name, ONCE) as program:
+    async with testbed.program_on(scripted, localhost_tls, name, ONCE) as program:
         return await program.expect_any("connected", "sent", "raised")
 
 
@@ -43,9 +43,9 @@ EVENTS = "/devices/any/messages/events"
         ("attach " + EVENTS, "attach"),
     ],
 )
-def test_missing_answer_while_connecting_times_out(bench, localhost_tls, silent, stage):
+def test_missing_answer_while_connecting_times_out(testbed, localhost_tls, silent, stage):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpServer(silent))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(silent))
         if silent in ("header", "second header"):  # what follows is no header
             assert said[:2] == ["raised", "ProtocolError"]
         elif silent == "open":
@@ -53,16 +53,16 @@ def test_missing_answer_while_connecting_times_out(bench, localhost_tls, silent,
         else:
             assert said[:3] == ["raised", "OperationTimeout", stage]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("silent", ["credit " + EVENTS, "disposition"])
-def test_missing_answer_afterwards_ends_the_connection(bench, localhost_tls, silent):
+def test_missing_answer_afterwards_ends_the_connection(testbed, localhost_tls, silent):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpServer(silent), "telemetry")
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(silent), "telemetry")
         assert said[:3] == ["raised", "OperationTimeout", "disposition"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def end(descriptor, **fields):
@@ -84,12 +84,12 @@ def end(descriptor, **fields):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
-def test_invalid_answer_while_connecting_is_an_error(bench, localhost_tls, wrong, error):
+def test_invalid_answer_while_connecting_is_an_error(testbed, localhost_tls, wrong, error):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpServer(instead=wrong))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=wrong))
         assert said[:3] == ["raised", *error]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def redirect(port):
@@ -106,43 +106,43 @@ def refused_attach():
     )  # fmt: skip
 
 
-def test_redirect_to_a_closed_port_is_an_error(bench, localhost_tls):
+def test_redirect_to_a_closed_port_is_an_error(testbed, localhost_tls):
     async def scenario():
         wrong = {"attach " + EVENTS: refused_attach() + redirect(1)}
-        said = await outcome(bench, localhost_tls, ScriptedAmqpServer(instead=wrong))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=wrong))
         assert said[:3] == ["raised", "ConnectionFailedError", "tcp"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_redirect_is_followed(bench, localhost_tls):
+def test_redirect_is_followed(testbed, localhost_tls):
     async def scenario():
         async with TcpServer(ScriptedAmqpServer().serve, localhost_tls[0]) as there:
             wrong = {"attach " + EVENTS: refused_attach() + redirect(there.port)}
             said = await outcome(
-                bench, localhost_tls, ScriptedAmqpServer(instead=wrong), "telemetry"
+                testbed, localhost_tls, ScriptedAmqpServer(instead=wrong), "telemetry"
             )
         assert said == ["sent"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_circular_redirect_is_an_error(bench, localhost_tls):
+def test_circular_redirect_is_an_error(testbed, localhost_tls):
     async def scenario():
         round_again = ScriptedAmqpServer()
         async with TcpServer(round_again.serve, localhost_tls[0]) as there:
             circle = {"attach " + EVENTS: refused_attach() + redirect(there.port)}
             round_again.instead = circle
-            said = await outcome(bench, localhost_tls, ScriptedAmqpServer(instead=circle))
+            said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=circle))
         assert said[:2] == ["raised", "ServiceError"]
         assert said[3] == "amqp:link:redirect"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_settled_telemetry_is_sent(bench, localhost_tls):
+def test_settled_telemetry_is_sent(testbed, localhost_tls):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpServer(), "telemetry")
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(), "telemetry")
         assert said == ["sent"]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -16,7 +16,7 @@ CREATED = "iothub-creation-time-utc"
 
 
 @pytest.fixture(params=["ram", "flash"])
-def outbox(request, tmp_path):
+def outbox_settings(request, tmp_path):
     """The outbox's settings."""
     return {"path": str(tmp_path / "outbox") if request.param == "flash" else None}
 
@@ -48,9 +48,9 @@ async def emptied(program):
         await asyncio.sleep(0.05)
 
 
-def test_messages_are_kept_without_a_connection(bench, outbox):
+def test_messages_are_kept_without_a_connection(testbed, outbox_settings):
     async def scenario():
-        async with bench.device_behind_network(outbox=outbox) as (
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
             service,
             device_id,
             program,
@@ -66,8 +66,8 @@ def test_messages_are_kept_without_a_connection(bench, outbox):
             end = datetime.now(timezone.utc)
             await program.tell("outbox")
             await program.expect("outbox", 30, 0)
-            if outbox["path"]:
-                assert os.listdir(outbox["path"])
+            if outbox_settings["path"]:
+                assert os.listdir(outbox_settings["path"])
             network.server.accepting = True
             await program.expect("state", True)
             await program.tell("send", "after")
@@ -81,15 +81,15 @@ def test_messages_are_kept_without_a_connection(bench, outbox):
             for body in ("before", "after"):
                 assert CREATED not in found[body]["annotations"]
             assert await emptied(program) == 0
-            if outbox["path"]:
-                assert os.listdir(outbox["path"]) == []
+            if outbox_settings["path"]:
+                assert os.listdir(outbox_settings["path"]) == []
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_messages_in_flight_are_sent_again_after_a_loss(bench, outbox):
+def test_messages_in_flight_are_sent_again_after_a_loss(testbed, outbox_settings):
     async def scenario():
-        async with bench.device_behind_network(outbox=outbox) as (
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
             service,
             device_id,
             program,
@@ -105,13 +105,13 @@ def test_messages_in_flight_are_sent_again_after_a_loss(bench, outbox):
             assert list(await bodies(service, device_id, 60)) == [f"m{i}" for i in range(60)]
             assert await emptied(program) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_flash_queue_survives_power_loss(bench, tmp_path):
+def test_flash_queue_survives_power_loss(testbed, tmp_path):
     async def scenario():
         box = {"path": str(tmp_path / "outbox")}
-        async with bench.device_behind_network(outbox=box) as (
+        async with testbed.device_behind_network(outbox=box) as (
             service,
             device_id,
             program,
@@ -123,25 +123,25 @@ def test_flash_queue_survives_power_loss(bench, tmp_path):
                 await program.tell("send", f"kept {number}")
                 await program.expect("sent", f"kept {number}")
             program.kill()
-            text = bench.connection_string(device_id, key["primaryKey"])
-            async with bench.program("device", connection_string=text, outbox=box) as again:
+            text = testbed.connection_string(device_id, key["primaryKey"])
+            async with testbed.program("device", connection_string=text, outbox=box) as again:
                 await again.expect("ready")
                 found = await bodies(service, device_id, 20)
                 assert list(found) == [f"kept {number}" for number in range(20)]
                 assert await emptied(again) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_messages_are_kept_before_the_first_connection(bench, outbox):
+def test_messages_are_kept_before_the_first_connection(testbed, outbox_settings):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            async with SimulatedNetwork(bench.port) as network:
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            async with SimulatedNetwork(testbed.port) as network:
                 network.server.accepting = False
-                text = bench.connection_string(device_id, key, port=network.port)
-                settings = {"connection_string": text, "outbox": outbox, "offline": True}
-                async with bench.program("device", **settings) as program:
+                text = testbed.connection_string(device_id, key, port=network.port)
+                settings = {"connection_string": text, "outbox": outbox_settings, "offline": True}
+                async with testbed.program("device", **settings) as program:
                     await program.expect("ready")
                     await program.tell("send", "first")
                     await program.expect("sent", "first")
@@ -152,13 +152,13 @@ def test_messages_are_kept_before_the_first_connection(bench, outbox):
                     found = await bodies(service, device_id, 2)
                     assert list(found) == ["first", "second"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_full_outbox_drops_the_oldest(bench, outbox):
+def test_full_outbox_drops_the_oldest(testbed, outbox_settings):
     async def scenario():
-        box = {**outbox, "limit": 4096}
-        async with bench.device_behind_network(outbox=box) as (
+        box = {**outbox_settings, "limit": 4096}
+        async with testbed.device_behind_network(outbox=box) as (
             service,
             device_id,
             program,
@@ -179,13 +179,13 @@ def test_full_outbox_drops_the_oldest(bench, outbox):
             assert found == sorted(found)
             assert found[-waiting:] == list(range(dropped, 20))
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_full_outbox_refuses_the_newest(bench, outbox):
+def test_full_outbox_refuses_the_newest(testbed, outbox_settings):
     async def scenario():
-        box = {**outbox, "limit": 4096, "drop": "newest"}
-        async with bench.device_behind_network(outbox=box) as (
+        box = {**outbox_settings, "limit": 4096, "drop": "newest"}
+        async with testbed.device_behind_network(outbox=box) as (
             service,
             device_id,
             program,
@@ -207,12 +207,17 @@ def test_full_outbox_refuses_the_newest(bench, outbox):
             assert [int(body[:3]) for body in found] == list(range(kept))
             assert await emptied(program) == len(refused)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_keeps_unacknowledged_messages(bench, outbox):
+def test_disconnect_keeps_unacknowledged_messages(testbed, outbox_settings):
     async def scenario():
-        async with bench.device_behind_network(outbox=outbox) as (service, device_id, program, _):
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
+            service,
+            device_id,
+            program,
+            _,
+        ):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("send", "while away")  # connects by itself
@@ -220,23 +225,23 @@ def test_disconnect_keeps_unacknowledged_messages(bench, outbox):
             assert list(await bodies(service, device_id, 1)) == ["while away"]
             assert await emptied(program) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_outbox_is_passed_on_from_a_connecting_client(bench, outbox):
+def test_outbox_is_passed_on_from_a_connecting_client(testbed, outbox_settings):
     async def scenario():
         async def silent(reader, _):
             await reader.read()
 
-        async with TcpServer(silent) as server, bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with TcpServer(silent) as server, testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             settings = {
-                "connection_string": bench.connection_string(device_id, key),
+                "connection_string": testbed.connection_string(device_id, key),
                 "silent": server.port,
-                "box": outbox,
+                "box": outbox_settings,
             }
-            async with bench.program("successor", **settings) as program:
+            async with testbed.program("successor", **settings) as program:
                 await program.expect("sent")
             assert list(await bodies(service, device_id, 2)) == ["first", "second"]
 
-    bench.run(scenario)
+    testbed.run(scenario)

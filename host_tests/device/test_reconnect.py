@@ -3,9 +3,9 @@
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
-def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(bench):
+def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             count = 80  # what the small heap holds, with the code of WebSocket
             await program.tell("send many", count)
             telemetry = service.telemetry(device_id)
@@ -21,12 +21,12 @@ def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(b
                 await program.expect("state")
             assert ["state", False] in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_operations_wait_for_the_reconnect(bench):
+def test_operations_wait_for_the_reconnect(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await service.drop(device_id)
             await program.expect("state", False)
             await program.tell("report", {"a": 1})
@@ -34,12 +34,12 @@ def test_operations_wait_for_the_reconnect(bench):
             await program.tell("send", "after")
             await program.expect("sent", "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_and_connect(bench):
+def test_disconnect_and_connect(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await service.send_c2d(device_id, b"waiting")
@@ -48,4 +48,4 @@ def test_disconnect_and_connect(bench):
             await program.tell("send", "again")
             await program.expect("sent", "again")
 
-    bench.run(scenario)
+    testbed.run(scenario)

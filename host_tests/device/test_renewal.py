@@ -5,9 +5,9 @@ import asyncio
 TRANSPORTS = ("mqtt", "mqtt-websockets")  # AMQP's: test_amqp_device
 
 
-def test_token_renewal_loses_no_message(bench):
+def test_token_renewal_loses_no_message(testbed):
     async def scenario():
-        async with bench.device_behind_network(options={"sastoken_ttl": 3}) as (
+        async with testbed.device_behind_network(options={"sastoken_ttl": 3}) as (
             service,
             device_id,
             program,
@@ -31,12 +31,12 @@ def test_token_renewal_loses_no_message(bench):
             assert ["state", False] not in program.said
             assert not [words for words in program.said if words[0] == "background"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_failed_renewal_keeps_the_connection_and_is_retried(bench):
+def test_failed_renewal_keeps_the_connection_and_is_retried(testbed):
     async def scenario():
-        async with bench.device_behind_network(options={"sastoken_ttl": 6}) as (
+        async with testbed.device_behind_network(options={"sastoken_ttl": 6}) as (
             _,
             _,
             program,
@@ -54,4 +54,4 @@ def test_failed_renewal_keeps_the_connection_and_is_retried(bench):
             await program.expect("sent", "and after")
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)

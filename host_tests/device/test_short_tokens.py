@@ -14,12 +14,12 @@ LONG = 900
 
 
 @pytest.mark.timeout(LONG + 60)
-def test_client_survives_120_short_tokens(bench):
+def test_client_survives_120_short_tokens(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            text = bench.connection_string(device_id, key)
-            async with bench.program(
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, key)
+            async with testbed.program(
                 "lives", connection_string=text, life=LIFE, lives=LIVES
             ) as program:
                 await program.expect("ready")

@@ -12,10 +12,10 @@ def outcomes(hub, number):
     return [words[2] for words in hub.heard if words[:2] == ["outcome", number]]
 
 
-def test_undecodable_message_is_settled_once_and_returns_its_credit(bench, localhost_tls):
+def test_undecodable_message_is_settled_once_and_returns_its_credit(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             bad = [hub.deliver("/twin", AmqpMessage(b"{no json")) for _ in range(6)]
             bad += [hub.deliver("/twin", AmqpMessage(7, VALUE)) for _ in range(6)]
@@ -30,13 +30,13 @@ def test_undecodable_message_is_settled_once_and_returns_its_credit(bench, local
             assert max(credits) <= CREDIT
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_undecodable_method_is_answered_and_settled_once(bench, localhost_tls):
+def test_undecodable_method_is_answered_and_settled_once(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             nameless = hub.deliver("/methods/devicebound", AmqpMessage(b"1", correlation_id="a"))
             await program.expect("background")
@@ -48,17 +48,17 @@ def test_undecodable_method_is_answered_and_settled_once(bench, localhost_tls):
             await hub.heard.wait_for("outcome", number, ACCEPTED)
             assert outcomes(hub, number) == [ACCEPTED]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost_tls):
+def test_message_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
     """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
 
     async def scenario():
         hub = ScriptedAmqpServer()
         size = 15000
         bomb = b"\0\x53\x77\xd0" + (size + 4).to_bytes(4, "big") + size.to_bytes(4, "big")
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for path in ("/messages/devicebound", "/methods/devicebound", "/twin"):
                 for _ in range(3):
@@ -69,15 +69,15 @@ def test_message_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost
             await program.expect("sent", "after")
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_refused_twin_request_reports_its_status(bench, localhost_tls):
+def test_refused_twin_request_reports_its_status(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
         hub.statuses = [429, 500]
         hub.desired = {"a": 1, "$version": 4}
-        playing = bench.program_on(hub, localhost_tls, "device", tell_backoff=True)
+        playing = testbed.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in (429, 500):
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -96,13 +96,13 @@ def test_refused_twin_request_reports_its_status(bench, localhost_tls):
             await program.expect("twin")
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_oversized_cbs_answer_is_a_protocol_error(bench, localhost_tls):
+def test_oversized_cbs_answer_is_a_protocol_error(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedAmqpServer()
-        async with bench.device_on(hub, localhost_tls, max_inbound=3000) as program:
+        async with testbed.device_on(hub, localhost_tls, max_inbound=3000) as program:
             await program.expect("ready")
             for _ in range(2):
                 hub.deliver("$cbs", AmqpMessage(b"x" * 3500))
@@ -111,15 +111,15 @@ def test_oversized_cbs_answer_is_a_protocol_error(bench, localhost_tls):
             await program.tell("send", "after")
             await program.expect("sent", "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_accepted_while_connecting_is_sent_on_that_connection(bench, localhost_tls):
+def test_message_accepted_while_connecting_is_sent_on_that_connection(testbed, localhost_tls):
     """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
 
     async def scenario():
         hub = ScriptedAmqpServer()
-        async with bench.device_on(hub, localhost_tls, timeout=5) as program:
+        async with testbed.device_on(hub, localhost_tls, timeout=5) as program:
             await program.expect("ready")
             hub.silent = "twin"
             hub.cut()
@@ -133,4 +133,4 @@ def test_message_accepted_while_connecting_is_sent_on_that_connection(bench, loc
             assert hub.connections == 2
             assert hub.heard.count(["telemetry", b"meanwhile"]) == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

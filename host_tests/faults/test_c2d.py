@@ -3,9 +3,9 @@
 PATIENT = {"handler_timeout": 60}
 
 
-def test_slow_handler_delays_other_c2d_messages_only(bench):
+def test_slow_handler_delays_other_c2d_messages_only(testbed):
     async def scenario():
-        async with bench.device(options=PATIENT) as (service, device_id, program):
+        async with testbed.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "slow")
             await program.expect("holding")
             await service.send_c2d(device_id, b"slow")
@@ -14,20 +14,20 @@ def test_slow_handler_delays_other_c2d_messages_only(bench):
             await program.tell("send", "meanwhile")
             await program.expect("sent", "meanwhile")
             assert await service.invoke_method(device_id, "echo", 1) == (200, 1)
-            await bench.waiting(service, device_id, 2)
+            await testbed.waiting(service, device_id, 2)
             assert ["message", "next"] not in [words[:2] for words in program.said]
             await program.tell("let go")
             await program.expect("done", "slow")
             await program.expect("message", "next")
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_unacknowledged_message_is_redelivered_after_a_cut(bench):
+def test_unacknowledged_message_is_redelivered_after_a_cut(testbed):
     async def scenario():
-        async with bench.device(options=PATIENT) as (service, device_id, program):
+        async with testbed.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "one")
             await program.expect("holding")
             for body in (b"one", b"two", b"three"):
@@ -38,6 +38,6 @@ def test_unacknowledged_message_is_redelivered_after_a_cut(bench):
             await program.tell("let go")
             for text in ("one", "two", "three"):
                 await program.expect("message", text)
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -7,11 +7,11 @@ PATIENT = {"handler_timeout": 60, "keep_alive": 1}
 
 
 def test_slow_handler_delays_neither_pings_nor_telemetry_and_acknowledges_last(
-    bench, localhost_tls
+    testbed, localhost_tls
 ):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls, **PATIENT) as program:
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             await program.tell("hold", "slow")
             await program.expect("holding")
@@ -27,15 +27,15 @@ def test_slow_handler_delays_neither_pings_nor_telemetry_and_acknowledges_last(
             assert pubacks(hub) == [[1, "puback", 7], [1, "puback", 8]]
             assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_duplicate_is_handled_and_acknowledged_again(bench, localhost_tls):
+def test_duplicate_is_handled_and_acknowledged_again(testbed, localhost_tls):
     """At least once: whether it is new to the program, the program knows (message_id)."""
 
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.message(b"one", 7, bag="%24.mid=m1")
             await hub.heard.wait_for(1, "puback", 7)
@@ -48,17 +48,17 @@ def test_duplicate_is_handled_and_acknowledged_again(bench, localhost_tls):
                 ids.append((await program.expect("message"))[2][0])
             assert ids == ["m1", "m1", "m2"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def test_message_cut_before_its_acknowledgement_is_handled_and_acknowledged_again(
-    bench, localhost_tls
+    testbed, localhost_tls
 ):
     """What began on the old connection is acknowledged on neither; what comes again is, once."""
 
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls, handler_timeout=60) as program:
+        async with testbed.device_on(hub, localhost_tls, handler_timeout=60) as program:
             await program.expect("ready")
             await program.tell("hold", "one")
             await program.expect("holding")
@@ -81,7 +81,7 @@ def test_message_cut_before_its_acknowledgement_is_handled_and_acknowledged_agai
                 texts.append((await program.expect("message"))[0])
             assert texts == ["one", "one", "waits behind"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def pubacks(hub):

@@ -38,11 +38,11 @@ WELCOMES = {
 
 
 @pytest.mark.parametrize("kind", WELCOMES)
-def test_invalid_connack_is_named_and_retried(bench, localhost_tls, kind):
+def test_invalid_connack_is_named_and_retried(testbed, localhost_tls, kind):
     async def scenario():
         fault, expected = WELCOMES[kind]
         options = {"timeout": 1} if kind == "none" else {}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
             proxy.fault = fault()
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -52,12 +52,12 @@ def test_invalid_connack_is_named_and_retried(bench, localhost_tls, kind):
             await program.expect("state", True)
             await sends(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_second_connack_is_a_protocol_error(bench, localhost_tls):
+def test_second_connack_is_a_protocol_error(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Duplicate(CONNACK)
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -65,12 +65,12 @@ def test_second_connack_is_a_protocol_error(bench, localhost_tls):
             await program.expect("state", True)
             await sends(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_closed_port_is_retried(bench, localhost_tls):
+def test_closed_port_is_retried(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.stop_listening()
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -80,4 +80,4 @@ def test_closed_port_is_retried(bench, localhost_tls):
             await program.expect("state", True)
             await sends(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -30,9 +30,9 @@ def cuts(proxy, packet, to_hub, nth=1):
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
-def test_telemetry_survives_a_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(bench, localhost_tls, **SETTINGS) as (
+        async with faulty(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,
@@ -48,13 +48,13 @@ def test_telemetry_survives_a_cut_at_every_byte(bench, localhost_tls, packet, to
             assert in_order(arrived) == sent
             assert proxy.connections == len(sent) // 3 + 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
-def test_c2d_message_survives_a_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_c2d_message_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(bench, localhost_tls, **SETTINGS) as (
+        async with faulty(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,
@@ -66,9 +66,9 @@ def test_c2d_message_survives_a_cut_at_every_byte(bench, localhost_tls, packet, 
                     sent.append(f"{byte} {part}")
                     await service.send_c2d(device_id, sent[-1].encode())
                 await program.expect("message", sent[-1])
-                await bench.waiting(service, device_id, 0)
+                await testbed.waiting(service, device_id, 0)
             handled = [words[1] for words in program.said if words[0] == "message"]
             assert in_order(handled) == sent
             assert proxy.connections == len(sent) // 2 + 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -65,37 +65,37 @@ def acknowledged_by(server):
     return sum(acknowledged.values())
 
 
-def play(bench, tls, seed):
+def play(testbed, tls, seed):
     async def scenario():
-        if bench.transport == "mqtt":
+        if testbed.transport == "mqtt":
             server = ScriptedMqttServer()
             hub = Hostile(seed, server, "puback", PACKETS)
         else:
             server = ScriptedAmqpServer()
             hub = Hostile(seed, server, "disposition", FRAMES)
         options = {"max_inbound": LIMIT, "timeout": 5, "operation_timeout": 90}
-        async with bench.program_on(hub, tls, "hostile", options) as program:
+        async with testbed.program_on(hub, tls, "hostile", options) as program:
             assert await program.expect("well") == [True]
             await program.expect("end")
             assert "unknown" not in [words[0] for words in program.said], program.said
-        if bench.transport == "mqtt":
+        if testbed.transport == "mqtt":
             assert acknowledged_by(server) > 0
             # A method's id is the hub's own, which the answer's topic repeats to the letter.
             assert all("string" in why or "wildcard" in why for why in hub.malformed), (
                 hub.malformed
             )
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_device_recovers_from_hostile_bytes(bench, localhost_tls):
-    play(bench, localhost_tls, int(os.getenv("HOSTILE_SEED") or 1))
+def test_device_recovers_from_hostile_bytes(testbed, localhost_tls):
+    play(testbed, localhost_tls, int(os.getenv("HOSTILE_SEED") or 1))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 22))
-def test_device_recovers_from_many_hostile_bytes(bench, localhost_tls, seed):
-    play(bench, localhost_tls, seed)
+def test_device_recovers_from_many_hostile_bytes(testbed, localhost_tls, seed):
+    play(testbed, localhost_tls, seed)
 
 
 @pytest.mark.soak

@@ -18,33 +18,33 @@ UNANSWERED = ["OperationTimeout", "ping", None]
     ],
     ids=["no PINGRESP", "half open from the hub", "half open to the hub"],
 )
-def test_unanswered_ping_ends_the_connection(bench, localhost_tls, kind):
+def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
     """Pings come every three quarters of a keep-alive, and wait for half of one: to have sent no
     second is to have found out within one and a half (see iothub/test_keepalive).
     """
 
     async def scenario():
         options = {"keep_alive": 2}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
             proxy.fault = kind()
             assert await program.expect("background") == UNANSWERED
             await program.expect("state", True)
             assert proxy.count(PINGREQ, connection=1) == 1
             await sends(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize(
     "packet, to_hub, count", [(PUBLISH, True, 1), (PUBACK, False, 2)], ids=["message", "PUBACK"]
 )
 def test_half_open_connection_is_detected_within_a_message(
-    bench, localhost_tls, packet, to_hub, count
+    testbed, localhost_tls, packet, to_hub, count
 ):
     """It is sent again by the next connection, and the hub may have it twice."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls, options={"keep_alive": 2}) as made:
+        async with faulty(testbed, localhost_tls, options={"keep_alive": 2}) as made:
             service, device_id, program, proxy = made
             proxy.fault = Silence(packet, to_hub=to_hub, byte=1)
             await sends(program, "one")
@@ -52,4 +52,4 @@ def test_half_open_connection_is_detected_within_a_message(
             bodies = [event["body"] for event in await service.events(device_id)]
             assert bodies.count(b"one") == count
 
-    bench.run(scenario)
+    testbed.run(scenario)

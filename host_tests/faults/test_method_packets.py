@@ -6,10 +6,10 @@ TRANSPORTS = ("mqtt",)
 PATIENT = {"handler_timeout": 60}
 
 
-def test_repeated_request_runs_once_even_across_a_reconnect(bench, localhost_tls):
+def test_repeated_request_runs_once_even_across_a_reconnect(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls, **PATIENT) as program:
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             hub.method("held", "5", "five")
             hub.method("held", "5", "five")
@@ -28,13 +28,13 @@ def test_repeated_request_runs_once_even_across_a_reconnect(bench, localhost_tls
             assert methods(program) == [["held", "five"], ["echo", 6], ["echo", "again"]]
             assert len([words for words in hub.heard if words[1] == "method"]) == 3
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_too_many_requests_are_answered_429(bench, localhost_tls):
+def test_too_many_requests_are_answered_429(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls, **PATIENT) as program:
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             for number in range(8):
                 hub.method("held", str(number), number)
@@ -47,13 +47,13 @@ def test_too_many_requests_are_answered_429(bench, localhost_tls):
             answered = [words[2] for words in hub.heard if words[1] == "method"]
             assert sorted(answered) == list("012345678")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_invalid_json_is_answered_400(bench, localhost_tls):
+def test_invalid_json_is_answered_400(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for rid, body in enumerate((b"{", b"\xff", b"[" * 9000, b'{"a":')):
                 hub.method("echo", rid, body)
@@ -63,15 +63,15 @@ def test_invalid_json_is_answered_400(bench, localhost_tls):
             await program.expect("method", "echo", 1)
             assert methods(program) == [["echo", 1]]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_payload_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost_tls):
+def test_payload_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
     """It is answered, as there is memory; nothing breaks."""
 
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for rid in ("1", "2", "3"):
                 hub.method("echo", rid, b"[" + b"[]," * 5000 + b"[]]")
@@ -80,7 +80,7 @@ def test_payload_that_decodes_to_far_more_memory_breaks_nothing(bench, localhost
             await program.expect("sent", "after")
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def methods(program):

@@ -5,9 +5,9 @@ import asyncio
 PATIENT = {"handler_timeout": 60}
 
 
-def test_two_concurrent_calls_get_their_own_answers(bench):
+def test_two_concurrent_calls_get_their_own_answers(testbed):
     async def scenario():
-        async with bench.device(options=PATIENT) as (service, device_id, program):
+        async with testbed.device(options=PATIENT) as (service, device_id, program):
             calls = [
                 asyncio.create_task(service.invoke_method(device_id, "held", number))
                 for number in (1, 2)
@@ -18,12 +18,12 @@ def test_two_concurrent_calls_get_their_own_answers(bench):
             await program.tell("let go")
             assert await asyncio.gather(*calls) == [(200, 1), (200, 2)]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_connection_lost_before_the_answer(bench):
+def test_connection_lost_before_the_answer(testbed):
     async def scenario():
-        async with bench.device_behind_network(options=PATIENT) as (
+        async with testbed.device_behind_network(options=PATIENT) as (
             service,
             device_id,
             program,
@@ -44,4 +44,4 @@ def test_connection_lost_before_the_answer(bench):
             told = [words for words in program.said if words[:3] == ["background", *dropped]]
             assert len(told) == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

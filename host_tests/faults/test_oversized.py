@@ -13,10 +13,10 @@ TOPICS = (
 )
 
 
-def test_oversized_messages_with_unreadable_topics_are_reported(bench, localhost_tls):
+def test_oversized_messages_with_unreadable_topics_are_reported(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls, max_inbound=2000) as program:
+        async with testbed.device_on(hub, localhost_tls, max_inbound=2000) as program:
             await program.expect("ready")
             for topic in TOPICS:
                 hub.send(mqtt_packets.publish(topic, b"x" * 3000, 5))
@@ -27,4 +27,4 @@ def test_oversized_messages_with_unreadable_topics_are_reported(bench, localhost
             assert [1, "puback", 5] not in hub.heard
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -22,15 +22,15 @@ class SlowToAcknowledge:
         return mqtt_packets.puback(SLOW) + puback if len(self.ids) == LATE else puback
 
 
-def test_packet_ids_wrap_and_skip_0_and_ids_in_flight(bench, localhost_tls):
+def test_packet_ids_wrap_and_skip_0_and_ids_in_flight(testbed, localhost_tls):
     async def scenario():
         acknowledge = SlowToAcknowledge()
         server = ScriptedMqttServer(instead={"puback": acknowledge})
         options = {"timeout": 100, "operation_timeout": 100, "keep_alive": 60}
-        running = bench.program_on(server, localhost_tls, "many", options, count=COUNT)
+        running = testbed.program_on(server, localhost_tls, "many", options, count=COUNT)
         async with running as program:
             assert await program.expect("sent") == [COUNT, 1]
         twice = [*range(1, 65536), *range(1, SLOW), *range(SLOW + 1, 65536)]
         assert acknowledge.ids == twice[:COUNT]
 
-    bench.run(scenario)
+    testbed.run(scenario)

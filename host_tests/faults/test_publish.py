@@ -23,10 +23,10 @@ async def bodies(service, device_id):
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
 
-def test_message_without_puback_is_sent_again(bench, localhost_tls):
+def test_message_without_puback_is_sent_again(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with faulty(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Drop(PUBACK, to_hub=False)
             await sends(program, "one")
@@ -34,25 +34,25 @@ def test_message_without_puback_is_sent_again(bench, localhost_tls):
             assert await bodies(service, device_id) == ["one", "one"]
             assert proxy.connections == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_puback_with_another_id_is_ignored(bench, localhost_tls):
+def test_puback_with_another_id_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with faulty(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Rewrite(PUBACK, to_hub=False, into=b"\x40\x02\xab\xcd")
             await sends(program, "one")
             assert ["background", *NO_ANSWER] in program.said
             assert await bodies(service, device_id) == ["one", "one"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_late_puback_delays_no_other_message(bench, localhost_tls):
+def test_late_puback_delays_no_other_message(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("later", ["send", "one"])
             await held.struck.wait()
@@ -62,13 +62,13 @@ def test_late_puback_delays_no_other_message(bench, localhost_tls):
             assert await bodies(service, device_id) == ["one", "two"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_puback_of_a_cancelled_message_is_ignored(bench, localhost_tls):
+def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"operation_timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("send", "one")
             assert await program.expect("error") == NO_ANSWER
@@ -76,24 +76,24 @@ def test_puback_of_a_cancelled_message_is_ignored(bench, localhost_tls):
             await sends(program, "two")
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_repeated_puback_is_ignored(bench, localhost_tls):
+def test_repeated_puback_is_ignored(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             proxy.fault = Duplicate(PUBACK, to_hub=False, lasting=True)
             for text in "abc":
                 await sends(program, text)
             assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_stalled_link_that_recovers_keeps_the_connection(bench, localhost_tls):
+def test_stalled_link_that_recovers_keeps_the_connection(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             for to_hub in (True, False):
                 stalled = proxy.fault = Stall(PUBLISH if to_hub else PUBACK, to_hub, byte=3)
                 await program.tell("later", ["send", f"{to_hub}"])
@@ -103,15 +103,15 @@ def test_stalled_link_that_recovers_keeps_the_connection(bench, localhost_tls):
             assert await bodies(service, device_id) == ["True", "False"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_link_that_delivers_single_bytes_keeps_the_connection(bench, localhost_tls):
+def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost_tls):
     """TLS's handshake comes so, too."""
 
     async def scenario():
         slow = Trickle(lasting=True)
-        async with faulty(bench, localhost_tls, first=slow) as made:
+        async with faulty(testbed, localhost_tls, first=slow) as made:
             service, device_id, program, proxy = made
             await program.expect("ready")
             await sends(program, "one")
@@ -122,23 +122,23 @@ def test_link_that_delivers_single_bytes_keeps_the_connection(bench, localhost_t
             assert await bodies(service, device_id) == ["one"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_slow_link_keeps_the_connection(bench, localhost_tls):
+def test_slow_link_keeps_the_connection(testbed, localhost_tls):
     """Each packet takes longer than the hub takes to answer; the client's own deadline is 1 s."""
 
     async def scenario():
         options = {"timeout": 1, "keep_alive": 4}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with faulty(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Delay(seconds=0.2, lasting=True)
             for text in "abc":
                 await sends(program, text)
             await service.send_c2d(device_id, b"down")
             await program.expect("message", "down")
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -12,12 +12,12 @@ FAULTS = 30
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_messages_arrive_in_order_despite_random_faults(bench, localhost_tls, seed):
+def test_messages_arrive_in_order_despite_random_faults(testbed, localhost_tls, seed):
     async def scenario():
         rng = random.Random(seed)
         options = {"timeout": 1, "keep_alive": 2}
         settings = {"options": options, "backoff": [0.01, 0.05]}
-        async with faulty(bench, localhost_tls, **settings) as made:
+        async with faulty(testbed, localhost_tls, **settings) as made:
             service, device_id, program, proxy = made
             up, down = [], []
             for number in range(FAULTS):
@@ -30,7 +30,7 @@ def test_messages_arrive_in_order_despite_random_faults(bench, localhost_tls, se
                 await program.expect("sent")
                 up += [f"{number} {part}" for part in range(3)]
             proxy.fault = None
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             await program.tell("send", "the last")
             await program.expect("sent", "the last")
             events = [event["body"].decode() for event in await service.events(device_id)]
@@ -39,4 +39,4 @@ def test_messages_arrive_in_order_despite_random_faults(bench, localhost_tls, se
             handled = [words[1] for words in program.said if words[0] == "message"]
             assert list(dict.fromkeys(handled)) == down
 
-    bench.run(scenario)
+    testbed.run(scenario)

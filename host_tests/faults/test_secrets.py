@@ -83,21 +83,21 @@ def mistaken(text, key):
     ]
 
 
-async def cast(bench, service, tmp_path):
+async def cast(testbed, service, tmp_path):
     """(what the play needs, the secrets in it)."""
-    device_id, key = await bench.new_device(service)
-    text = bench.connection_string(device_id, key)
-    shown = Certificate(tmp_path, f"shown-{bench.name}-{bench.transport}")
+    device_id, key = await testbed.new_device(service)
+    text = testbed.connection_string(device_id, key)
+    shown = Certificate(tmp_path, f"shown-{testbed.name}-{testbed.transport}")
     name = shown.file.stem
     thumbprints = {"primaryThumbprint": shown.thumbprint}
     await service.create_device(
         name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
     )
-    group = f"group-{bench.name}-{bench.transport}"
+    group = f"group-{testbed.name}-{testbed.transport}"
     made = await service.enroll(group, group=True)
     group_key = made["attestation"]["symmetricKey"]["primaryKey"]
-    wrong, policy = key_of(1), bench.hub["service_connection_string"].rpartition("Key=")[2]
-    host = f"localhost:{bench.hub[bench.transport + '_port']}"
+    wrong, policy = key_of(1), testbed.hub["service_connection_string"].rpartition("Key=")[2]
+    host = f"localhost:{testbed.hub[testbed.transport + '_port']}"
     uri, until = f"{host}/devices/{device_id}", time.time() + 3600
     settings = {
         "connection_string": text,
@@ -106,15 +106,15 @@ async def cast(bench, service, tmp_path):
         "sastoken": sas_token(uri, key, until),
         "wrong sastoken": sas_token(uri, wrong, until),
         "x509 device": [host, name, str(shown.file), str(shown.key_file)],
-        "registration": [f"localhost:{bench.hub['mqtt_port']}", f"{group}-1"]
-        + [bench.hub["id_scope"]],
+        "registration": [f"localhost:{testbed.hub['mqtt_port']}", f"{group}-1"]
+        + [testbed.hub["id_scope"]],
         "group key": group_key,
         "wrong key": wrong,
         "dead port": 1,
         "password": "päss:w0rd&geheim",
         "service": f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={policy}",
         "wrong service": f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={wrong}",
-        "https_port": bench.hub["https_port"],
+        "https_port": testbed.hub["https_port"],
         "mistaken": mistaken(text, key),
         "tokens": str(tmp_path / "tokens"),
     }
@@ -132,11 +132,11 @@ async def cast(bench, service, tmp_path):
     return settings, secrets
 
 
-def test_device_and_hub_print_no_secret(bench, tmp_path):
+def test_device_and_hub_print_no_secret(testbed, tmp_path):
     async def scenario():
-        async with bench.service() as service:
-            settings, secrets = await cast(bench, service, tmp_path)
-            async with bench.program("play", heap="400wK", **settings) as program:
+        async with testbed.service() as service:
+            settings, secrets = await cast(testbed, service, tmp_path)
+            async with testbed.program("play", heap="400wK", **settings) as program:
                 await program.expect("end")
                 said = "\n".join(
                     words[0] if len(words) == 1 else " ".join(map(str, words))
@@ -145,14 +145,14 @@ def test_device_and_hub_print_no_secret(bench, tmp_path):
         tokens = (tmp_path / "tokens").read_text().split("\n")
         assert len(tokens) > 2  # a key's, and those that took its place
         secrets.update(signatures([settings["sastoken"], settings["wrong sastoken"], *tokens]))
-        log = (Path(bench.hub["ca_file"]).parent / "hub.log").read_text()
+        log = (Path(testbed.hub["ca_file"]).parent / "hub.log").read_text()
         for word in ("CredentialError", "Traceback", "debug", "<IoTHubDeviceClient"):
             assert word in said
         assert "refused" in log
         assert leaks(said, secrets) == []
         assert leaks(log, secrets) == []
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def refused_by_tools(text):

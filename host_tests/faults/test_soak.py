@@ -44,7 +44,7 @@ class Arrivals:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("count, kept", [(100_000, False), (20_000, True)])
 def test_no_message_is_lost_and_the_heap_does_not_grow(
-    bench, localhost_tls, tmp_path, count, kept
+    testbed, localhost_tls, tmp_path, count, kept
 ):
     async def scenario():
         rng = random.Random(count)
@@ -53,10 +53,10 @@ def test_no_message_is_lost_and_the_heap_does_not_grow(
             settings["outbox"] = {"path": str(tmp_path / "outbox"), "limit": 200_000}
         options = {"timeout": 1, "keep_alive": 2, "operation_timeout": 60}
         arrivals = Arrivals()
-        async with proxied(bench, localhost_tls) as (service, device_id, key, proxy):
-            text = bench.connection_string(device_id, key, port=proxy.port)
+        async with proxied(testbed, localhost_tls) as (service, device_id, key, proxy):
+            text = testbed.connection_string(device_id, key, port=proxy.port)
             settings.update(connection_string=text, ca=localhost_tls[1], options=options)
-            async with bench.program("soak", backoff=[0.01, 0.05], **settings) as program:
+            async with testbed.program("soak", backoff=[0.01, 0.05], **settings) as program:
                 held, faults, end = [], [], 0
                 while end < count:
                     proxy.fault = drawn(rng)
@@ -81,6 +81,6 @@ def test_no_message_is_lost_and_the_heap_does_not_grow(
         assert proxy.connections > struck // 4
         assert 0 < arrivals.repeated < count // 10
         before, after = held
-        assert after - before < LEVEL[bench.name]
+        assert after - before < LEVEL[testbed.name]
 
     asyncio.run(asyncio.wait_for(scenario(), 1400))

@@ -34,9 +34,9 @@ async def all_comes(service, device_id, program):
     await program.expect("twin")
 
 
-def test_subscriptions_are_restored_only_without_a_session(bench, localhost_tls):
+def test_subscriptions_are_restored_only_without_a_session(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             for forgotten in (False, True, False):
                 if forgotten:
                     await forget(proxy)
@@ -48,7 +48,7 @@ def test_subscriptions_are_restored_only_without_a_session(bench, localhost_tls)
             counts = [proxy.count(SUBSCRIBE, connection=one) for one in (1, 2, 3, 4)]
             assert counts == [FILTERS, 0, FILTERS, 0]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,35 @@ def test_subscriptions_are_restored_only_without_a_session(bench, localhost_tls)
     ],
     ids=["no SUBACK", "refused"],
 )
-def test_failed_subscription_fails_the_first_connection(bench, localhost_tls, kind, expected):
+def test_failed_subscription_fails_the_first_connection(testbed, localhost_tls, kind, expected):
     async def scenario():
         options = {"timeout": 1}
-        async with faulty(bench, localhost_tls, first=kind(), options=options) as made:
+        async with faulty(testbed, localhost_tls, first=kind(), options=options) as made:
             assert await made[2].expect("raised") == expected
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("nth", range(1, FILTERS + 1))
-def test_refused_subscription_is_requested_again(bench, localhost_tls, nth):
+def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
             await program.expect("background", "ConnectionDroppedError")
             assert await program.expect("background") == REFUSED
             await program.expect("state", True)
             await all_comes(service, device_id, program)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(bench, localhost_tls):
+def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
             for byte in range(6):
                 await forget(proxy, Cut(SUBACK, nth=2, byte=byte))
                 await program.expect("state", False)
                 await program.expect("state", True)
                 await all_comes(service, device_id, program)
 
-    bench.run(scenario)
+    testbed.run(scenario)

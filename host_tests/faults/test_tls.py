@@ -90,12 +90,12 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
-def test_untrusted_certificate_is_refused(bench, localhost_tls, tmp_path, kind):
+def test_untrusted_certificate_is_refused(testbed, localhost_tls, tmp_path, kind):
     """It is another one than the connection before had, as after an attack."""
 
     async def scenario():
         right, ca = localhost_tls
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.context = CERTIFICATES[kind](tmp_path, Path(ca))
             proxy.cut()
             await program.expect("background", "ConnectionDroppedError", "read")
@@ -104,15 +104,15 @@ def test_untrusted_certificate_is_refused(bench, localhost_tls, tmp_path, kind):
             await program.expect("state", True)
             await sends(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("others", [0, 300], ids=["small", "large"])
-def test_renewed_certificate_is_accepted(bench, localhost_tls, tmp_path, others):
+def test_renewed_certificate_is_accepted(testbed, localhost_tls, tmp_path, others):
     """The large one fills most of a TLS record, which is what a board has memory for."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
             names = ["localhost", *(f"{number:030}.example" for number in range(others))]
             proxy.context = signed(tmp_path, Path(localhost_tls[1]), names)
             proxy.cut()
@@ -121,11 +121,11 @@ def test_renewed_certificate_is_accepted(bench, localhost_tls, tmp_path, others)
             await sends(program, "after")
             assert proxy.connections == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-async def handshake_fails(bench, tls, fault, expected, **options):
-    async with faulty(bench, tls, options=options) as (_, _, program, proxy):
+async def handshake_fails(testbed, tls, fault, expected, **options):
+    async with faulty(testbed, tls, options=options) as (_, _, program, proxy):
         proxy.fault = fault
         proxy.cut()
         await program.expect("background", "ConnectionDroppedError", "read")
@@ -136,27 +136,27 @@ async def handshake_fails(bench, tls, fault, expected, **options):
 
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
-def test_failed_handshake_is_named_and_retried(bench, localhost_tls, kind):
-    bench.run(lambda: handshake_fails(bench, localhost_tls, HANDSHAKES[kind](), AT_TLS))
+def test_failed_handshake_is_named_and_retried(testbed, localhost_tls, kind):
+    testbed.run(lambda: handshake_fails(testbed, localhost_tls, HANDSHAKES[kind](), AT_TLS))
 
 
 @pytest.mark.parametrize("kind", SILENCES)
-def test_handshake_that_does_not_end_times_out(bench, localhost_tls, kind):
+def test_handshake_that_does_not_end_times_out(testbed, localhost_tls, kind):
     expected = ["OperationTimeout", "tls", None]
     fault = SILENCES[kind]
-    bench.run(lambda: handshake_fails(bench, localhost_tls, fault(), expected, timeout=1))
+    testbed.run(lambda: handshake_fails(testbed, localhost_tls, fault(), expected, timeout=1))
 
 
 @pytest.mark.parametrize("fatal", [True, False], ids=["fatal", "close_notify"])
-def test_tls_alert_in_a_session_is_a_lost_connection(bench, localhost_tls, fatal):
+def test_tls_alert_in_a_session_is_a_lost_connection(testbed, localhost_tls, fatal):
     """The message whose PUBACK it comes in place of is sent again."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Alert(PUBACK, to_hub=False, fatal=fatal)
             await sends(program, "one")
             assert ["background", "ConnectionDroppedError", "read", None] in program.said
             # The twin's GET, and the message.
             assert [proxy.count(PUBLISH, connection=one) for one in (1, 2)] == [2, 2]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -9,10 +9,10 @@ TRANSPORTS = ("mqtt",)
 
 
 @pytest.mark.parametrize("verb", ["twin", "report"])
-def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb):
+def test_lost_answer_does_not_spoil_the_next_request(testbed, localhost_tls, verb):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.silent.add("twin")
             await program.tell(verb, {"a": 1})
@@ -25,14 +25,16 @@ def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb)
             assert twin["desired"] == {"$version": 1}
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_refused_request_reports_its_status_and_keeps_the_connection(bench, localhost_tls, status):
+def test_refused_request_reports_its_status_and_keeps_the_connection(
+    testbed, localhost_tls, status
+):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             await hub.heard.wait_for(1, "get")
             for verb in ("twin", "report"):
@@ -44,16 +46,16 @@ def test_refused_request_reports_its_status_and_keeps_the_connection(bench, loca
             assert ["state", False] not in program.said
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_refused_own_twin_request_is_repeated_with_back_off(bench, localhost_tls):
+def test_refused_own_twin_request_is_repeated_with_back_off(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 4}
         hub.statuses = [429, 500, 503, 429]
         refusals = list(hub.statuses)
-        playing = bench.program_on(hub, localhost_tls, "device", tell_backoff=True)
+        playing = testbed.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in refusals:
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -62,13 +64,13 @@ def test_refused_own_twin_request_is_repeated_with_back_off(bench, localhost_tls
             assert hub.heard == [[1, "get"]] * 5
             assert program.said.count(["back-off"]) == 4
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_answer_with_an_unknown_request_id_is_ignored(bench, localhost_tls):
+def test_answer_with_an_unknown_request_id_is_ignored(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for status in (200, 204, 429, 500):
                 hub.send(mqtt_packets.publish(f"$iothub/twin/res/{status}/?$rid=nobody", b"{}"))
@@ -79,14 +81,14 @@ def test_answer_with_an_unknown_request_id_is_ignored(bench, localhost_tls):
             assert "background" not in told
             assert "desired" not in told
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(bench, localhost_tls):
+def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 2}
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             assert await program.expect("desired") == [{"a": 1, "$version": 2}]
             hub.desired = {"a": 1, "b": 2, "c": 3, "$version": 5}
             hub.patch_desired({"c": 3, "$version": 5})
@@ -97,16 +99,16 @@ def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(bench
             assert await program.expect("desired") == [{"d": 4, "$version": 6}]
         assert hub.heard == [[1, "get"]] * 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(bench, localhost_tls):
+def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(testbed, localhost_tls):
     """A change that comes between a throttled reading and the next is in neither twice."""
 
     async def scenario():
         hub = ScriptedMqttServer()
         hub.statuses = [429]
-        async with bench.device_on(hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             assert await program.expect("background") == ["ServiceError", "twin", 429]
             hub.desired = {"a": 1, "$version": 2}
             hub.patch_desired(hub.desired)
@@ -114,13 +116,13 @@ def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(bench, loc
             hub.patch_desired({"a": 2, "$version": 3})
             assert await program.expect("desired") == [{"a": 2, "$version": 3}]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_while_the_twin_is_read_reports_no_error(bench, localhost_tls):
+def test_disconnect_while_the_twin_is_read_reports_no_error(testbed, localhost_tls):
     async def scenario():
         hub = ScriptedMqttServer("twin")
-        async with bench.device_on(hub, localhost_tls, timeout=5) as program:
+        async with testbed.device_on(hub, localhost_tls, timeout=5) as program:
             await hub.heard.wait_for(1, "get")
             await program.expect("ready")
             await program.tell("disconnect")
@@ -131,19 +133,19 @@ def test_disconnect_while_the_twin_is_read_reports_no_error(bench, localhost_tls
             assert await program.expect("desired") == [{"a": 1, "$version": 2}]
             assert "background" not in [words[0] for words in program.said]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_invalid_twin_delays_no_change(bench, localhost_tls):
+def test_invalid_twin_delays_no_change(testbed, localhost_tls):
     """Nested so deeply that it cannot be read, or no twin at all: what changes is told still."""
 
     async def scenario():
         for body in (b"[]", b'{"desired":7}', b'{"a":' * 2500 + b"1" + b"}" * 2500, b"\xff"):
             hub = ScriptedMqttServer()
             hub.twin_body = body
-            async with bench.device_on(hub, localhost_tls) as program:
+            async with testbed.device_on(hub, localhost_tls) as program:
                 await program.expect("background")
                 hub.patch_desired({"a": 1, "$version": 2})
                 assert await program.expect("desired") == [{"a": 1, "$version": 2}]
 
-    bench.run(scenario)
+    testbed.run(scenario)

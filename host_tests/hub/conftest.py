@@ -27,7 +27,7 @@ class Clock:
         return time.time() + self.ahead
 
 
-class Bench:
+class HubTestbed:
     """A running hub, and what a test does with it."""
 
     def __init__(self, hub, clock, service):
@@ -92,7 +92,7 @@ class Bench:
 
 @pytest.fixture
 def on_hub(tmp_path):
-    """Run a coroutine function with a Bench; the hub's folder is kept between calls."""
+    """Run a coroutine function with a HubTestbed; the hub's folder is kept between calls."""
 
     @contextlib.asynccontextmanager
     async def running(clock):
@@ -102,12 +102,12 @@ def on_hub(tmp_path):
             async with ServiceClient(
                 ports["service_connection_string"], ports["ca_file"]
             ) as service:
-                yield Bench(hub, clock, service)
+                yield HubTestbed(hub, clock, service)
 
     def run(scenario):
         async def main():
-            async with running(Clock()) as bench:
-                return await scenario(bench)
+            async with running(Clock()) as testbed:
+                return await scenario(testbed)
 
         return asyncio.run(asyncio.wait_for(main(), 60))
 

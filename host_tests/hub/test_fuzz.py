@@ -76,7 +76,7 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def unharmed(hub):
+def hub_stays_healthy(hub):
     """Around each test: somebody else's connection lives on, and the memory is bounded."""
     begin = Composite(BEGIN, next_outgoing_id=0, incoming_window=1, outgoing_window=1)
     with socket.create_connection(("localhost", hub["amqp_plain_port"]), PATIENCE) as witness:

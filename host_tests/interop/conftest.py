@@ -21,7 +21,7 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory):
+def server_certificate(tmp_path_factory):
     """(CA, certificate, key) of a server on localhost."""
     return tuple(map(str, certificates.ensure(tmp_path_factory.mktemp("tls"))))
 
@@ -58,9 +58,9 @@ def program(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def proton_broker(request, tls):
+def proton_broker(request, server_certificate):
     """(port, CA, Broker) of a broker on Proton."""
-    ca, certificate, key = tls
+    ca, certificate, key = server_certificate
     port = free_port()
     path = request.path.parent / "proton_broker.py"
     with program(PYTHON, path, port, certificate, key) as broker:
@@ -76,9 +76,9 @@ def proton_echo(request):
 
 
 @pytest.fixture(scope="module")
-def rabbitmq(tls, tmp_path_factory):
+def rabbitmq(server_certificate, tmp_path_factory):
     """(port, CA) of a RabbitMQ with its AMQP 1.0 plugin, TLS alone, and the user guest."""
-    ca, certificate, key = tls
+    ca, certificate, key = server_certificate
     folder = tmp_path_factory.mktemp("rabbitmq")
     port, nodes = free_port(), free_port()
     (folder / "enabled_plugins").write_text("[rabbitmq_amqp1_0].\n")

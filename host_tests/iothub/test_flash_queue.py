@@ -1,4 +1,4 @@
-"""iothub.flash_queue on a real file system: what it keeps, and what torn and changed files cost."""
+"""iothub.flash_queue on a real file system: restarts, limits, torn and changed files."""
 
 import binascii
 import os

@@ -22,7 +22,7 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture
-def found(hub, monkeypatch):
+def redirected_hub(hub, monkeypatch):
     """The SDKs find this hub's ports, and trust its CA."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", hub["ca_file"])
     monkeypatch.setattr(certifi, "where", lambda: hub["ca_file"])
@@ -42,14 +42,16 @@ def found(hub, monkeypatch):
 
 
 @pytest.fixture
-def registry(found):
+def registry(redirected_hub):
     """azure-iot-hub's registry manager."""
     hub_sdk = pytest.importorskip("azure.iot.hub", reason="uamqp has no wheel for this Python")
-    return hub_sdk.IoTHubRegistryManager.from_connection_string(found["service_connection_string"])
+    return hub_sdk.IoTHubRegistryManager.from_connection_string(
+        redirected_hub["service_connection_string"]
+    )
 
 
 @pytest.fixture
-def certificate(tmp_path):
+def make_certificate(tmp_path):
     """Make a Certificate: certificate(name, issuer=None, is_ca=False)."""
     return lambda name, *options: Certificate(tmp_path, name, *options)
 
@@ -66,12 +68,12 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox():
+def new_inbox():
     return Inbox
 
 
 @pytest.fixture
-def device(found, registry):
+def connect_device(redirected_hub, registry):
     """Connect azure-iot-device as a new device: device(name) -> client."""
     from azure.iot.device import IoTHubDeviceClient
 
@@ -82,7 +84,7 @@ def device(found, registry):
         key = made.authentication.symmetric_key.primary_key
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=ca_pem(found),
+            server_verification_cert=ca_pem(redirected_hub),
             **options,
         )
         clients.append(client)

@@ -52,8 +52,8 @@ class Account:
 
 
 @pytest.fixture
-def account(found):
-    return Account(found)
+def account(redirected_hub):
+    return Account(redirected_hub)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def set_endpoint_filter(uri, endpoint_filter):
     return source_uri
 
 
-def test_telemetry_through_the_redirect(account, found, new_device):
+def test_telemetry_through_the_redirect(account, redirected_hub, new_device):
     key = new_device("sensor")
     uri = account.device_uri("sensor", key, "/devices/sensor/messages/events")
     send_client = uamqp.SendClient(uri)

@@ -1,6 +1,6 @@
 """A TLS proxy before the local hub that strikes a chosen MQTT packet with a fault.
 
-    async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+    async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
         proxy.fault = Cut(PUBLISH, to_hub=True, nth=3, byte=7)
 
 The faults are in network_faults.
@@ -174,22 +174,22 @@ class FaultProxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(bench, tls, fault=None):
+async def proxied(testbed, tls, fault=None):
     """(service, device id, its key, proxy): a FaultProxy, and a device that may use it."""
-    async with FaultProxy(bench.hub["mqtt_port"], tls[0]) as proxy, bench.service() as service:
+    async with FaultProxy(testbed.hub["mqtt_port"], tls[0]) as proxy, testbed.service() as service:
         proxy.fault = fault
-        yield service, *await bench.new_device(service), proxy
+        yield service, *await testbed.new_device(service), proxy
 
 
 @contextlib.asynccontextmanager
-async def faulty(bench, tls, first=None, **settings):
+async def faulty(testbed, tls, first=None, **settings):
     """(service, device id, program, proxy) of a connected device behind a FaultProxy; with
     `first`, a fault that is there from the start, it need not have connected yet.
     """
-    async with proxied(bench, tls, first) as (service, device_id, key, proxy):
-        text = bench.connection_string(device_id, key, port=proxy.port)
+    async with proxied(testbed, tls, first) as (service, device_id, key, proxy):
+        text = testbed.connection_string(device_id, key, port=proxy.port)
         settings = {"connection_string": text, "ca": tls[1], **QUICK, **settings}
-        async with bench.program("device", **settings) as program:
+        async with testbed.program("device", **settings) as program:
             if first is None:
                 await program.expect("state", True)
             yield service, device_id, program, proxy

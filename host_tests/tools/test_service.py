@@ -14,7 +14,7 @@ PATIENCE = 20
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def hub_folder(tmp_path_factory):
     """The data folder of a running hub that has the devices a and b."""
     folder = tmp_path_factory.mktemp("service")
     with hub_process(folder):
@@ -23,14 +23,14 @@ def data(tmp_path_factory):
         yield folder
 
 
-def service(data, *arguments, **options):
-    return tools("service", *arguments, "--data", str(data), **options)
+def service(hub_folder, *arguments, **options):
+    return tools("service", *arguments, "--data", str(hub_folder), **options)
 
 
-def follow(data, *arguments):
+def follow(hub_folder, *arguments):
     """A process that follows what comes."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "tools", "service", "--data", str(data), *arguments],
+        [sys.executable, "-u", "-m", "tools", "service", "--data", str(hub_folder), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -45,25 +45,25 @@ def interrupted(process):
     return errors
 
 
-def test_messages_and_feedback(data):
-    sent = service(data, "c2d", "send", "a", "-", "--ack", "full", "--message-id", "m-1",
+def test_messages_and_feedback(hub_folder):
+    sent = service(hub_folder, "c2d", "send", "a", "-", "--ack", "full", "--message-id", "m-1",
                    "--property", "colour=grün", "--property", "empty=", input="hällo")  # fmt: skip
     assert (sent.returncode, sent.stdout) == (0, ""), sent.stderr
-    reader = follow(data, "feedback", "--json")
-    listed = service(data, "query", "SELECT * FROM devices WHERE deviceId = 'a'")
+    reader = follow(hub_folder, "feedback", "--json")
+    listed = service(hub_folder, "query", "SELECT * FROM devices WHERE deviceId = 'a'")
     assert json.loads(listed.stdout)["cloudToDeviceMessageCount"] == 1
-    tools("device", "delete", "nobody", "--data", str(data))
-    purged = service(data, "c2d", "send", "b", "x", "--ack", "full", "--message-id", "m-2")
+    tools("device", "delete", "nobody", "--data", str(hub_folder))
+    purged = service(hub_folder, "c2d", "send", "b", "x", "--ack", "full", "--message-id", "m-2")
     assert purged.returncode == 0
     assert interrupted(reader) == ""
 
 
-def test_events_are_printed_as_they_arrive(data):
-    reader = follow(data, "events", "--from", "beginning", "--json")
+def test_events_are_printed_as_they_arrive(hub_folder):
+    reader = follow(hub_folder, "events", "--from", "beginning", "--json")
     first = json.loads(reader.stdout.readline())
     assert first["deviceId"] in ("a", "b")
     assert first["annotations"]["iothub-message-source"] == "deviceLifecycleEvents"
-    patched = service(data, "twin", "patch", "a", '{"tags": {"floor": 3}}')
+    patched = service(hub_folder, "twin", "patch", "a", '{"tags": {"floor": 3}}')
     assert json.loads(patched.stdout)["tags"] == {"floor": 3}
     while (event := json.loads(reader.stdout.readline()))["body"] != '{"tags": {"floor": 3}}':
         pass
@@ -72,17 +72,17 @@ def test_events_are_printed_as_they_arrive(data):
     number = event["sequenceNumber"]
     for start in (str(number - 1), f"offset={int(event['offset']) - 1}"):
         place = ("--partition", event["partition"], "--from", start)
-        reader = follow(data, "events", *place)
+        reader = follow(hub_folder, "events", *place)
         assert '"floor": 3' in reader.stdout.readline()
         interrupted(reader)
 
 
-def test_twin_query_and_method(data):
-    twin = json.loads(service(data, "twin", "get", "a").stdout)
+def test_twin_query_and_method(hub_folder):
+    twin = json.loads(service(hub_folder, "twin", "get", "a").stdout)
     assert twin["deviceId"] == "a"
-    rows = service(data, "query", "SELECT * FROM devices").stdout.splitlines()
+    rows = service(hub_folder, "query", "SELECT * FROM devices").stdout.splitlines()
     assert {json.loads(row)["deviceId"] for row in rows} == {"a", "b"}
-    called = service(data, "method", "a", "go", "{}")
+    called = service(hub_folder, "method", "a", "go", "{}")
     assert called.returncode == 1
     assert "DeviceNotOnline" in called.stderr
 
@@ -99,15 +99,15 @@ def test_twin_query_and_method(data):
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
 )
-def test_errors_are_one_line(data, arguments, words):
-    refused = service(data, *arguments)
+def test_errors_are_one_line(hub_folder, arguments, words):
+    refused = service(hub_folder, *arguments)
     assert refused.returncode == 1
     assert words in refused.stderr
     assert refused.stderr.count("\n") == 1, refused.stderr
 
 
-def test_hub_from_the_environment(data, tmp_path):
-    running = json.loads((data / "hub.json").read_text())
+def test_hub_from_the_environment(hub_folder, tmp_path):
+    running = json.loads((hub_folder / "hub.json").read_text())
     text = running["service_connection_string"].replace(
         f":{running['https_port']}", f":{running['amqp_port']}"
     )

@@ -16,8 +16,8 @@ async def refused(call, status, words=""):
 
 
 def test_create_read_update_and_delete_a_device(on_hub):
-    async def scenario(bench):
-        service = bench.service
+    async def scenario(testbed):
+        service = testbed.service
         made = await service.create_device("a#1")
         keys = made["authentication"]["symmetricKey"]
         assert keys["primaryKey"] != keys["secondaryKey"]
@@ -36,24 +36,24 @@ def test_create_read_update_and_delete_a_device(on_hub):
 
 
 def test_given_key_is_stored_and_an_invalid_one_refused(on_hub):
-    async def scenario(bench):
+    async def scenario(testbed):
         key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
         auth = {"symmetricKey": {"primaryKey": key, "secondaryKey": ""}}
-        made = await bench.service.create_device("a", authentication=auth)
+        made = await testbed.service.create_device("a", authentication=auth)
         assert made["authentication"]["symmetricKey"]["primaryKey"] == key
         assert made["authentication"]["symmetricKey"]["secondaryKey"]
         auth = {"symmetricKey": {"primaryKey": "not base64!"}}
-        await refused(bench.service.create_device("b", authentication=auth), 400)
-        await refused(bench.service.create_device("b", status="asleep"), 400)
-        await refused(bench.service.create_device("b b"), 400)
+        await refused(testbed.service.create_device("b", authentication=auth), 400)
+        await refused(testbed.service.create_device("b", status="asleep"), 400)
+        await refused(testbed.service.create_device("b b"), 400)
 
     on_hub(scenario)
 
 
 def test_twin_changes_need_the_right_etag(on_hub):
-    async def scenario(bench):
-        service = bench.service
-        await bench.new()
+    async def scenario(testbed):
+        service = testbed.service
+        await testbed.new()
         etag = (await service.get_twin("dev"))["etag"]
         patch = {"properties": {"desired": {"a": 1}}}
 
@@ -77,10 +77,10 @@ def test_twin_changes_need_the_right_etag(on_hub):
 
 
 def test_error_has_iot_hubs_form(on_hub):
-    async def scenario(bench):
-        tls = ssl.create_default_context(cafile=bench.hub.ports["ca_file"])
-        url = f"https://localhost:{bench.hub.ports['https_port']}/devices/nobody"
-        headers = {"Authorization": bench.service._token()}
+    async def scenario(testbed):
+        tls = ssl.create_default_context(cafile=testbed.hub.ports["ca_file"])
+        url = f"https://localhost:{testbed.hub.ports['https_port']}/devices/nobody"
+        headers = {"Authorization": testbed.service._token()}
         async with (
             aiohttp.ClientSession() as session,
             session.get(url, ssl=tls, headers=headers) as response,
@@ -95,14 +95,14 @@ def test_error_has_iot_hubs_form(on_hub):
 
 
 def test_wrong_or_missing_token_is_refused_without_the_secret(on_hub, caplog):
-    async def scenario(bench):
-        key = bench.hub.core.policy_keys["iothubowner"]
-        right = bench.hub.ports["service_connection_string"]
+    async def scenario(testbed):
+        key = testbed.hub.core.policy_keys["iothubowner"]
+        right = testbed.hub.ports["service_connection_string"]
         for wrong in (
             right.replace(key, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"),
             right.replace("iothubowner", "nobody"),
         ):
-            async with ServiceClient(wrong, bench.hub.ports["ca_file"]) as service:
+            async with ServiceClient(wrong, testbed.hub.ports["ca_file"]) as service:
                 await refused(service.list_devices(), 401)
         return key
 
@@ -113,10 +113,10 @@ def test_wrong_or_missing_token_is_refused_without_the_secret(on_hub, caplog):
 
 
 def test_every_service_path_needs_a_token(on_hub):
-    async def scenario(bench):
-        await bench.new("files")
-        wrong = bench.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
-        async with ServiceClient(wrong, bench.hub.ports["ca_file"]) as stranger:
+    async def scenario(testbed):
+        await testbed.new("files")
+        wrong = testbed.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
+        async with ServiceClient(wrong, testbed.hub.ports["ca_file"]) as stranger:
             paths = ("/devices/files", "/devices/notifications", "/twins/files", "/nothing/here")
             for path in paths:
                 for method in ("GET", "PUT", "DELETE"):
@@ -126,9 +126,9 @@ def test_every_service_path_needs_a_token(on_hub):
 
 
 def test_invalid_method_arguments_are_refused(on_hub):
-    async def scenario(bench):
-        await bench.new()
-        call = bench.service._call
+    async def scenario(testbed):
+        await testbed.new()
+        call = testbed.service._call
         path = "/twins/dev/methods"
         for body in ({}, {"methodName": 5}, {"methodName": "m", "responseTimeoutInSeconds": 999}):
             await refused(call("POST", path, json=body), 400)
@@ -139,30 +139,30 @@ def test_invalid_method_arguments_are_refused(on_hub):
 
 
 def test_c2d_message_with_properties_in_headers(on_hub):
-    async def scenario(bench):
-        await bench.new()
+    async def scenario(testbed):
+        await testbed.new()
         headers = {"iothub-messageid": "m", "iothub-app-colour": "red", "iothub-ack": "full"}
         path = "/devices/dev/messages/deviceBound"
-        await bench.service._call("POST", path, data=b"hi", headers=headers)
+        await testbed.service._call("POST", path, data=b"hi", headers=headers)
         await refused(
-            bench.service._call("POST", path, data=b"x", headers={"iothub-ack": "maybe"}), 400
+            testbed.service._call("POST", path, data=b"x", headers={"iothub-ack": "maybe"}), 400
         )
-        await refused(bench.service._call("POST", path, data=bytes(65537)), 413)
-        (message,) = bench.hub.core.identities.get("dev").queue._messages
+        await refused(testbed.service._call("POST", path, data=bytes(65537)), 413)
+        (message,) = testbed.hub.core.identities.get("dev").queue._messages
         assert message.body == b"hi"
         assert message.properties["system"] == {"message-id": "m"}
         assert message.properties["application"] == {"colour": "red"}
-        purged = await bench.service._call("DELETE", "/devices/dev/commands")
+        purged = await testbed.service._call("DELETE", "/devices/dev/commands")
         assert purged["totalMessagesPurged"] == 1
 
     on_hub(scenario)
 
 
 def test_modules_and_statistics(on_hub):
-    async def scenario(bench):
-        call = bench.service._call
-        await bench.new()
-        await bench.service.create_device("off", status="disabled")
+    async def scenario(testbed):
+        call = testbed.service._call
+        await testbed.new()
+        await testbed.service.create_device("off", status="disabled")
         made = await call("PUT", "/devices/dev/modules/mod", json={})
         assert made["moduleId"] == "mod"
         assert [m["moduleId"] for m in await call("GET", "/devices/dev/modules")] == ["mod"]
@@ -174,32 +174,32 @@ def test_modules_and_statistics(on_hub):
             "disabledDeviceCount": 1,
         }
         assert await call("GET", "/statistics/service") == {"connectedDeviceCount": 0}
-        await bench.service.delete_device("dev")
+        await testbed.service.delete_device("dev")
         await refused(call("GET", "/devices/dev/modules/mod"), 404)
 
     on_hub(scenario)
 
 
 def test_bulk_request_reports_the_failed_operations(on_hub):
-    async def scenario(bench):
-        await bench.new("old")
-        call = bench.service._call
+    async def scenario(testbed):
+        await testbed.new("old")
+        call = testbed.service._call
         entries = [
             {"id": "a", "importMode": "create"},
             {"id": "old", "importMode": "update", "status": "disabled"},
         ]
         done = await call("POST", "/devices", json=entries)
         assert done == {"isSuccessful": True, "errors": [], "warnings": []}
-        assert (await bench.service.get_device("old"))["status"] == "disabled"
+        assert (await testbed.service.get_device("old"))["status"] == "disabled"
         wrong = [
             {"id": "a", "importMode": "create"},
             {"id": "b"},
             {"id": "old", "importMode": "x"},
         ]
         await refused(call("POST", "/devices", json=wrong), 400)
-        assert (await bench.service.get_device("b"))["deviceId"] == "b"
+        assert (await testbed.service.get_device("b"))["deviceId"] == "b"
         await call("POST", "/devices", json=[{"id": "a", "importMode": "delete"}])
-        await refused(bench.service.get_device("a"), 404)
+        await refused(testbed.service.get_device("a"), 404)
         for body in ({}, [5], [{"id": 5}], [{"id": str(i)} for i in range(101)]):
             await refused(call("POST", "/devices", json=body), 400)
 
@@ -207,16 +207,16 @@ def test_bulk_request_reports_the_failed_operations(on_hub):
 
 
 def test_query_in_pages(on_hub):
-    async def scenario(bench):
+    async def scenario(testbed):
         for i in range(5):
-            await bench.new(f"d{i}")
-            await bench.service.patch_twin(f"d{i}", {"tags": {"n": i}})
+            await testbed.new(f"d{i}")
+            await testbed.service.patch_twin(f"d{i}", {"tags": {"n": i}})
         text = {"query": "SELECT * FROM devices WHERE tags.n >= 1"}
         found, token = [], None
         while True:
             headers = {"x-ms-max-item-count": "3"}
             headers |= {"x-ms-continuation": token} if token else {}
-            page, answer = await bench.service._call(
+            page, answer = await testbed.service._call(
                 "POST", "/devices/query", json=text, headers=headers, with_headers=True
             )
             assert answer["x-ms-item-type"] == "Twin"
@@ -225,24 +225,24 @@ def test_query_in_pages(on_hub):
             if token is None:
                 break
         assert found == ["d1", "d2", "d3", "d4"]
-        await refused(bench.service._call("POST", "/devices/query", json={"query": "x"}), 400)
+        await refused(testbed.service._call("POST", "/devices/query", json={"query": "x"}), 400)
 
     on_hub(scenario)
 
 
 def test_configurations_survive_a_restart(on_hub):
-    async def before(bench):
-        call = bench.service._call
+    async def before(testbed):
+        call = testbed.service._call
         made = await call("PUT", "/configurations/c1", json={"targetCondition": "*"})
         assert made["id"] == "c1"
         await refused(call("PUT", "/configurations/c1", json={}), 409)
         await call("PUT", "/configurations/c2", json={})
         await call("DELETE", "/configurations/c2")
 
-    async def after(bench):
-        (kept,) = await bench.service._call("GET", "/configurations")
+    async def after(testbed):
+        (kept,) = await testbed.service._call("GET", "/configurations")
         assert kept["targetCondition"] == "*"
-        await refused(bench.service._call("GET", "/configurations/c2"), 404)
+        await refused(testbed.service._call("GET", "/configurations/c2"), 404)
 
     on_hub(before)
     on_hub(after)
@@ -258,9 +258,9 @@ def test_configurations_survive_a_restart(on_hub):
     ],
 )
 def test_message_with_an_invalid_property_is_refused(on_hub, properties):
-    async def scenario(bench):
-        await bench.new()
+    async def scenario(testbed):
+        await testbed.new()
         with pytest.raises(ServiceError, match="400"):
-            await bench.service.send_c2d("dev", b"", properties)
+            await testbed.service.send_c2d("dev", b"", properties)
 
     on_hub(scenario)

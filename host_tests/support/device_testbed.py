@@ -15,13 +15,13 @@ from tools.tcp_server import TcpServer
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
-_SERIAL = itertools.count(1)  # one hub may see several benches
+_SERIAL = itertools.count(1)  # one hub may see several testbeds
 SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4}
 HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
 
 
-class Bench:
-    """One interpreter, one transport, one hub: what a test asks for."""
+class DeviceTestbed:
+    """Runs programs of the device library in one interpreter, over one transport, on one hub."""
 
     def __init__(self, name, transport, hub):
         self.name = name
