@@ -16,7 +16,7 @@ settings.load_profile("house")
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
-    """What the hub's JSON line says; the hub runs until the last test has."""
+    """A RunningHub that all tests of device/ and faults/ share."""
     folder = tmp_path_factory.mktemp("hub")
     loop = asyncio.new_event_loop()
     running = running_hub(folder)
@@ -29,7 +29,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def localhost_tls(tmp_path_factory):
-    """(a server's TLS context for localhost, the file of the CA that signed it)."""
+    """(a server's SSLContext for localhost, the file of the CA that signed its certificate)"""
     ca, certificate, key = certificates.ensure(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -37,7 +37,7 @@ def localhost_tls(tmp_path_factory):
 
 
 def pytest_generate_tests(metafunc):
-    """Each test runs in both interpreters, and over the module's TRANSPORTS."""
+    """Each test with a testbed runs in both interpreters, over each of the module's TRANSPORTS."""
     if "testbed" in metafunc.fixturenames:
         transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
         names = getattr(metafunc.module, "INTERPRETERS", ("micropython", "cpython"))

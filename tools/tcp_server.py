@@ -38,7 +38,7 @@ class TcpServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self):
-        """Let the system refuse new connections; those that stand go on."""
+        """Refuse new connections, as an unused port does; open connections stay."""
         self._server.close()
 
     async def _accept(self, reader, writer):

@@ -270,17 +270,17 @@ def test_full_flash_keeps_its_files(tmp_path):
     ],
 )
 def test_wrong_arguments_are_one_error_line(tmp_path, arguments, expected):
-    from host_tests.support.processes import tools
+    from host_tests.support.processes import run_tools
 
-    done = tools("board", str(tmp_path), *arguments)
+    done = run_tools("board", str(tmp_path), *arguments)
     assert done.returncode
     assert expected in done.stderr.splitlines()[-1]
 
 
 def test_interpreter_that_does_not_start_is_one_error_line(tmp_path, monkeypatch):
-    from host_tests.support.processes import tools
+    from host_tests.support.processes import run_tools
 
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
-    done = tools("board", str(tmp_path))
+    done = run_tools("board", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == "board: MicroPython ended at once, with status 1\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tests.support.processes import hub_process, tools
+from host_tests.support.processes import hub_process, run_tools
 from host_tests.support.virtual_board import virtual_board
 from tools.hub.client import ServiceClient
 from tools.interpreter import ROOT
@@ -28,7 +28,7 @@ class Deployment:
         self.app.mkdir()
         for name in ("boot.py", "main.py"):
             shutil.copy(ROOT / name, self.app)
-        made = tools("device", "create", DEVICE, "--data", str(data))
+        made = run_tools("device", "create", DEVICE, "--data", str(data))
         self.connection_string = made.stdout.strip()
         self.environment = {
             "WIFI_SSID": "home",
@@ -45,7 +45,7 @@ class Deployment:
         return [sys.executable, "-m", "tools", "deploy", *known, *map(str, arguments)]
 
     def deploy(self, port, *arguments, environment=None, check=True):
-        """Run deploy; the CompletedProcess. No secret is ever in what it says."""
+        """Run deploy: the CompletedProcess. Its output must not contain a secret."""
         environment = self.environment if environment is None else environment
         done = subprocess.run(
             self.command(port, *arguments),
@@ -89,5 +89,5 @@ def board(tmp_path):
 
 @pytest.fixture
 def flash(board):
-    """The board's file system, as a folder of the host's."""
+    """The board's file system, as a folder of this machine."""
     return Path(board.folder)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from host_tests.support.virtual_board import at_terminal, virtual_board
 from tools.deploy import frozen, image, onboard, transfer
 from tools.remote import Remote
@@ -390,7 +390,7 @@ def test_package_json_is_up_to_date_and_installs_the_library(board):
 
 def test_manifest_names_what_is_deployed(tmp_path):
     target = tmp_path / "manifest.py"
-    assert tools("deploy", "--frozen", str(target)).returncode == 0
+    assert run_tools("deploy", "--frozen", str(target)).returncode == 0
     found = []
 
     def package(name, files, base_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from host_tests.support.virtual_board import virtual_board
 from tools.board.disk import furnish
 
@@ -35,7 +35,7 @@ def prepared_board(deployment, tmp_path):
 
 def examined(deployment, board):
     """(exit status, lines) of the doctor; the lines never show a secret."""
-    done = tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
+    done = run_tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
     assert not done.stderr
     for secret in deployment.secrets:
         assert secret not in done.stdout
@@ -138,6 +138,6 @@ def test_refused_key(deployment, prepared_board):
 
 def test_board_without_the_firmware(deployment, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
-        done = tools("doctor", "--port", board.port)
+        done = run_tools("doctor", "--port", board.port)
     assert done.returncode == 1
     assert done.stderr == "doctor: the firmware is not there: python -m tools deploy\n"

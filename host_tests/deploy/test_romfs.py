@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from tools import umqtt
 from tools.deploy import image
 from tools.interpreter import environment, interpreter
@@ -42,7 +42,7 @@ print("all")
 def romfs_image(tmp_path):
     """The image's file."""
     target = tmp_path / "iothub.romfs"
-    done = tools("deploy", "--romfs", str(target))
+    done = run_tools("deploy", "--romfs", str(target))
     assert done.returncode == 0
     assert "mpremote romfs deploy" in done.stdout
     return target

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from host_tests.support.board_library import make_lib
+from host_tests.support.board_library import make_board_library
 from tools.hub import certificates
 
 
@@ -10,7 +10,7 @@ def test_new_root_is_stored_after_a_connection_with_it(testbed, tmp_path):
     lib, other = tmp_path / "lib", tmp_path / "other"
     lib.mkdir()
     other.mkdir()
-    make_lib(lib)
+    make_board_library(lib)
     stranger = certificates.ensure(other)[0].read_text()
     own = Path(testbed.hub["ca_file"]).read_text()
 
@@ -42,7 +42,7 @@ def test_new_root_is_stored_after_a_connection_with_it(testbed, tmp_path):
 
 def test_stored_root_survives_a_restart(testbed, tmp_path):
     async def scenario():
-        make_lib(tmp_path, testbed.hub["ca_file"])
+        make_board_library(tmp_path, testbed.hub["ca_file"])
         async with testbed.service() as service:
             text = testbed.connection_string(*await testbed.new_device(service))
             async with testbed.program("trust", connection_string=text, lib=tmp_path) as program:

@@ -1,6 +1,6 @@
 """Reconnect delays: they grow with each attempt, until a connection lasts."""
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import PINGREQ, PUBLISH, Cut, Stall
 
 TRANSPORTS = ("mqtt",)
@@ -12,7 +12,7 @@ async def delays(program, count):
 
 def test_delay_doubles_to_the_cap_while_the_hub_is_away(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls, backoff=[0.02, 0.16, 0.5]) as made:
+        async with device_behind_proxy(testbed, localhost_tls, backoff=[0.02, 0.16, 0.5]) as made:
             _, _, program, proxy = made
             proxy.stop_listening()
             proxy.cut()
@@ -28,7 +28,12 @@ def test_delay_doubles_while_the_hub_closes_connections_and_resets_afterwards(
 ):
     async def scenario():
         settings = {"backoff": [1, 60, 0.05], "options": {"keep_alive": 4}}
-        async with faulty(testbed, localhost_tls, **settings) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, **settings) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             for expected in (0.05, 0.1):
                 proxy.cut()
                 assert await delays(program, 1) == [expected]
@@ -45,7 +50,7 @@ def test_delay_doubles_while_the_hub_closes_connections_and_resets_afterwards(
 
 def test_connection_lost_while_the_twin_is_read_counts_as_one_loss(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls, backoff=[1, 60, 0.05]) as made:
+        async with device_behind_proxy(testbed, localhost_tls, backoff=[1, 60, 0.05]) as made:
             _, _, program, proxy = made
             proxy.fault = Cut(PUBLISH, to_hub=False, lasting=True)
             proxy.cut()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     CONNACK,
     CONNECT,
@@ -42,7 +42,12 @@ def test_invalid_connack_is_named_and_retried(testbed, localhost_tls, kind):
     async def scenario():
         fault, expected = WELCOMES[kind]
         options = {"timeout": 1} if kind == "none" else {}
-        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             proxy.fault = fault()
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -50,27 +55,27 @@ def test_invalid_connack_is_named_and_retried(testbed, localhost_tls, kind):
                 assert await program.expect("background") == expected
             proxy.fault = None
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
     testbed.run(scenario)
 
 
 def test_second_connack_is_a_protocol_error(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Duplicate(CONNACK)
             proxy.cut()
             await program.expect("background", *CLOSED)
             assert await program.expect("background") == ["ProtocolError", "connack", None]
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
     testbed.run(scenario)
 
 
 def test_closed_port_is_retried(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.stop_listening()
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -78,6 +83,6 @@ def test_closed_port_is_retried(testbed, localhost_tls):
                 assert await program.expect("background") == ["ConnectionFailedError", "tcp", None]
             await proxy.listen()
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
     testbed.run(scenario)

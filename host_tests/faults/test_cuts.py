@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import PUBACK, PUBLISH, Cut, Reset
 
 TRANSPORTS = ("mqtt",)
@@ -32,7 +32,7 @@ def cuts(proxy, packet, to_hub, nth=1):
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
 def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(testbed, localhost_tls, **SETTINGS) as (
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,
@@ -54,7 +54,7 @@ def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
 def test_c2d_message_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(testbed, localhost_tls, **SETTINGS) as (
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from host_tests.support.fault_proxy import QUICK, proxied
+from host_tests.support.fault_proxy import QUICK, proxy_for_device
 from host_tests.support.network_faults import CONNACK, CONNECT, Cut, Reset
 from iothub.sas import sas_token
 
@@ -20,7 +20,7 @@ def test_messages_in_flight_arrive_in_order_when_the_handover_is_cut(
     testbed, localhost_tls, packet
 ):
     async def scenario():
-        async with proxied(testbed, localhost_tls) as (service, device_id, key, proxy):
+        async with proxy_for_device(testbed, localhost_tls) as (service, device_id, key, proxy):
             uri = f"localhost:{proxy.port}/devices/{device_id}"
             token = sas_token(uri, key, time.time() + 600)
             settings = {"ca": localhost_tls[1], "sastoken": token, **QUICK}

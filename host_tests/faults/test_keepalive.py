@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import PINGREQ, PINGRESP, PUBACK, PUBLISH, Drop, Silence
 
 TRANSPORTS = ("mqtt",)
@@ -25,12 +25,17 @@ def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
 
     async def scenario():
         options = {"keep_alive": 2}
-        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             proxy.fault = kind()
             assert await program.expect("background") == UNANSWERED
             await program.expect("state", True)
             assert proxy.count(PINGREQ, connection=1) == 1
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
     testbed.run(scenario)
 
@@ -44,10 +49,10 @@ def test_half_open_connection_is_detected_within_a_message(
     """It is sent again by the next connection, and the hub may have it twice."""
 
     async def scenario():
-        async with faulty(testbed, localhost_tls, options={"keep_alive": 2}) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options={"keep_alive": 2}) as made:
             service, device_id, program, proxy = made
             proxy.fault = Silence(packet, to_hub=to_hub, byte=1)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *UNANSWERED] in program.said
             bodies = [event["body"] for event in await service.events(device_id)]
             assert bodies.count(b"one") == count

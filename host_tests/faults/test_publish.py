@@ -1,6 +1,6 @@
 """Late, wrong, repeated and lost PUBACKs, and slow links: each message arrives."""
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     PUBACK,
     PUBLISH,
@@ -26,10 +26,10 @@ async def bodies(service, device_id):
 def test_message_without_puback_is_sent_again(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(testbed, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Drop(PUBACK, to_hub=False)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *NO_ANSWER] in program.said
             assert await bodies(service, device_id) == ["one", "one"]
             assert proxy.connections == 2
@@ -40,10 +40,10 @@ def test_message_without_puback_is_sent_again(testbed, localhost_tls):
 def test_puback_with_another_id_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(testbed, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Rewrite(PUBACK, to_hub=False, into=b"\x40\x02\xab\xcd")
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *NO_ANSWER] in program.said
             assert await bodies(service, device_id) == ["one", "one"]
 
@@ -52,11 +52,16 @@ def test_puback_with_another_id_is_ignored(testbed, localhost_tls):
 
 def test_late_puback_delays_no_other_message(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("later", ["send", "one"])
             await held.struck.wait()
-            await sends(program, "two")
+            await send_and_wait(program, "two")
             held.proceed()
             await program.expect("sent", "one")
             assert await bodies(service, device_id) == ["one", "two"]
@@ -68,12 +73,17 @@ def test_late_puback_delays_no_other_message(testbed, localhost_tls):
 def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"operation_timeout": 2}
-        async with faulty(testbed, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("send", "one")
             assert await program.expect("error") == NO_ANSWER
             held.proceed()
-            await sends(program, "two")
+            await send_and_wait(program, "two")
             assert proxy.connections == 1
 
     testbed.run(scenario)
@@ -81,10 +91,15 @@ def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
 
 def test_repeated_puback_is_ignored(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             proxy.fault = Duplicate(PUBACK, to_hub=False, lasting=True)
             for text in "abc":
-                await sends(program, text)
+                await send_and_wait(program, text)
             assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
@@ -93,7 +108,12 @@ def test_repeated_puback_is_ignored(testbed, localhost_tls):
 
 def test_stalled_link_that_recovers_keeps_the_connection(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for to_hub in (True, False):
                 stalled = proxy.fault = Stall(PUBLISH if to_hub else PUBACK, to_hub, byte=3)
                 await program.tell("later", ["send", f"{to_hub}"])
@@ -111,10 +131,10 @@ def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost
 
     async def scenario():
         slow = Trickle(lasting=True)
-        async with faulty(testbed, localhost_tls, first=slow) as made:
+        async with device_behind_proxy(testbed, localhost_tls, first=slow) as made:
             service, device_id, program, proxy = made
             await program.expect("ready")
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             await service.send_c2d(device_id, b"down")
             await program.expect("message", "down")
             await program.tell("report", {"a": 1})
@@ -130,11 +150,11 @@ def test_slow_link_keeps_the_connection(testbed, localhost_tls):
 
     async def scenario():
         options = {"timeout": 1, "keep_alive": 4}
-        async with faulty(testbed, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Delay(seconds=0.2, lasting=True)
             for text in "abc":
-                await sends(program, text)
+                await send_and_wait(program, text)
             await service.send_c2d(device_id, b"down")
             await program.expect("message", "down")
             await testbed.waiting(service, device_id, 0)

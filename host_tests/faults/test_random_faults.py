@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
-from host_tests.support.random_faults import drawn
+from host_tests.support.fault_proxy import device_behind_proxy
+from host_tests.support.random_faults import random_fault
 
 TRANSPORTS = ("mqtt",)
 FAULTS = 30
@@ -17,11 +17,11 @@ def test_messages_arrive_in_order_despite_random_faults(testbed, localhost_tls, 
         rng = random.Random(seed)
         options = {"timeout": 1, "keep_alive": 2}
         settings = {"options": options, "backoff": [0.01, 0.05]}
-        async with faulty(testbed, localhost_tls, **settings) as made:
+        async with device_behind_proxy(testbed, localhost_tls, **settings) as made:
             service, device_id, program, proxy = made
             up, down = [], []
             for number in range(FAULTS):
-                proxy.fault = drawn(rng)
+                proxy.fault = random_fault(rng)
                 if rng.random() < 0.3:
                     proxy.cut()
                 down.append(f"{number}")

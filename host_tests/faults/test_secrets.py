@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from host_tests.support.certificates import Certificate
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from iothub.provisioning import derive_device_key
 from iothub.sas import sas_token
 
@@ -161,7 +161,7 @@ def refused_by_tools(text):
         ("IOTHUB_CONNECTION_STRING", "sas"),
         ("IOTHUB_SERVICE_CONNECTION_STRING", "service", "query", "SELECT * FROM devices"),
     ):
-        done = tools(*command, env={**os.environ, variable: text})
+        done = run_tools(*command, env={**os.environ, variable: text})
         assert done.returncode, command
         yield done.stdout + done.stderr
 
@@ -173,7 +173,7 @@ def test_tools_print_no_secret(hub):
     for wrong in (key, text + "!", text.replace("Key=", "Key", 2), f"{text};{text}"):
         said += refused_by_tools(wrong)
     environment = {**os.environ, "IOTHUB_SERVICE_CONNECTION_STRING": text}
-    done = tools("service", "query", "SELECT * FROM devices", env=environment)
+    done = run_tools("service", "query", "SELECT * FROM devices", env=environment)
     assert done.returncode
     said.append(done.stdout + done.stderr)
     assert leaks("\n".join(said), {"key": key}) == []

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
-from host_tests.support.fault_proxy import proxied
-from host_tests.support.random_faults import drawn
+from host_tests.support.fault_proxy import proxy_for_device
+from host_tests.support.random_faults import random_fault
 
 pytestmark = pytest.mark.soak
 TRANSPORTS = ("mqtt",)
@@ -53,13 +53,13 @@ def test_no_message_is_lost_and_the_heap_does_not_grow(
             settings["outbox"] = {"path": str(tmp_path / "outbox"), "limit": 200_000}
         options = {"timeout": 1, "keep_alive": 2, "operation_timeout": 60}
         arrivals = Arrivals()
-        async with proxied(testbed, localhost_tls) as (service, device_id, key, proxy):
+        async with proxy_for_device(testbed, localhost_tls) as (service, device_id, key, proxy):
             text = testbed.connection_string(device_id, key, port=proxy.port)
             settings.update(connection_string=text, ca=localhost_tls[1], options=options)
             async with testbed.program("soak", backoff=[0.01, 0.05], **settings) as program:
                 held, faults, end = [], [], 0
                 while end < count:
-                    proxy.fault = drawn(rng)
+                    proxy.fault = random_fault(rng)
                     faults.append(proxy.fault.struck)
                     if rng.random() < 0.2:
                         proxy.cut()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import CONNACK, SUBACK, SUBSCRIBE, Cut, Drop, Rewrite
 
 TRANSPORTS = ("mqtt",)
@@ -36,7 +36,12 @@ async def all_comes(service, device_id, program):
 
 def test_subscriptions_are_restored_only_without_a_session(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for forgotten in (False, True, False):
                 if forgotten:
                     await forget(proxy)
@@ -62,7 +67,9 @@ def test_subscriptions_are_restored_only_without_a_session(testbed, localhost_tl
 def test_failed_subscription_fails_the_first_connection(testbed, localhost_tls, kind, expected):
     async def scenario():
         options = {"timeout": 1}
-        async with faulty(testbed, localhost_tls, first=kind(), options=options) as made:
+        async with device_behind_proxy(
+            testbed, localhost_tls, first=kind(), options=options
+        ) as made:
             assert await made[2].expect("raised") == expected
 
     testbed.run(scenario)
@@ -71,7 +78,12 @@ def test_failed_subscription_fails_the_first_connection(testbed, localhost_tls, 
 @pytest.mark.parametrize("nth", range(1, FILTERS + 1))
 def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
             await program.expect("background", "ConnectionDroppedError")
             assert await program.expect("background") == REFUSED
@@ -83,7 +95,12 @@ def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
 
 def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(testbed, localhost_tls):
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for byte in range(6):
                 await forget(proxy, Cut(SUBACK, nth=2, byte=byte))
                 await program.expect("state", False)

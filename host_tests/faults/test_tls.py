@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host_tests.support.certificates import Certificate
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     HANDSHAKE,
     PUBACK,
@@ -95,14 +95,14 @@ def test_untrusted_certificate_is_refused(testbed, localhost_tls, tmp_path, kind
 
     async def scenario():
         right, ca = localhost_tls
-        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.context = CERTIFICATES[kind](tmp_path, Path(ca))
             proxy.cut()
             await program.expect("background", "ConnectionDroppedError", "read")
             assert await program.expect("background") == AT_TLS
             proxy.context = right
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
     testbed.run(scenario)
 
@@ -112,27 +112,27 @@ def test_renewed_certificate_is_accepted(testbed, localhost_tls, tmp_path, other
     """The large one fills most of a TLS record, which is what a board has memory for."""
 
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             names = ["localhost", *(f"{number:030}.example" for number in range(others))]
             proxy.context = signed(tmp_path, Path(localhost_tls[1]), names)
             proxy.cut()
             assert await program.expect("background") == ["ConnectionDroppedError", "read", None]
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
             assert proxy.connections == 2
 
     testbed.run(scenario)
 
 
 async def handshake_fails(testbed, tls, fault, expected, **options):
-    async with faulty(testbed, tls, options=options) as (_, _, program, proxy):
+    async with device_behind_proxy(testbed, tls, options=options) as (_, _, program, proxy):
         proxy.fault = fault
         proxy.cut()
         await program.expect("background", "ConnectionDroppedError", "read")
         assert await program.expect("background") == expected
         proxy.fault = None
         await program.expect("state", True)
-        await sends(program, "after")
+        await send_and_wait(program, "after")
 
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
@@ -152,9 +152,9 @@ def test_tls_alert_in_a_session_is_a_lost_connection(testbed, localhost_tls, fat
     """The message whose PUBACK it comes in place of is sent again."""
 
     async def scenario():
-        async with faulty(testbed, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Alert(PUBACK, to_hub=False, fatal=fatal)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", "ConnectionDroppedError", "read", None] in program.said
             # The twin's GET, and the message.
             assert [proxy.count(PUBLISH, connection=one) for one in (1, 2)] == [2, 2]

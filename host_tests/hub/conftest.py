@@ -18,7 +18,7 @@ from tools.hub.core import auth
 
 
 class Clock:
-    """The hub's clock, which a test can move on."""
+    """The hub's clock, which a test can set ahead."""
 
     def __init__(self):
         self.ahead = 0
@@ -28,7 +28,7 @@ class Clock:
 
 
 class HubTestbed:
-    """A running hub, and what a test does with it."""
+    """A hub in this process, its service client, and raw connections to it."""
 
     def __init__(self, hub, clock, service):
         self.hub = hub
@@ -53,7 +53,7 @@ class HubTestbed:
         return await open_peer(self.hub.ports["amqp_port"], self.hub.ports["ca_file"])
 
     async def amqp(self, token=None, **fields):
-        """An AmqpPeer that is open, in a session, and has put `token`."""
+        """An AmqpPeer that is open, has a session, and has put `token`."""
         peer = await open_peer(self.hub.ports["amqp_plain_port"])
         await peer.open(**fields)
         await peer.begin()
@@ -77,7 +77,7 @@ class HubTestbed:
         return mqtt_packets.connect(client_id or device_id, user, password, **fields)
 
     async def device(self, device_id, key, **fields):
-        """(MqttClient, session present) connected; the CONNACK must accept."""
+        """(MqttClient, session present) of a connection that the hub accepts."""
         device = await self.open()
         device.send(self.connect_packet(device_id, self.token(device_id, key), **fields))
         first, body = await device.packet()
@@ -85,14 +85,16 @@ class HubTestbed:
         return device, bool(body[0])
 
     async def new(self, device_id="dev"):
-        """The key of a new device."""
+        """Create a device: its key."""
         made = await self.service.create_device(device_id)
         return made["authentication"]["symmetricKey"]["primaryKey"]
 
 
 @pytest.fixture
 def on_hub(tmp_path):
-    """Run a coroutine function with a HubTestbed; the hub's folder is kept between calls."""
+    """on_hub(scenario): run a coroutine function with a HubTestbed. The hub's folder is kept
+    between calls.
+    """
 
     @contextlib.asynccontextmanager
     async def running(clock):

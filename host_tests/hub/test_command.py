@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from tools.hub import certificates
 from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
@@ -48,7 +48,7 @@ def test_port_in_use_is_one_clear_error(tmp_path):
         async with taken:
             port = str(taken.sockets[0].getsockname()[1])
             done = await asyncio.to_thread(
-                tools, "hub", "--data", str(tmp_path), "--mqtt-port", port, "--https-port", "0"
+                run_tools, "hub", "--data", str(tmp_path), "--mqtt-port", port, "--https-port", "0"
             )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(f"hub: port {port} for mqtt:")
@@ -61,26 +61,26 @@ def test_device_command(tmp_path):
     async def scenario():
         async with running_hub(tmp_path) as ports:
             data = ("--data", str(tmp_path))
-            made = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            made = await asyncio.to_thread(run_tools, "device", "create", "board-1", *data)
             assert made.returncode == 0, made.stderr
             start = f"HostName=localhost:{ports['mqtt_port']};DeviceId=board-1;SharedAccessKey="
             assert made.stdout.startswith(start)
-            shown = await asyncio.to_thread(tools, "device", "show", "board-1", *data)
+            shown = await asyncio.to_thread(run_tools, "device", "show", "board-1", *data)
             assert shown.stdout == made.stdout
             for front, name in (("amqp", "amqp"), ("websockets", "https")):
                 arguments = ("device", "show", "board-1", "--for", front)
-                shown = await asyncio.to_thread(tools, *arguments, *data)
+                shown = await asyncio.to_thread(run_tools, *arguments, *data)
                 port = ports[f"{name}_port"]
                 assert shown.stdout == made.stdout.replace(str(ports["mqtt_port"]), str(port))
-            listed = await asyncio.to_thread(tools, "device", "list", *data)
+            listed = await asyncio.to_thread(run_tools, "device", "list", *data)
             assert listed.stdout == "board-1 enabled Disconnected\n"
-            again = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            again = await asyncio.to_thread(run_tools, "device", "create", "board-1", *data)
             assert again.returncode == 1
             assert "DeviceAlreadyExists" in again.stderr
             assert "Traceback" not in again.stderr
-            gone = await asyncio.to_thread(tools, "device", "delete", "board-1", *data)
+            gone = await asyncio.to_thread(run_tools, "device", "delete", "board-1", *data)
             assert gone.returncode == 0
-        nobody = await asyncio.to_thread(tools, "device", "list", *data)
+        nobody = await asyncio.to_thread(run_tools, "device", "list", *data)
         assert nobody.returncode == 1
         assert "no hub runs" in nobody.stderr
 
@@ -126,7 +126,7 @@ def test_device_command_with_certificates_and_modules(tmp_path):
 
             async def device(*arguments):
                 data = ("--data", str(tmp_path))
-                return await asyncio.to_thread(tools, "device", *arguments, *data)
+                return await asyncio.to_thread(run_tools, "device", *arguments, *data)
 
             made = await device("create", "own", "--certificate", str(authority))
             assert made.stdout.endswith(";DeviceId=own;x509=true\n")

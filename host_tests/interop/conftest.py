@@ -27,7 +27,7 @@ def server_certificate(tmp_path_factory):
 
 
 class Broker:
-    """A running program, read by tests in whose event loop it does not run."""
+    """A running program, for tests that have an event loop of their own."""
 
     def __init__(self, process, call):
         self._process = process
@@ -44,7 +44,7 @@ class Broker:
         return line
 
     def ask(self, line):
-        """The line with which it answers a line."""
+        """Send a line: the line that answers it."""
         self._call(self._process.write(line))
         return self.line()
 
@@ -70,14 +70,16 @@ def proton_broker(request, server_certificate):
 
 @pytest.fixture(scope="module")
 def proton_echo(request):
-    """Encode a message (bytes) as Proton does, after it has decoded it."""
+    """proton_echo(bytes of a message): the same message, decoded and encoded by Proton."""
     with program(PYTHON, request.path.parent / "proton_echo.py") as echo:
         yield lambda data: bytes.fromhex(echo.ask(data.hex()))
 
 
 @pytest.fixture(scope="module")
 def rabbitmq(server_certificate, tmp_path_factory):
-    """(port, CA) of a RabbitMQ with its AMQP 1.0 plugin, TLS alone, and the user guest."""
+    """(port, CA) of a RabbitMQ with its AMQP 1.0 plugin, which accepts only TLS; the user is
+    guest.
+    """
     ca, certificate, key = server_certificate
     folder = tmp_path_factory.mktemp("rabbitmq")
     port, nodes = free_port(), free_port()

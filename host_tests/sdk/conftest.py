@@ -16,14 +16,14 @@ PATIENCE = 20
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """A running hub: what its JSON line says."""
+    """A RunningHub for the tests of one module."""
     with hub_process(tmp_path_factory.mktemp("hub")) as running:
         yield running
 
 
 @pytest.fixture
 def redirected_hub(hub, monkeypatch):
-    """The SDKs find this hub's ports, and trust its CA."""
+    """The RunningHub whose ports the SDKs dial, and whose CA they trust."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", hub["ca_file"])
     monkeypatch.setattr(certifi, "where", lambda: hub["ca_file"])
     connect = paho.mqtt.client.Client.connect
@@ -52,12 +52,12 @@ def registry(redirected_hub):
 
 @pytest.fixture
 def make_certificate(tmp_path):
-    """Make a Certificate: certificate(name, issuer=None, is_ca=False)."""
+    """make_certificate(name, issuer=None, is_ca=False): a Certificate."""
     return lambda name, *options: Certificate(tmp_path, name, *options)
 
 
 class Inbox:
-    """What an SDK's handlers get, in a thread of theirs, for the test to take."""
+    """A queue between an SDK's handler, in a thread of the SDK, and the test."""
 
     def __init__(self):
         self._queue = queue.Queue()
@@ -74,7 +74,7 @@ def new_inbox():
 
 @pytest.fixture
 def connect_device(redirected_hub, registry):
-    """Connect azure-iot-device as a new device: device(name) -> client."""
+    """connect_device(name): an azure-iot-device client of a new device, connected."""
     from azure.iot.device import IoTHubDeviceClient
 
     clients = []

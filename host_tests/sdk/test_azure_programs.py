@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tests.support.board_library import make_lib
+from host_tests.support.board_library import make_board_library
 from host_tests.support.certificates import Certificate
 from iothub.sas import sas_token
 from tools import umqtt
@@ -42,7 +42,7 @@ class Runner:
         if name == "azure-iot-device":
             (folder / "sitecustomize.py").write_text(REDIRECT)
             return
-        make_lib(folder, hub["ca_file"])
+        make_board_library(folder, hub["ca_file"])
         (folder / "azure").symlink_to(ROOT / "firmware" / "shim" / "azure")
         if name == "micropython":
             (folder / "uuid.py").symlink_to(ROOT / "firmware" / "shim" / "uuid.py")

@@ -75,7 +75,9 @@ class AmqpPeer:
             self._decoder.feed(await self._read())
 
     async def expect(self, *descriptors):
-        """The next performative, flows and heartbeats left out unless they are expected."""
+        """The next performative, which must have one of the descriptors; flows and heartbeats are
+        skipped.
+        """
         performative, _ = await self.expect_with_payload(*descriptors)
         return performative
 
@@ -89,7 +91,7 @@ class AmqpPeer:
             assert performative.descriptor == FLOW, performative
 
     async def closed(self):
-        """Read to the end of the connection; the last performative."""
+        """Read to the end of the connection: the last performative."""
         last = None
         try:
             while True:
@@ -99,7 +101,7 @@ class AmqpPeer:
             return last
 
     async def gone(self):
-        """Read whatever comes, to the end of the connection."""
+        """Read to the end of the connection, whatever arrives."""
         try:
             while await self._read():
                 pass
@@ -112,7 +114,7 @@ class AmqpPeer:
     # -- the protocol -----------------------------------------------------------------------
 
     async def sasl(self, mechanism, response=None):
-        """Offer a mechanism; the outcome's code."""
+        """Choose a SASL mechanism: the outcome's code."""
         self.write(SASL_HEADER)
         assert await self.header() == SASL_HEADER
         offered = await self.expect(MECHANISMS)
@@ -121,7 +123,7 @@ class AmqpPeer:
         return (await self.expect(OUTCOME)).code
 
     async def open(self, **fields):
-        """Header and open; the hub's open."""
+        """Send the header and open: the hub's open."""
         self.write(AMQP_HEADER)
         fields = {"container_id": "test", "hostname": "localhost", **fields}
         self.send(Composite(OPEN, **fields))
@@ -136,7 +138,7 @@ class AmqpPeer:
         return await self.expect(BEGIN)
 
     async def attach(self, address, receiver, **fields):
-        """Attach a link; (the hub's attach, handle)."""
+        """Attach a link: (the hub's attach, handle)."""
         handle, self._handles = self._handles, self._handles + 1
         source = fields.pop("source", address if receiver else "here")
         target = fields.pop("target", "here" if receiver else address)
@@ -181,7 +183,7 @@ class AmqpPeer:
         return disposition.state
 
     async def message(self):
-        """(transfer, AmqpMessage) of the next message, of however many frames."""
+        """(transfer, AmqpMessage) of the next message, of one frame or many."""
         first, data = await self.expect_with_payload(TRANSFER)
         transfer = first
         while transfer.more:
@@ -195,14 +197,14 @@ class AmqpPeer:
         self.send(disposition(transfer.delivery_id, state, settled))
 
     async def request(self, node, message):
-        """Attach to a request node's both ends, send, and give the answer."""
+        """Attach both links of a request node, send a request: the answer."""
         await self.receiver(node)
         handle = await self.sender(node)
         self.transfer(handle, message.encode(), settled=True)
         return (await self.message())[1]
 
     async def put_token(self, token, audience="localhost"):
-        """The status code that $cbs answers."""
+        """Put a token: the status code of the answer."""
         message = AmqpMessage(token, VALUE, message_id="1", to="$cbs")
         message.application = {
             "operation": "put-token",
@@ -215,7 +217,7 @@ class AmqpPeer:
 
 
 def flow(handle, credit, count=0, **fields):
-    """A link's flow, with windows wide open."""
+    """A link's flow, with wide session windows."""
     return Composite(
         FLOW,
         next_incoming_id=0,

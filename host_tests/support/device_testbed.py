@@ -104,7 +104,7 @@ class DeviceTestbed:
         return self.program_on(server, tls, options=options)
 
     async def waiting(self, service, device_id, count):
-        """Return once `count` messages wait at the hub: the others have been settled."""
+        """Wait until `count` messages are in the device's queue: the others have been settled."""
 
         async def left():
             return (await service.get_device(device_id))["cloudToDeviceMessageCount"]
@@ -113,5 +113,5 @@ class DeviceTestbed:
             await asyncio.sleep(0.02)
 
     def run(self, scenario):
-        """Run a coroutine function within the time a test may take."""
+        """Run a coroutine function, within a deadline."""
         asyncio.run(asyncio.wait_for(scenario(), 100))

@@ -1,6 +1,6 @@
 """A TLS proxy before the local hub that strikes a chosen MQTT packet with a fault.
 
-    async with faulty(testbed, localhost_tls) as (service, device_id, program, proxy):
+    async with device_behind_proxy(testbed, localhost_tls) as (service, device_id, program, proxy):
         proxy.fault = Cut(PUBLISH, to_hub=True, nth=3, byte=7)
 
 The faults are in network_faults.
@@ -21,7 +21,7 @@ QUICK = {"backoff": [0.05, 0.1]}  # what a test sets, so that a device is soon b
 
 
 class Connection:
-    """One connection of the device's, and its other half to the hub."""
+    """One connection of the device, and the connection to the hub that belongs to it."""
 
     def __init__(self, proxy, number, device):
         self._proxy = proxy
@@ -59,7 +59,7 @@ class Connection:
         await self._hub.drain()
 
     async def carry(self, line, data, packet):
-        """Pass a packet on, or let the fault have it."""
+        """Pass a packet on, or give it to the fault."""
         self._proxy.seen.append((self._number, line.to_hub, packet))
         if self.mute:
             return
@@ -77,14 +77,14 @@ class Connection:
             await fault.strike(line, data)
 
     def finish(self):
-        """Say FIN to both sides."""
+        """Send FIN to both sides."""
         self.mute = True
         self.device.transport.write_eof()
         if self._hub is not None:
             self._hub.close()
 
     def reset(self):
-        """Send both sides an RST."""
+        """Send RST to both sides."""
         for one in filter(None, (self.device, self._hub)):
             linger = struct.pack("ii", 1, 0)
             sock = one.transport.get_extra_info("socket")
@@ -93,7 +93,7 @@ class Connection:
 
 
 class Line:
-    """One direction of a connection; send(data) passes bytes on."""
+    """One direction of a Connection; send(data) passes bytes on."""
 
     def __init__(self, connection, to_hub, send):
         self.connection = connection
@@ -105,7 +105,7 @@ class Line:
 
 
 async def _pump(read, line):
-    """Carry what read() gives, packet by packet, to its end."""
+    """Carry what read() gives, packet by packet, to the end of the stream."""
     splitter = Splitter()
     while data := await read(65536):
         splitter.feed(data)
@@ -115,8 +115,8 @@ async def _pump(read, line):
 
 
 class FaultProxy:
-    """See the module. context: the TLS of the connections to come; seen: what has passed, as
-    (number of the connection, to_hub, packet).
+    """See the module. context: the SSLContext of connections to come. seen: the packets so far, as
+    (number of the connection, to_hub, packet type).
     """
 
     def __init__(self, upstream, context):
@@ -132,12 +132,12 @@ class FaultProxy:
 
     @property
     def port(self):
-        """Where it listens."""
+        """The port that it listens on."""
         return self._server.port
 
     @property
     def connections(self):
-        """How many there were so far."""
+        """The number of connections so far."""
         return self._server.attempts
 
     async def __aenter__(self):
@@ -156,12 +156,12 @@ class FaultProxy:
             self._running.discard(connection)
 
     def cut(self):
-        """End every connection that stands, with a FIN."""
+        """End every open connection with a FIN."""
         for connection in self._running:
             connection.finish()
 
     def count(self, packet, to_hub=True, connection=None):
-        """How many such packets came: on one connection, or on the newest."""
+        """The number of such packets on one connection, by default the newest."""
         return self.seen.count((connection or self.connections, to_hub, packet))
 
     async def listen(self):
@@ -174,19 +174,21 @@ class FaultProxy:
 
 
 @contextlib.asynccontextmanager
-async def proxied(testbed, tls, fault=None):
-    """(service, device id, its key, proxy): a FaultProxy, and a device that may use it."""
+async def proxy_for_device(testbed, tls, fault=None):
+    """(service, device id, its key, proxy): a FaultProxy, and a device that may connect through
+    it.
+    """
     async with FaultProxy(testbed.hub["mqtt_port"], tls[0]) as proxy, testbed.service() as service:
         proxy.fault = fault
         yield service, *await testbed.new_device(service), proxy
 
 
 @contextlib.asynccontextmanager
-async def faulty(testbed, tls, first=None, **settings):
-    """(service, device id, program, proxy) of a connected device behind a FaultProxy; with
-    `first`, a fault that is there from the start, it need not have connected yet.
+async def device_behind_proxy(testbed, tls, first=None, **settings):
+    """(service, device id, program, proxy) of a connected device behind a FaultProxy. With
+    `first`, a fault that is there from the start, the device may not be connected yet.
     """
-    async with proxied(testbed, tls, first) as (service, device_id, key, proxy):
+    async with proxy_for_device(testbed, tls, first) as (service, device_id, key, proxy):
         text = testbed.connection_string(device_id, key, port=proxy.port)
         settings = {"connection_string": text, "ca": tls[1], **QUICK, **settings}
         async with testbed.program("device", **settings) as program:
@@ -195,7 +197,7 @@ async def faulty(testbed, tls, first=None, **settings):
             yield service, device_id, program, proxy
 
 
-async def sends(program, text):
-    """The program sends a message, and the hub has it."""
+async def send_and_wait(program, text):
+    """Let the program send a message, and wait until it is acknowledged."""
     await program.tell("send", text)
     await program.expect("sent", text)

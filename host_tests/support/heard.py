@@ -22,7 +22,7 @@ class Heard(list):
             await self._more()
 
     async def first(self, *start):
-        """The first [what, value, …] that begins so; wait for it."""
+        """Wait for a [what, value, …] that begins with `start`: the first one."""
         while True:
             for words in self:
                 if words[: len(start)] == list(start):

@@ -43,8 +43,8 @@ PACKETS = (
 
 
 def whole_messages(data):
-    """[(topic, body, PUBACK that is due)] of the messages that are whole, by the book (3.3); up to
-    what is no packet.
+    """[(topic, body, its PUBACK)] of the complete messages in `data` (MQTT 3.1.1, 3.3), up to the
+    first invalid packet.
     """
     found, at = [], 0
     while at < len(data):

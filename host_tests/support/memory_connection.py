@@ -17,7 +17,7 @@ class PieceReader:
         self._ended = False
 
     def feed(self, piece):
-        """An empty piece is the end."""
+        """Add a piece; an empty one is the end of the stream."""
         self._pieces.put_nowait(bytes(piece))
 
     async def read(self, limit):
@@ -28,7 +28,7 @@ class PieceReader:
 
 
 class MemoryWriter:
-    """In place of an asyncio.StreamWriter, and of its transport: what is written is in `data`."""
+    """In place of an asyncio.StreamWriter and of its transport: it collects `data`."""
 
     def __init__(self, on_close):
         self.transport = self
@@ -62,8 +62,8 @@ class MemoryWriter:
 class MemoryConnection:
     """async with MemoryConnection(client, serve, cuts): the hub's serve(reader, writer) runs.
 
-    client: an object with take() -> bytes to send, and feed(bytes). cuts: sizes of the pieces in
-    which bytes arrive on either side, used in turn.
+    client: an object with take() -> bytes to send, and feed(bytes). cuts: the sizes of the pieces
+    in which bytes arrive on either side, used in turn.
     """
 
     def __init__(self, client, serve, cuts):
@@ -80,12 +80,12 @@ class MemoryConnection:
         return self
 
     async def __aexit__(self, *_):
-        """The connection ends: what has not been exchanged is lost."""
+        """End the connection: bytes that have not been exchanged are lost."""
         self._writer.close()
         await asyncio.wait_for(self._task, PATIENCE)
 
     def exchange(self):
-        """Pass on all that waits on either side."""
+        """Pass on all bytes that wait on either side."""
         self.send(self._client.take())
         while self._writer.data:
             received, self._writer.data = self._writer.data, bytearray()
@@ -103,7 +103,7 @@ class MemoryConnection:
             self._client.feed(piece)
 
     def lose(self, sent, received):
-        """Pass on only so many bytes of what waits on either side, before the connection ends."""
+        """Pass on at most so many of the bytes that wait on either side; the rest is lost."""
         self.send(self._client.take()[:sent])
         self.receive(self._writer.data[:received])
         self._writer.data = bytearray()

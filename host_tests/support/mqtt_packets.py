@@ -5,7 +5,7 @@ It runs on MicroPython too.
 
 
 def packet(first, body):
-    """A control packet, from its first byte and what follows the remaining length (2.2)."""
+    """A control packet, from its first byte and its body (2.2)."""
     length, size = bytearray(), len(body)
     while size > 127:
         length.append(size & 127 | 128)
@@ -15,7 +15,7 @@ def packet(first, body):
 
 
 def field(data):
-    """Text or bytes behind their length, in two bytes (1.5.3)."""
+    """Text or bytes after their length in two bytes (1.5.3)."""
     data = data.encode() if isinstance(data, str) else data
     return len(data).to_bytes(2, "big") + data
 
@@ -54,7 +54,7 @@ def published(first, body):
 
 
 class Splitter:
-    """Splits a stream into packets: feed() it bytes, and take() a packet once it is whole."""
+    """Splits a stream into packets: feed() it bytes, take() packets."""
 
     def __init__(self):
         self._buffer = b""
@@ -63,7 +63,7 @@ class Splitter:
         self._buffer += data
 
     def take(self):
-        """(first byte, body, the whole packet), or None while it is not whole."""
+        """(first byte, body, the whole packet), or None while it is incomplete."""
         length = 0
         for i in range(1, min(5, len(self._buffer))):
             byte = self._buffer[i]

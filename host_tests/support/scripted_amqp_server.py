@@ -25,11 +25,11 @@ _PIECE = 4000  # of a message in one frame: what the device takes
 
 
 class ScriptedAmqpServer:
-    """All answers come but for the one that `silent` names.
+    """Sends every answer except the one that `silent` names.
 
-    Their names: header, mechanisms, outcome, second header, open, begin, token, disposition, twin,
-    "attach " and "credit " with an address. instead: {name: what is sent in its place, bytes or a
-    function(bytes, connection) of bytes}.
+    The names: header, mechanisms, outcome, second header, open, begin, token, disposition, twin,
+    "attach " and "credit " with an address. instead: {name: what is sent in place of that answer,
+    bytes or a function(bytes, connection) of bytes}.
     """
 
     def __init__(self, silent=None, instead=None):
@@ -61,7 +61,7 @@ class ScriptedAmqpServer:
                     self._answer(taken[2], taken[3])
 
     async def outcome(self, number):
-        """Wait until a delivery has an outcome: its descriptor."""
+        """Wait for the outcome of a delivery: its descriptor."""
         return (await self.heard.first("outcome", number))[2]
 
     def send(self, data):
@@ -69,8 +69,8 @@ class ScriptedAmqpServer:
         self._peer.write(data)
 
     def deliver(self, path, message):
-        """Send an AmqpMessage, or its bytes, on the device's own link of this name, unsettled;
-        the delivery's number.
+        """Send an AmqpMessage, or its bytes, on the device's link of this name, unsettled: the
+        delivery's number.
         """
         number, self._number = self._number, self._number + 1
         data = message if isinstance(message, bytes) else message.encode()
@@ -85,7 +85,7 @@ class ScriptedAmqpServer:
         self._peer.abort()
 
     def answer_twin(self):
-        """Send the answer about the twin that was left out last."""
+        """Send the twin answer that was left out last."""
         self._reply("twin", "/twin", self._asked)
 
     def _say(self, what, data):

@@ -12,10 +12,10 @@ from tools.hub.mqtt import packets
 
 
 class ScriptedMqttServer:
-    """All answers come but for those in `silent`: connack, suback, puback, pingresp, twin.
+    """Sends every answer except those in `silent`: connack, suback, puback, pingresp, twin.
 
-    instead: {name: what is sent in its place, bytes or a function(bytes, connection) of bytes}.
-    The packets of the device are decoded strictly: packets.Malformed.
+    instead: {name: what is sent in place of that answer, bytes or a function(bytes, connection) of
+    bytes}. The device's packets are decoded strictly: packets.Malformed.
     """
 
     def __init__(self, *silent, instead=None):
@@ -58,7 +58,7 @@ class ScriptedMqttServer:
         self.send(mqtt_packets.publish(topic, body, packet_id, dup))
 
     def method(self, name, rid, payload=None):
-        """Call a direct method; a payload of bytes is sent as it is."""
+        """Call a direct method; a payload of bytes is sent unchanged."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         self.send(mqtt_packets.publish(f"$iothub/methods/POST/{name}/?$rid={rid}", body))
 
@@ -72,7 +72,7 @@ class ScriptedMqttServer:
         self._writer.transport.abort()
 
     def _answers(self, packet, connection):
-        """[(name, bytes)] of what answers a packet of the device."""
+        """[(name, bytes)] of the answers to a packet of the device."""
         if isinstance(packet, packets.Connect):
             return [("connack", packets.connack(0))]
         if isinstance(packet, packets.Publish):

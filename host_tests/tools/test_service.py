@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from host_tests.support.processes import hub_process, tools
+from host_tests.support.processes import hub_process, run_tools
 
 PATIENCE = 20
 
@@ -19,12 +19,12 @@ def hub_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("service")
     with hub_process(folder):
         for name in ("a", "b"):
-            tools("device", "create", name, "--data", str(folder))
+            run_tools("device", "create", name, "--data", str(folder))
         yield folder
 
 
 def service(hub_folder, *arguments, **options):
-    return tools("service", *arguments, "--data", str(hub_folder), **options)
+    return run_tools("service", *arguments, "--data", str(hub_folder), **options)
 
 
 def follow(hub_folder, *arguments):
@@ -52,7 +52,7 @@ def test_messages_and_feedback(hub_folder):
     reader = follow(hub_folder, "feedback", "--json")
     listed = service(hub_folder, "query", "SELECT * FROM devices WHERE deviceId = 'a'")
     assert json.loads(listed.stdout)["cloudToDeviceMessageCount"] == 1
-    tools("device", "delete", "nobody", "--data", str(hub_folder))
+    run_tools("device", "delete", "nobody", "--data", str(hub_folder))
     purged = service(hub_folder, "c2d", "send", "b", "x", "--ack", "full", "--message-id", "m-2")
     assert purged.returncode == 0
     assert interrupted(reader) == ""
@@ -112,10 +112,12 @@ def test_hub_from_the_environment(hub_folder, tmp_path):
         f":{running['https_port']}", f":{running['amqp_port']}"
     )
     environment = {**os.environ, "IOTHUB_SERVICE_CONNECTION_STRING": text}
-    sent = tools("service", "--ca", running["ca_file"], "c2d", "send", "b", "x", env=environment)
+    sent = run_tools(
+        "service", "--ca", running["ca_file"], "c2d", "send", "b", "x", env=environment
+    )
     assert sent.returncode == 0, sent.stderr
     environment["IOTHUB_SERVICE_CONNECTION_STRING"] = "HostName=x"
-    refused = tools("service", "c2d", "send", "b", "x", env=environment)
+    refused = run_tools("service", "c2d", "send", "b", "x", env=environment)
     assert "SharedAccessKeyName is missing" in refused.stderr
     nobody = service(tmp_path, "twin", "get", "a")
     assert "no hub runs" in nobody.stderr

@@ -23,7 +23,9 @@ START_TIMEOUT = 15
 
 
 class Target:
-    """Where to connect: the port, the CA, and each device's (client id, user name, password)."""
+    """A server to connect to: its port, its CA, and each device's (client id, user name,
+    password).
+    """
 
     def __init__(self, name, port, ca_file, logins):
         self.name = name
@@ -48,7 +50,7 @@ async def local_hub():
 
 
 async def new_device(hub, service, name, front="mqtt"):
-    """The settings of a client program: a new device, and a front of the hub."""
+    """Create a device: the settings of a client program that connects to a front of the hub."""
     made = await service.create_device(name)
     return {
         "host": "localhost",

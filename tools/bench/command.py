@@ -69,7 +69,7 @@ def arguments(parser):
 
 
 class Bench:
-    """Runs measurements one after the other; what fails is told, and kept in `failed`."""
+    """Runs measurements one after the other; a failed one is reported, and listed in `failed`."""
 
     def __init__(self, rounds, quick):
         self._rounds = rounds
@@ -98,10 +98,10 @@ class Bench:
 
 
 def missed(section, again):
-    """[(row, goal, value), …] that are missed by more than their slack.
+    """[(row, goal, value), …] of the goals that are missed by more than their slack.
 
-    again() measures once more: what was timed, and so may be missed because the machine was busy,
-    is forgiven when it is reached then. Where that fails (None), the first time stands.
+    again() measures once more: a timed goal, which may be missed because the machine was busy, is
+    dropped when it is reached then. When again() fails (None), the first time stands.
     """
     first = [one for one in _judged(section) if not _reached(*one)]
     if not any(goal.slack > 1 for _, goal, _ in first):
@@ -148,7 +148,7 @@ def run(args):
 
 
 def write(sections):
-    """Write the page and the picture, and say where."""
+    """Write the page and the pictures, and print their names."""
     from . import picture, reconnects, report
 
     reconnects.draw()

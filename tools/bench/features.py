@@ -24,7 +24,7 @@ ROOMY = "512wK"
 
 class Bench:
     """A hub, and the folders to import from: the sources, or all of them compiled; or a ROMFS
-    image, which a board has in its flash: its size comes on top of the heap that is asked for.
+    image. A board has the image in its flash, so its size comes on top of the given heap.
     """
 
     def __init__(self, hub, service, compiled, romfs):
@@ -56,7 +56,7 @@ class Bench:
                 await asyncio.gather(cloud, return_exceptions=True)
 
     async def _cloud(self, device):
-        """What the service does meanwhile."""
+        """The service's part: a C2D message and a direct method."""
         await self._service.send_c2d(device, b"hello", properties={"level": "warm"})
         await self._service.invoke_method(device, "echo", {"a": [1, 2]})
 

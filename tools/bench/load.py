@@ -75,7 +75,7 @@ def publish_packets(client_id, window):
 
 
 class Device:
-    """One connection, which sends a window again and again, each once half is acknowledged."""
+    """One connection, which sends a window again each time half of it is acknowledged."""
 
     def __init__(self, login, target, window):
         self._login = login
@@ -92,7 +92,7 @@ class Device:
             raise ConnectionError(f"{self._login[0]}: CONNACK {answer[3]}")
 
     async def run(self, until):
-        """Send until the loop's clock says `until`; how many messages were acknowledged."""
+        """Send until the loop's clock shows `until`: the number of acknowledged messages."""
         loop = asyncio.get_running_loop()
         acknowledged = 0
         self._writer.write(self._packets)

@@ -22,7 +22,7 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 
 async def measure(rounds, quick=False):
-    """Rows of ms; the handshake, which is the TLS library's, has no goal."""
+    """Rows of ms; the handshake has no goal, for the TLS library does it."""
     longest = {stage: [] for stage in STAGES}
     async with local_hub() as (hub, service):
         for number in range(rounds):
@@ -47,7 +47,7 @@ async def _one(hub, service, device):
 
 
 async def _answer(service, device):
-    """64 KB for the device, once it says that it is ready."""
+    """Send 64 KB to the device once it is ready."""
     async for event in service.telemetry(device):
         if event["body"] == b"ready":
             break

@@ -24,7 +24,7 @@ HEAP = "256wK"
 
 
 async def measure(rounds, quick=False):
-    """Rows of ms: medians of a round's calls, and what ours has more than raw."""
+    """Rows of ms: medians of the calls of each round, and the difference between ours and raw."""
     rows = []
     async with local_hub() as (hub, service):
         for load, (senders, bound) in LOADS.items():
@@ -68,7 +68,7 @@ async def _one(settings, name, senders, calls):
 
 
 async def _calls(service, device, count):
-    """The median time of `count` calls, in ms; the device is told to stop."""
+    """The median time of `count` calls, in ms; then the device is told to stop."""
     times = []
     for _ in range(count + 1):
         start = time.perf_counter()

@@ -34,7 +34,7 @@ def folder():
 
 @functools.cache
 def at_hand():
-    """Whether folder() has the peers; says once why not: they are asked for often."""
+    """Whether folder() has the peers; the reason why not is printed once."""
     try:
         folder()
     except OSError as error:
@@ -70,7 +70,7 @@ def download(target):
 
 
 def unpack(wheel, target):
-    """The project's own module or package, and nothing else: aiomqttc's wheel holds a main.py."""
+    """Extract only the project's own module or package: aiomqttc's wheel also holds a main.py."""
     module = wheel.name.partition("-")[0]
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():

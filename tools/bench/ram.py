@@ -43,7 +43,7 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 
 async def measure(rounds, quick=False):
-    """Rows of KB after connecting, and of those after import; they are counted: once is enough."""
+    """Rows of KB in use, and once imported; they are counted, so one round is enough."""
     found = {}
     async with local_hub() as (hub, service):
         for feature, (before, after) in FEATURES.items():

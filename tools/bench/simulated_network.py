@@ -24,7 +24,8 @@ _HEADER = 5  # bytes of a TLS record before its content (RFC 5246, 6.2.1)
 
 class Conditions(NamedTuple):
     """round_trip and retransmission in seconds, bandwidth in bytes a second each way (None: no
-    limit). loss: bytes in one direction after which a segment is lost, again and again; 0: none.
+    limit). loss: the number of bytes in one direction after which a segment is lost, repeatedly;
+    0: none.
     """
 
     round_trip: float = 0
@@ -34,9 +35,9 @@ class Conditions(NamedTuple):
 
 
 class Line:
-    """One direction: due(now, size) says when a chunk, written at `now`, has arrived.
+    """One direction: due(now, size) gives the arrival time of a chunk that is written at `now`.
 
-    opens: nothing leaves before. The caller's clock counts, in seconds.
+    opens: the time before which nothing leaves. Times are the caller's, in seconds.
     """
 
     def __init__(self, conditions, opens=0):
@@ -62,7 +63,7 @@ class Line:
 
 
 class Counts:
-    """What passed in one direction: bytes, chunks (as read from the socket), TLS records."""
+    """Counters of one direction: bytes, chunks (as read from the socket), TLS records."""
 
     def __init__(self):
         self.bytes = self.chunks = self.records = 0
@@ -86,8 +87,8 @@ class Counts:
 
 
 class Connection:
-    """What the client of one connection `sent` and `received` (Counts), at its end of the line;
-    `turns`: how often it sent something after it had received, the first time counted too.
+    """What the client of one connection has `sent` and `received` (Counts). turns: how often it
+    sent something after it had received something, the first time included.
     """
 
     def __init__(self, began):
@@ -98,7 +99,7 @@ class Connection:
 
     @property
     def round_trips(self):
-        """TCP's one for the connection, and one for each turn."""
+        """One for TCP's connection, and one for each turn."""
         return 1 + self.turns
 
     def count(self, data, sending):
@@ -154,7 +155,7 @@ class SimulatedNetwork:
             up_writer.close()
 
     async def _pump(self, reader, writer, line, connection, sending):
-        """Carry one direction, to its end, which arrives no earlier than what was written."""
+        """Carry one direction; its end arrives no earlier than the data."""
         under_way, size = deque(), 0
         arrived = asyncio.Event()
 

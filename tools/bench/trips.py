@@ -25,7 +25,7 @@ DESIRED = {"properties": {"desired": {"interval": 10}}}
 
 
 async def measure(rounds, quick=False):
-    """Rows of the round trips counted, and of the time they took in round trips."""
+    """Rows of counted round trips, and of the time divided by the round trip."""
     turns, times = {}, {}
     async with local_hub() as (hub, service):
         for number in range(rounds):

@@ -21,9 +21,7 @@ BURSTS = (1, 10, 30)
 
 
 async def measure(rounds, quick=False):
-    """Rows of the bytes a message takes, alone and in a burst; they are counted, so one round is
-    as good as three.
-    """
+    """Rows of bytes a message, alone and in a burst; they are counted, so one round is enough."""
     names = [OURS] if quick else programs.available(CLIENTS)
     found = {count: {} for count in BURSTS}
     async with brokers.mosquitto() as broker:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from host_tests.support.processes import hub_process, tools
+from host_tests.support.processes import hub_process, run_tools
 from iothub import ProvisioningDeviceClient
 from iothub.provisioning import derive_device_key
 from tools.hub.app import Hub
@@ -13,7 +13,7 @@ from tools.hub.client import ServiceClient, ServiceError
 
 
 def enrollment(folder, *arguments):
-    return tools("enrollment", *arguments, "--data", str(folder))
+    return run_tools("enrollment", *arguments, "--data", str(folder))
 
 
 def register(line, ca_file, registration_id=None, **options):
@@ -56,7 +56,7 @@ def test_enrollments_survive_a_restart(tmp_path):
         assert gone.returncode == 1
         assert "no such enrollment: board-1" in gone.stderr
         assert len(gone.stderr.splitlines()) == 1
-        assert tools("device", "list", "--data", str(tmp_path)).stdout.count("enabled") == 2
+        assert run_tools("device", "list", "--data", str(tmp_path)).stdout.count("enabled") == 2
 
 
 def test_derived_group_key_is_azures():

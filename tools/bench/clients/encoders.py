@@ -51,7 +51,7 @@ def decoded(bag):
 
 
 def plain(made):
-    """What an encoder gave, to be compared: properties have no order."""
+    """The result of an encoder in a form that can be compared: properties have no order."""
     if isinstance(made, Message):
         system = {
             "$.mid": made.message_id,
@@ -85,7 +85,7 @@ def seconds(function, count):
 
 
 def measure(pair):
-    """The best of some passes, in turn: what else the machine does only ever takes time."""
+    """The best of some passes, in turn: other load on the machine only makes a pass slower."""
     count, best = settings["calls"], [None, None]
     for _ in range(PASSES):
         for i in (0, 1):

@@ -20,7 +20,7 @@ stage = "idle"
 
 
 def now(client):
-    """The stage; the first write on a stream does the handshake, as Stream.stage tells."""
+    """The current stage; Stream.stage tells the handshake, which the first write does."""
     stream = client._transport._link._stream
     if stage == "connect" and stream is not None and stream.stage == "tls":
         return "handshake"
@@ -28,7 +28,7 @@ def now(client):
 
 
 async def probe(client):
-    """Between two turns the loop does nothing but what it would without the probe."""
+    """Take turn after turn; between two of them the loop does what it would do without the probe."""
     last = time.ticks_us()
     before = now(client)
     while True:

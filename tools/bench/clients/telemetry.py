@@ -18,9 +18,9 @@ payload = b"x" * settings["payload"]
 
 
 def measure(send):
-    """Print the time and the heap that `send` takes, or with "bursts": true send bursts.
+    """Measure the time and the heap that `send` takes, or with "bursts": true send bursts.
 
-    With "allocated": false it is sent once, which matters where it takes long.
+    With "allocated": false the messages are sent only once, for clients that take long.
     """
     if settings.get("bursts"):
         bursts(send)
@@ -39,7 +39,7 @@ def measure(send):
 
 
 def bursts(send):
-    """Say that it is ready, and send as many messages as it is told; again and again."""
+    """Send bursts: say that it is ready, send as many messages as it is told, and so on."""
     while True:
         say("ready")
         _, count = told()
