@@ -28,7 +28,7 @@ def now(client):
 
 
 async def probe(client):
-    """Take turn after turn; between two of them the loop does what it would do without the probe."""
+    """Take turn after turn; the loop does between them what it would do without the probe."""
     last = time.ticks_us()
     before = now(client)
     while True:
