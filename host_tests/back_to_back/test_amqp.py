@@ -20,7 +20,7 @@ CREDIT = 4
 
 
 class Device:
-    """The client's protocol, as this test uses it: no other place here knows its interface."""
+    """The client's protocol; this class alone depends on its interface."""
 
     def __init__(self, device_id, token, max_frame):
         self._session = Session(self, device_id, "localhost", 60000, max_frame, 1 << 16)
@@ -32,7 +32,7 @@ class Device:
         self.received_bodies = []  # of C2D messages
         self.unsettled = []  # (body, number) of C2D messages
 
-    # what a test does
+    # -- called by the test
 
     def connect(self):
         self.unsettled = []
@@ -45,7 +45,7 @@ class Device:
         self._sender.send(delivery)
 
     def settle(self, outcome):
-        """Settle the oldest C2D message; its body, or None."""
+        """Settle the oldest C2D message: its body, or None."""
         if not self.unsettled:
             return None
         body, number = self.unsettled.pop(0)
@@ -67,7 +67,7 @@ class Device:
     def feed(self, data):
         self._session.feed(data)
 
-    # what the protocol tells
+    # -- called by the protocol
 
     def opened(self):
         self._sender = self._session.sender(self._address + "events")
@@ -90,7 +90,7 @@ class Device:
 
 
 class Story:
-    """One device's life: what was sent, and what must be true at its end."""
+    """The steps of one device, with a record of all messages, and the checks at the end."""
 
     def __init__(self, testbed, cuts, max_frame):
         self._bench = testbed
@@ -121,7 +121,7 @@ class Story:
         self.device.connect()
         await self._connection.until(lambda: self.device.attached)
 
-    # the steps
+    # -- the steps
 
     async def publish(self, number):
         for _ in range(1 + number % 5):
@@ -129,7 +129,7 @@ class Story:
             self.device.publish(self.published[-1])
 
     async def c2d(self, number):
-        """Up to two messages more than the link's credit at once."""
+        """Queue up to two messages more than the link's credit at once."""
         for _ in range(min(1 + number % (CREDIT + 2), MOST_C2D - len(self.sent))):
             self.sent.append(b"%d " % len(self.sent) + b"y" * (number * 50))
             self._bench.send_c2d(self._identity, self.sent[-1])
@@ -152,7 +152,7 @@ class Story:
         self._connection.exchange()
 
     async def settle(self, number):
-        """Exchange until the hub has settled all; then it has taken the outcomes, too."""
+        """Exchange until the hub has settled everything; then it has read the outcomes, too."""
         await self.publish(0)
         await self._connection.until(lambda: not self.device.waiting)
         self._done.update(self._confirming)
@@ -170,7 +170,7 @@ class Story:
                 assert not self._done & set(again), "it was accepted or rejected"
 
     async def finish(self):
-        """Accept all; then check both sides."""
+        """Accept all C2D messages, then check both sides."""
         received = self.device.received_bodies
         await self.settle(0)
         while len(self._identity.queue):

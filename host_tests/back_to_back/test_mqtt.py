@@ -15,7 +15,7 @@ MOST_C2D = 40  # and fifty may wait
 
 
 class Device:
-    """The client's protocol, as this test uses it: no other place here knows its interface."""
+    """The client's protocol; this class alone depends on its interface."""
 
     def __init__(self, device_id, token):
         user = f"localhost/{device_id}/?api-version=2021-04-12"
@@ -31,7 +31,7 @@ class Device:
         self.received = []  # bodies of C2D messages
         self.receipts = []  # (body, what acknowledges it) of those that are not acknowledged
 
-    # what a test does
+    # -- called by the test
 
     def connect(self):
         self.connected, self.subscribed, self.receipts = False, None, []
@@ -44,7 +44,7 @@ class Device:
         self._session.publish(self._events, body, qos=qos)
 
     def acknowledge(self):
-        """Acknowledge the oldest C2D message; its body, or None."""
+        """Acknowledge the oldest C2D message: its body, or None."""
         if not self.receipts:
             return None
         body, receipt = self.receipts.pop(0)
@@ -56,7 +56,7 @@ class Device:
 
     @property
     def waiting(self):
-        """Whether an answer of the hub is to come."""
+        """Whether an answer of the hub is still due."""
         unacknowledged = self._session.unacknowledged
         return not self.connected or self.subscribed is not None or unacknowledged > 0
 
@@ -69,7 +69,7 @@ class Device:
     def feed(self, data):
         self._session.feed(data)
 
-    # what the protocol tells
+    # -- called by the protocol
 
     def connack(self, code, session_present):
         assert code == 0
@@ -94,7 +94,7 @@ class Device:
 
 
 class Story:
-    """One device's life: what was sent, and what must be true at its end."""
+    """The steps of one device, with a record of all messages, and the checks at the end."""
 
     def __init__(self, testbed, cuts):
         self._bench = testbed
@@ -125,10 +125,10 @@ class Story:
         await self._connection.until(lambda: self.device.connected)
         self.device.subscribe()
 
-    # the steps
+    # -- the steps
 
     async def publish(self, number):
-        """Up to two windows of messages at once."""
+        """Publish up to two windows of messages at once."""
         for _ in range(1 + number % (2 * WINDOW)):
             qos = 0 if number > 50 else 1
             body = b"%d " % sum(map(len, self.published.values())) + b"x" * (number * 7)
@@ -149,7 +149,7 @@ class Story:
         self._connection.exchange()
 
     async def settle(self, number):
-        """Exchange until the hub has answered all; then it has taken the PUBACKs, too."""
+        """Exchange until the hub has answered everything; then it has read the PUBACKs, too."""
         await self._connection.until(lambda: not self.device.waiting)
         pongs = self.device.pongs
         self.device.ping()
@@ -169,7 +169,7 @@ class Story:
                 assert not self._done & set(again), "it was acknowledged"
 
     async def finish(self):
-        """Acknowledge all; then check both sides."""
+        """Acknowledge all C2D messages, then check both sides."""
         await self.settle(0)
         while len(set(self.device.received)) < len(self.sent) or self.device.receipts:
             while self.device.receipts:

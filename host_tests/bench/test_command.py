@@ -20,7 +20,7 @@ def section(timed, counted):
 
 
 def missed(first, *again):
-    """(what of `first` is missed, how many of `again` were asked for)"""
+    """(the goals of `first` that are missed, how many measurements of `again` were made)"""
     left = list(again)
     found = command.missed(first, lambda: left.pop(0))
     return [row.what for row, _, _ in found], len(again) - len(left)
@@ -44,7 +44,7 @@ def test_goal_without_a_second_measurement_stays_missed():
 
 @pytest.fixture
 def fake_measurement(monkeypatch):
-    """made_up(name, rows or an exception): a measurement that is none."""
+    """fake_measurement(name, rows or an exception): add a measurement to the bench."""
 
     def make(name, result):
         async def measure(rounds, quick=False):

@@ -10,7 +10,7 @@ PATIENCE = 100
 
 
 def counted(measure):
-    """(what, goal, value) of each goal that a count, not a time, must reach."""
+    """(what, goal, value) of each goal without slack: those are counted, not timed."""
     rows = asyncio.run(asyncio.wait_for(measure(1, quick=True), PATIENCE))
     judged = [(row.what, *one) for row in rows for one in row.judged()]
     return [(what, goal, value) for what, goal, value in judged if goal.slack == 1]

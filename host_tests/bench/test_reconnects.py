@@ -45,7 +45,9 @@ def test_jitter_at_the_cap_is_uniform():
 
 
 def test_two_boots_share_no_delay():
-    """MicroPython's random begins with one seed on some ports; the system's entropy does not."""
+    """On some ports MicroPython's random starts from a fixed seed; Backoff uses the system's
+    entropy.
+    """
     boots = [
         subprocess.run(
             [interpreter(), "-c", _DELAYS],

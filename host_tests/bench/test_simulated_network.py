@@ -12,7 +12,7 @@ RECORD = b"\x17\x03\x03\x00\x04data"  # a TLS record of four bytes
 
 
 class Timer:
-    """A clock that goes on when the test says so; it fires the newest first of what is due."""
+    """A clock that the test sets ahead; of the calls that are due it makes the newest first."""
 
     def __init__(self):
         self._now = 0
@@ -37,7 +37,7 @@ class Timer:
 
 
 class Server:
-    """Says its greeting, repeats what it is sent, and keeps it."""
+    """Sends its greeting, echoes what it receives, and keeps it."""
 
     def __init__(self, greeting):
         self._greeting = greeting
@@ -57,7 +57,7 @@ async def until(true):
 
 
 def run(scenario, greeting=b"", **conditions):
-    """scenario(network, timer, server, reader, writer) of a connection through a network."""
+    """Run scenario(network, timer, server, reader, writer) with a connection through a network."""
 
     async def whole():
         server, timer = Server(greeting), Timer()

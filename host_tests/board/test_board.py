@@ -11,9 +11,9 @@ from tools.board.machine import Board
 
 
 def on_board(tmp_path, settings, text, prepare=lambda disk: None, wifi="up"):
-    """The lines that a board with `settings` says up to `text`; then it is switched off.
+    """The lines that a board with `settings` prints up to `text`; then it is switched off.
 
-    prepare(disk) changes what is on its disk before it starts.
+    prepare(disk) changes the board's files before it starts.
     """
 
     async def main():
@@ -84,7 +84,7 @@ def test_outbox_accepts_readings_before_the_first_connection(tmp_path):
 
 
 def on_board_with_short_wifi(tmp_path):
-    """The firmware with a Wi-Fi deadline of 1 s instead of 20."""
+    """As on_board(), with a Wi-Fi deadline of 1 s instead of 20."""
     from tools.interpreter import ROOT
 
     for path in (ROOT / "firmware").rglob("*.*"):

@@ -10,8 +10,8 @@ from tools.interpreter import ROOT, STANDINS, environment, interpreter
 
 @pytest.fixture
 def run_code(tmp_path):
-    """run(code): what it prints with board.clock imported. The clock has been set, to the right
-    time or to `behind` seconds before it.
+    """run_code(code, wifi, behind): what it prints with board.clock imported; the clock is
+    `behind` seconds slow.
     """
     state = tmp_path / "state"
     state.mkdir()

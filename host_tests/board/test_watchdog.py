@@ -99,7 +99,7 @@ async def numbered(board, text, count):
 
 
 async def reported(service, cause):
-    """Return once the twin's reported properties say why the board started."""
+    """Wait until the reported properties tell why the board started."""
     while True:
         twin = await service.get_twin("d")
         health = twin["properties"]["reported"].get("health", {})

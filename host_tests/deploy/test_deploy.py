@@ -89,7 +89,7 @@ def test_existing_settings_stay_without_new_ones(deployment, board, flash):
 
 
 def test_files_of_an_older_deployment_are_removed(deployment, board, flash):
-    """A client.py would be imported before client.mpy."""
+    """MicroPython would import client.py rather than client.mpy."""
     for name in ("lib/iothub/client.py", "lib/board/old.py", "lib/mine/own.py"):
         (flash / name).parent.mkdir(parents=True, exist_ok=True)
         (flash / name).write_text("1/0\n")
@@ -132,7 +132,7 @@ def old_program(deployment, board, flash):
 
 
 def half_way(deployment, board, flash, code=None):
-    """A deploy that has brought over a part."""
+    """A deploy process that has copied part of its files."""
     command = deployment.command(board.port)
     if code:
         command[1:4] = ["-c", code]
@@ -165,7 +165,7 @@ def test_ctrl_c_during_deploy_keeps_the_old_program(deployment, board, flash, ol
 
 
 def test_killed_deploy_keeps_the_old_program(deployment, board, flash, old_program):
-    """The watchdog does it: here it has 6 s instead of 30."""
+    """The watchdog restarts the board: after 6 s in this test, instead of 30."""
     code = (
         "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 6000\n"
         "from tools.__main__ import main; sys.exit(main(['deploy'] + sys.argv[1:]))"
@@ -210,7 +210,7 @@ def test_deploy_after_an_interrupted_one_succeeds(deployment, board, flash, old_
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
 def test_boot_completes_a_deployment_interrupted_by_power_loss(deployment, board, flash, moved):
-    """boot.py completes what is whole, however much of it was moved before."""
+    """boot.py moves the complete files into place, however many of them were moved before."""
     deployment.deploy(board.port)
     with board.opened() as typist:
         typist.expect(b"sent:")
@@ -247,7 +247,7 @@ def test_boot_completes_a_deployment_interrupted_by_power_loss(deployment, board
 
 
 def refused(done):
-    """The one line of a deploy that failed."""
+    """The error line of a deploy that failed."""
     assert done.returncode == 1, done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("deploy: ")
@@ -303,7 +303,7 @@ def test_small_heap_is_refused_unless_forced(deployment, tmp_path):
     ],
 )
 def test_unsupported_micropython_is_refused(board, version, mpy, expected):
-    """No other one is at hand: the survey of a board is changed on its way."""
+    """There is one MicroPython here, so the answer of the board is changed on its way."""
 
     class Old(Remote):
         def ask(self, code, timeout=None):
@@ -405,7 +405,7 @@ def test_manifest_names_what_is_deployed(tmp_path):
 
 
 def test_secrets_are_prompted_for_and_not_echoed(deployment, board, flash):
-    """At a terminal, with nothing given: three questions."""
+    """At a terminal, without environment variables, deploy asks three questions."""
     root = deployment.hub["ca_file"]
     command = [
         sys.executable,

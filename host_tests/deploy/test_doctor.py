@@ -13,7 +13,7 @@ WELL = ["settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "me
 
 @pytest.fixture
 def prepared_board(deployment, tmp_path):
-    """prepared_board(settings …): a board with the firmware, and settings like these."""
+    """prepared_board(*arguments, **settings): a board with the firmware, and these settings."""
 
     def prepare(*arguments, **settings):
         folder = tmp_path / "flash"
@@ -34,7 +34,7 @@ def prepared_board(deployment, tmp_path):
 
 
 def examined(deployment, board):
-    """(exit status, lines) of the doctor; the lines never show a secret."""
+    """(exit status, lines) of the doctor; no line contains a secret."""
     done = run_tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
     assert not done.stderr
     for secret in deployment.secrets:
@@ -69,7 +69,7 @@ def test_doctor_runs_on_the_board(deployment, prepared_board):
 
 
 def fails(deployment, board, stage, *words):
-    """The doctor finds `stage` at fault, says `words`, and what to do; what is before is well."""
+    """The doctor reports `stage` as the first failure, with `words` and a remedy."""
     status, lines = examined(deployment, board)
     assert status == 1
     (line,) = [line for line in lines if line.startswith("FAIL")]
@@ -105,7 +105,7 @@ def test_closed_port(deployment, prepared_board):
 
 
 def test_hub_with_an_untrusted_certificate(deployment, prepared_board):
-    """Without its CA there are Azure's two, each of which is tried."""
+    """Without the hub's CA the doctor tries Azure's two roots."""
     with prepared_board(server_verification_cert=None) as board:
         path = f"{board.folder}/settings.json"
         with open(path) as file:

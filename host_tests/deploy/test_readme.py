@@ -13,7 +13,9 @@ PREPARED = ". .venv/bin/activate"
 
 
 def blocks():
-    """The lines of the section's two blocks: a real board's, and the virtual one's."""
+    """The lines of the section's two blocks of commands: for a real board, and for the virtual
+    one.
+    """
     section = (ROOT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
     return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
 

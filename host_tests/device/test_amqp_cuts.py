@@ -16,7 +16,7 @@ COUNT = 4  # messages that each device sends
 
 
 class Proxy:
-    """TLS before the hub's plain port: it cuts its first connection after `limit` frames."""
+    """TLS before the hub's plain port; the first connection is cut after `limit` frames."""
 
     def __init__(self, upstream, limit):
         self._upstream = upstream
@@ -39,7 +39,7 @@ class Proxy:
             one.transport.abort()
 
     async def _pump(self, reader, writer, counted):
-        """Pass on frame by frame (or header by header), until the limit."""
+        """Pass on frame by frame (or header by header), up to the limit."""
         decoder, pending = FrameDecoder(1 << 20), bytearray()
         while data := await reader.read(65536):
             decoder.feed(data)
@@ -53,7 +53,7 @@ class Proxy:
 
 
 def _step(decoder, pending):
-    """The size of the next header or frame, once it is whole."""
+    """The size of the next header or frame, or None while it is incomplete."""
     if pending[:4] == b"AMQP":
         return 8 if len(pending) >= 8 and decoder.take_header() else None
     return int.from_bytes(pending[:4], "big") if decoder.take() else None
@@ -68,7 +68,7 @@ async def proxied(hub, localhost_tls, limit):
 
 
 async def live(hub, localhost_tls, service, limit):
-    """A device's life through a connection that is cut; how many frames it took."""
+    """Use all features of a device through a connection that is cut: the number of frames."""
     device_id = f"cut-{limit}"
     made = await service.create_device(device_id)
     key = made["authentication"]["symmetricKey"]["primaryKey"]
@@ -118,7 +118,7 @@ def test_device_survives_a_cut_at_every_frame(hub, localhost_tls):
 
 
 async def follow(hub, localhost_tls, service, limit, device_id):
-    """Read a device's events through a connection that is cut; how many frames it took."""
+    """Read a device's events through a connection that is cut: the number of frames."""
     key = hub["service_connection_string"].partition("SharedAccessKey=")[2]
     async with proxied(hub, localhost_tls, limit) as (proxy, port):
         client = IoTHubServiceClient.create_from_connection_string(

@@ -95,7 +95,7 @@ def test_wrong_key_and_unknown_device(testbed):
 
 
 def test_expired_ready_token(testbed):
-    """The hub ends the connection; the program is told, and what it sends does not hang."""
+    """The hub closes the connection; the program is told, and its sends do not hang."""
 
     async def scenario():
         async with testbed.service() as service:

@@ -21,7 +21,7 @@ ONCE = {"connection_retry": False}
 
 
 async def outcome(testbed, localhost_tls, scripted, name="connect"):
-    """What the program `name` says against a scripted hub."""
+    """The first result of the program `name` against a scripted server."""
     async with testbed.program_on(scripted, localhost_tls, name, ONCE) as program:
         return await program.expect_any("connected", "sent", "raised")
 
@@ -93,7 +93,7 @@ def test_invalid_answer_while_connecting_is_an_error(testbed, localhost_tls, wro
 
 
 def redirect(port):
-    """A detach of the telemetry link, which says that the events are taken elsewhere."""
+    """A detach of the telemetry link with a redirect to another port."""
     info = {"hostname": "localhost", "network-host": "localhost", "port": port}
     error = Composite(ERROR, condition="amqp:link:redirect", description="there", info=info)
     return end(DETACH, handle=2, closed=True, error=error)

@@ -5,7 +5,7 @@ TRANSPORTS = ("mqtt", "amqp")
 
 def visits(testbed, text, lives, **settings):
     given = {"queued": 5, "report": False, **settings}
-    return testbed.program("wake", connection_string=text, lives=lives, **given)
+    return testbed.program("deep_sleep", connection_string=text, lives=lives, **given)
 
 
 def test_wake_up_sends_the_queue_and_receives_waiting_messages(testbed):

@@ -11,7 +11,7 @@ def test_telemetry_messages_and_twin_work_in_a_small_heap(testbed):
             text = testbed.connection_string(device_id, key)
             await service.send_c2d(device_id, b"hello")
             heap = HEAPS[testbed.transport]
-            async with testbed.program("small", connection_string=text, heap=heap) as program:
+            async with testbed.program("small_heap", connection_string=text, heap=heap) as program:
                 (twin,) = await program.expect("twin")
                 assert twin["a"] == 1
                 await program.expect("end")

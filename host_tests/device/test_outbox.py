@@ -17,19 +17,19 @@ CREATED = "iothub-creation-time-utc"
 
 @pytest.fixture(params=["ram", "flash"])
 def outbox_settings(request, tmp_path):
-    """The outbox's settings."""
+    """The options of an Outbox, in RAM and in flash."""
     return {"path": str(tmp_path / "outbox") if request.param == "flash" else None}
 
 
 async def cut(service, device_id, program, network):
-    """The network is away until it accepts connections again."""
+    """Cut the device's connection, and refuse new ones."""
     network.server.accepting = False
     await service.drop(device_id)
     await program.expect("state", False)
 
 
 async def bodies(service, device_id, count):
-    """The first `count` different bodies, in the order in which they came, each with its event."""
+    """{body: event} of the first `count` different bodies, in the order of their arrival."""
     found = {}
     async for event in service.telemetry(device_id):
         found.setdefault(event["body"].decode(), event)
@@ -39,7 +39,7 @@ async def bodies(service, device_id, count):
 
 
 async def emptied(program):
-    """How many messages were dropped, once nothing waits in the outbox."""
+    """Wait until the outbox is empty: the number of dropped messages."""
     while True:
         await program.tell("outbox")
         waiting, dropped = await program.expect("outbox")

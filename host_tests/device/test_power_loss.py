@@ -13,8 +13,10 @@ MANY = 100_000  # numbers for each start
 
 
 async def accepted(testbed, moment, **settings):
-    """Start, and kill about `moment` turns of the loop later; the numbers that were accepted."""
-    async with testbed.program("power", **settings) as program:
+    """Start the program and kill it about `moment` turns of the loop later: the numbers that it
+    accepted.
+    """
+    async with testbed.program("power_loss", **settings) as program:
         lines = [await program.line() for _ in range(moment)]
         program.kill()
         lines += await program.lines()

@@ -18,7 +18,7 @@ def test_new_root_is_stored_after_a_connection_with_it(testbed, tmp_path):
         port = testbed.port
         async with testbed.service() as service:
             text = testbed.connection_string(*await testbed.new_device(service))
-            async with testbed.program("trust", connection_string=text, lib=lib) as program:
+            async with testbed.program("root_update", connection_string=text, lib=lib) as program:
 
                 async def told(*words):
                     await program.tell(*words)
@@ -45,7 +45,9 @@ def test_stored_root_survives_a_restart(testbed, tmp_path):
         make_board_library(tmp_path, testbed.hub["ca_file"])
         async with testbed.service() as service:
             text = testbed.connection_string(*await testbed.new_device(service))
-            async with testbed.program("trust", connection_string=text, lib=tmp_path) as program:
+            async with testbed.program(
+                "root_update", connection_string=text, lib=tmp_path
+            ) as program:
                 await program.tell("connect")
                 await program.expect("connect")
 
@@ -53,7 +55,7 @@ def test_stored_root_survives_a_restart(testbed, tmp_path):
 
 
 def test_gateway_is_dialled_and_the_hub_is_named(testbed):
-    """The gateway is dialled; the hub's own name stays in user name and token."""
+    """The user name and the token keep the hub's own name."""
 
     async def scenario():
         async with testbed.service() as service:

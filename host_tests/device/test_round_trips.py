@@ -12,7 +12,7 @@ def test_wake_up_takes_at_most_two_round_trips_more_than_connect(testbed):
         async with SimulatedNetwork(testbed.hub["mqtt_port"]) as network:
             text = testbed.connection_string(device_id, key, port=network.port)
             settings = {"connection_string": text, "lives": lives, "queued": 5, "report": False}
-            async with testbed.program("wake", **settings) as program:
+            async with testbed.program("deep_sleep", **settings) as program:
                 await program.expect("end")
         (connection,) = network.connections
         return connection.turns

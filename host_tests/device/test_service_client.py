@@ -8,7 +8,7 @@ TRANSPORTS = ("amqp",)
 
 @contextlib.asynccontextmanager
 async def started(testbed, **settings):
-    """(ServiceClient, program): programs/service.py with the hub's own policy."""
+    """(ServiceClient, program): programs/service.py with the hub's service connection string."""
     key = testbed.hub["service_connection_string"].partition("SharedAccessKey=")[2]
     host = f"localhost:{testbed.hub['amqp_port']}"
     text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={key}"
@@ -52,7 +52,7 @@ def test_c2d_message_and_its_feedback(testbed):
 
 
 async def purged(testbed, service, count):
-    """Purge `count` messages that ask for feedback; a device that has them, and their ids."""
+    """Send `count` messages that ask for feedback, and purge them: their ids."""
     device_id, _ = await testbed.new_device(service)
     ids = [f"{device_id}-{number}".ljust(100, "x") for number in range(count)]
     for message_id in ids:

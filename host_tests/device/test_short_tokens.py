@@ -20,7 +20,7 @@ def test_client_survives_120_short_tokens(testbed):
             device_id, key = await testbed.new_device(service)
             text = testbed.connection_string(device_id, key)
             async with testbed.program(
-                "lives", connection_string=text, life=LIFE, lives=LIVES
+                "short_tokens", connection_string=text, life=LIFE, lives=LIVES
             ) as program:
                 await program.expect("ready")
                 asked = answered = 0

@@ -12,7 +12,7 @@ TRANSPORTS = ("mqtt",)
 
 
 def blobs(testbed):
-    """{name: content} of what the hub's storage holds."""
+    """{name: content} of the files in the hub's storage."""
     folder = Path(testbed.hub["ca_file"]).parent / "blobs"
     return {path.name: path.read_bytes() for path in folder.glob("*")}
 

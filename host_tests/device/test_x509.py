@@ -13,7 +13,7 @@ KEYS = {
 
 
 def as_der(shown, folder):
-    """Files of the certificate and of the key, in DER; the key as OpenSSL has always done it."""
+    """DER files of the certificate and of the key; the key in OpenSSL's traditional form."""
     certificate, key = folder / "shown.crt.der", folder / "shown.key.der"
     certificate.write_bytes(shown.built.public_bytes(serialization.Encoding.DER))
     key.write_bytes(

@@ -52,7 +52,7 @@ def test_undecodable_method_is_answered_and_settled_once(testbed, localhost_tls)
 
 
 def test_message_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
-    """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
+    """A list of empty lists, a byte each: accepted or refused, as memory allows."""
 
     async def scenario():
         hub = ScriptedAmqpServer()
@@ -115,7 +115,7 @@ def test_oversized_cbs_answer_is_a_protocol_error(testbed, localhost_tls):
 
 
 def test_message_accepted_while_connecting_is_sent_on_that_connection(testbed, localhost_tls):
-    """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
+    """The telemetry link is attached, and the twin has not been requested yet."""
 
     async def scenario():
         hub = ScriptedAmqpServer()

@@ -31,7 +31,7 @@ def test_slow_handler_delays_neither_pings_nor_telemetry_and_acknowledges_last(
 
 
 def test_duplicate_is_handled_and_acknowledged_again(testbed, localhost_tls):
-    """At least once: whether it is new to the program, the program knows (message_id)."""
+    """Delivery is at least once: the program recognizes duplicates by message_id."""
 
     async def scenario():
         hub = ScriptedMqttServer()
@@ -54,7 +54,9 @@ def test_duplicate_is_handled_and_acknowledged_again(testbed, localhost_tls):
 def test_message_cut_before_its_acknowledgement_is_handled_and_acknowledged_again(
     testbed, localhost_tls
 ):
-    """What began on the old connection is acknowledged on neither; what comes again is, once."""
+    """A handler that began on the old connection acknowledges on neither connection; the
+    redelivered message is acknowledged once.
+    """
 
     async def scenario():
         hub = ScriptedMqttServer()

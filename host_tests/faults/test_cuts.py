@@ -15,12 +15,12 @@ SETTINGS = {"options": {"ensure_desired_properties": False}, "backoff": [0.01, 0
 
 
 def in_order(texts):
-    """`texts` without those that came before."""
+    """`texts` without repetitions."""
     return list(dict.fromkeys(texts))
 
 
 def cuts(proxy, packet, to_hub, nth=1):
-    """Set a fault at each byte of such a packet in turn, and behind it; yield the byte."""
+    """Set a fault at each byte of such a packet in turn, and after it; yield the byte's index."""
     for byte, kind in zip(itertools.count(), itertools.cycle((Cut, Reset)), strict=False):
         fault = proxy.fault = kind(packet, to_hub=to_hub, nth=nth, byte=byte)
         yield byte

@@ -22,8 +22,8 @@ GRACE = 0.2  # seconds for a device that waits for the rest of what is no packet
 
 
 class Hostile:
-    """Sends mutated bytes in place of a connection's first acknowledgement, and then resets it;
-    from the last of so many connections on it is well again.
+    """Sends mutated bytes in place of a connection's first acknowledgement, and then resets it.
+    The last of CONNECTIONS connections is served normally.
     """
 
     def __init__(self, seed, server, answer, parts):
@@ -50,8 +50,8 @@ class Hostile:
 
 
 def acknowledged_by(server):
-    """How many messages the device acknowledged over MQTT: each had come whole, on the same
-    connection, as often.
+    """The number of messages that the device acknowledged over MQTT. Each was complete, and came
+    on the same connection, as often as it was acknowledged.
     """
     acknowledged = Counter(
         (connection, words[0]) for connection, what, *words in server.heard if what == "puback"

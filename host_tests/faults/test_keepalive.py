@@ -19,8 +19,9 @@ UNANSWERED = ["OperationTimeout", "ping", None]
     ids=["no PINGRESP", "half open from the hub", "half open to the hub"],
 )
 def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
-    """Pings come every three quarters of a keep-alive, and wait for half of one: to have sent no
-    second is to have found out within one and a half (see iothub/test_keepalive).
+    """A ping is sent after three quarters of a keep-alive and waits for half of one. One ping
+    without a second one shows that the device gave up within one and a half (see
+    iothub/test_keepalive).
     """
 
     async def scenario():
@@ -46,7 +47,7 @@ def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
 def test_half_open_connection_is_detected_within_a_message(
     testbed, localhost_tls, packet, to_hub, count
 ):
-    """It is sent again by the next connection, and the hub may have it twice."""
+    """The message is sent again on the next connection; the hub may have it twice."""
 
     async def scenario():
         async with device_behind_proxy(testbed, localhost_tls, options={"keep_alive": 2}) as made:

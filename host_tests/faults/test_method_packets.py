@@ -67,7 +67,7 @@ def test_invalid_json_is_answered_400(testbed, localhost_tls):
 
 
 def test_payload_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
-    """It is answered, as there is memory; nothing breaks."""
+    """It is answered, with a status that depends on the free memory."""
 
     async def scenario():
         hub = ScriptedMqttServer()

@@ -18,7 +18,7 @@ NO_ANSWER = ["OperationTimeout", "puback", None]
 
 
 async def bodies(service, device_id):
-    """What arrived at the hub as telemetry, in order."""
+    """The bodies of the telemetry at the hub, in order."""
     events = [event["body"].decode() for event in await service.events(device_id)]
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
@@ -127,7 +127,7 @@ def test_stalled_link_that_recovers_keeps_the_connection(testbed, localhost_tls)
 
 
 def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost_tls):
-    """TLS's handshake comes so, too."""
+    """TLS's handshake arrives in single bytes, too."""
 
     async def scenario():
         slow = Trickle(lasting=True)
@@ -146,7 +146,7 @@ def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost
 
 
 def test_slow_link_keeps_the_connection(testbed, localhost_tls):
-    """Each packet takes longer than the hub takes to answer; the client's own deadline is 1 s."""
+    """Each packet takes longer than the hub's answer; the client's deadline is 1 s."""
 
     async def scenario():
         options = {"timeout": 1, "keep_alive": 4}

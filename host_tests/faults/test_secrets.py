@@ -15,12 +15,14 @@ PIECE = 10  # so much of a secret in a row is a leak
 
 
 def key_of(seed):
-    """A base64 key that has + and / in it."""
+    """A base64 key that contains + and /."""
     return base64.b64encode(bytes((seed + 5 * i) & 255 | 0x0B for i in range(32))).decode()
 
 
 def forms(secret):
-    """What a secret looks like: itself, percent-encoded, decoded, in hex, as Python prints it."""
+    """The forms of a secret in a text: itself, percent-encoded, decoded, in hex, as Python prints
+    it.
+    """
     yield from (secret, quote(secret, safe=""), unquote(secret))
     raw = [secret.encode()]
     try:
@@ -33,7 +35,7 @@ def forms(secret):
 
 
 def leaks(text, secrets):
-    """[(name, where)] of the secrets of which a piece is in the text."""
+    """[(name, where)] of the secrets of which the text contains a part."""
     found = []
     for name, secret in secrets.items():
         for form in set(forms(secret)):
@@ -65,7 +67,7 @@ def signatures(tokens):
 
 
 def mistaken(text, key):
-    """Connection strings that are wrong, with a key in them."""
+    """Invalid connection strings that contain a key."""
     return [
         key,
         text.replace("SharedAccessKey=", "SharedAccessKey"),
@@ -84,7 +86,7 @@ def mistaken(text, key):
 
 
 async def cast(testbed, service, tmp_path):
-    """(what the play needs, the secrets in it)."""
+    """(the settings of programs/every_feature.py, the secrets in them)"""
     device_id, key = await testbed.new_device(service)
     text = testbed.connection_string(device_id, key)
     shown = Certificate(tmp_path, f"shown-{testbed.name}-{testbed.transport}")
@@ -136,7 +138,7 @@ def test_device_and_hub_print_no_secret(testbed, tmp_path):
     async def scenario():
         async with testbed.service() as service:
             settings, secrets = await cast(testbed, service, tmp_path)
-            async with testbed.program("play", heap="400wK", **settings) as program:
+            async with testbed.program("every_feature", heap="400wK", **settings) as program:
                 await program.expect("end")
                 said = "\n".join(
                     words[0] if len(words) == 1 else " ".join(map(str, words))
@@ -156,7 +158,7 @@ def test_device_and_hub_print_no_secret(testbed, tmp_path):
 
 
 def refused_by_tools(text):
-    """What the tools say of a connection string that is wrong."""
+    """The tools' error messages for an invalid connection string."""
     for variable, *command in (
         ("IOTHUB_CONNECTION_STRING", "sas"),
         ("IOTHUB_SERVICE_CONNECTION_STRING", "service", "query", "SELECT * FROM devices"),

@@ -28,7 +28,7 @@ class Arrivals:
         self._after = -1
 
     async def take(self, service, device_id):
-        """Look at what is new; whether anything was."""
+        """Read the new events: whether there were any."""
         events = await service.events(device_id, self._after)
         for event in events:
             self._after = event["position"]

@@ -16,7 +16,7 @@ def refusal(data):
 
 
 async def forget(proxy, then=None):
-    """End the connection; on the next one the hub has no session any more. Then set a fault."""
+    """End the connection; the hub has no session on the next one. Then set a fault."""
     forgets = proxy.fault = Rewrite(CONNACK, into=FORGOTTEN)
     proxy.cut()
     await forgets.struck.wait()
@@ -24,7 +24,7 @@ async def forget(proxy, then=None):
 
 
 async def all_comes(service, device_id, program):
-    """Each of the subscriptions serves."""
+    """Check that each of the subscriptions works."""
     await service.send_c2d(device_id, b"down")
     await program.expect("message", "down")
     await service.patch_twin(device_id, {"properties": {"desired": {"a": 1}}})

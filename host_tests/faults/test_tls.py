@@ -59,7 +59,7 @@ def context_of(certificate, key):
 
 
 def signed(folder, ca, names=("localhost",), start=None, days=1):
-    """A server's context, with a certificate for `names` that `ca` signed."""
+    """A server's SSLContext, with a certificate for `names` that `ca` signed."""
     made = folder / "made.pem", folder / "made.key"
     certificates.make_server(*made, ca, ca.with_suffix(".key"), names, days, start)
     return context_of(*made)
@@ -91,7 +91,7 @@ CERTIFICATES = {
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
 def test_untrusted_certificate_is_refused(testbed, localhost_tls, tmp_path, kind):
-    """It is another one than the connection before had, as after an attack."""
+    """The certificate differs from that of the first connection, as in an attack."""
 
     async def scenario():
         right, ca = localhost_tls
@@ -109,7 +109,7 @@ def test_untrusted_certificate_is_refused(testbed, localhost_tls, tmp_path, kind
 
 @pytest.mark.parametrize("others", [0, 300], ids=["small", "large"])
 def test_renewed_certificate_is_accepted(testbed, localhost_tls, tmp_path, others):
-    """The large one fills most of a TLS record, which is what a board has memory for."""
+    """The large certificate fills most of a TLS record, for which a board has memory."""
 
     async def scenario():
         async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
@@ -149,7 +149,7 @@ def test_handshake_that_does_not_end_times_out(testbed, localhost_tls, kind):
 
 @pytest.mark.parametrize("fatal", [True, False], ids=["fatal", "close_notify"])
 def test_tls_alert_in_a_session_is_a_lost_connection(testbed, localhost_tls, fatal):
-    """The message whose PUBACK it comes in place of is sent again."""
+    """The alert comes in place of a PUBACK; the message is sent again."""
 
     async def scenario():
         async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):

@@ -103,7 +103,7 @@ def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(testb
 
 
 def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(testbed, localhost_tls):
-    """A change that comes between a throttled reading and the next is in neither twice."""
+    """A change arrives between a throttled request and the next one."""
 
     async def scenario():
         hub = ScriptedMqttServer()
@@ -137,7 +137,7 @@ def test_disconnect_while_the_twin_is_read_reports_no_error(testbed, localhost_t
 
 
 def test_invalid_twin_delays_no_change(testbed, localhost_tls):
-    """Nested so deeply that it cannot be read, or no twin at all: what changes is told still."""
+    """The twin is nested too deeply, or is none: changes still reach the handler."""
 
     async def scenario():
         for body in (b"[]", b'{"desired":7}', b'{"a":' * 2500 + b"1" + b"}" * 2500, b"\xff"):

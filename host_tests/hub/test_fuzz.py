@@ -77,7 +77,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def hub_stays_healthy(hub):
-    """Around each test: somebody else's connection lives on, and the memory is bounded."""
+    """Around each test: another connection lives on, and the memory is bounded."""
     begin = Composite(BEGIN, next_outgoing_id=0, incoming_window=1, outgoing_window=1)
     with socket.create_connection(("localhost", hub["amqp_plain_port"]), PATIENCE) as witness:
         witness.sendall(AMQP_START)
@@ -95,9 +95,9 @@ def hub_stays_healthy(hub):
 
 
 def talk(hub, port, data, tls=False, after=None):
-    """Send bytes, end the stream, and read what the hub says until it closes.
+    """Send bytes, end the stream, and read until the hub closes: what it sent.
 
-    after: more bytes, which leave once the first answer is there.
+    after: more bytes, which are sent after the first answer.
     """
     with socket.create_connection(("localhost", hub[port]), PATIENCE) as plain, plain.dup() as raw:
         context = ssl.create_default_context(cafile=hub["ca_file"])
@@ -118,7 +118,7 @@ def talk(hub, port, data, tls=False, after=None):
 
 
 def mangled(parts):
-    """Some of the parts in a row, with bytes changed, cut out, put in, or cut off at the end."""
+    """Some of the parts in a row; bytes are changed, removed, inserted, or cut off at the end."""
     change = st.one_of(
         st.tuples(st.just("set"), st.integers(0, 2000), st.binary(min_size=1, max_size=8)),
         st.tuples(st.just("cut"), st.integers(0, 2000), st.integers(1, 20)),
@@ -191,7 +191,7 @@ def test_amqp_survives_hostile_bytes_after_open(hub, data):
 @fuzzed
 @given(mangled(amqp_parts()))
 def test_amqp_survives_hostile_frames_of_an_authorized_device(hub, data):
-    """The same in a session that may do anything."""
+    """In a session that has put a token."""
     token = AmqpMessage(service_token(hub), VALUE, message_id="t")
     token.application = {
         "operation": "put-token",

@@ -28,7 +28,7 @@ async def device_peer(hub, service):
 
 
 async def fill(folder):
-    """Send telemetry, and kill the hub in the midst; how many were acknowledged, in order."""
+    """Send telemetry and kill the hub meanwhile: the number of acknowledged messages."""
     async with (
         running_hub(folder) as hub,
         ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,

@@ -74,7 +74,7 @@ def test_messages_are_exchanged_with_proton(proton_echo, body, application, mess
 
 
 def device(broker, **options):
-    """A device client that shows no token: this broker has no $cbs."""
+    """A device client without a token: the broker has no $cbs."""
     port, ca, _ = broker
     return IoTHubDeviceClient.create_from_connection_string(
         f"HostName=localhost:{port};DeviceId=dev;x509=true",

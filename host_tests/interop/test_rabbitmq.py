@@ -27,7 +27,7 @@ class Sending(Part):
         return [answer]
 
     async def send(self, message):
-        """Send; the descriptor of the outcome."""
+        """Send a message: the descriptor of its outcome."""
         delivery = Delivery(*message.parts_to_send())
         self._outcomes[delivery] = asyncio.get_running_loop().create_future()
         self._wire.send(self.link, delivery)

@@ -8,7 +8,7 @@ DEVICE = "HostName=hub.azure-devices.net;DeviceId=dev1;SharedAccessKey=" + KEY
 
 
 def refused(text):
-    """The words of the ValueError that a connection string raises."""
+    """The text of the ValueError for a connection string."""
     return str(raises(ValueError, Credentials.from_connection_string, text))
 
 

@@ -10,7 +10,7 @@ LIMIT = 4096
 
 
 class Folder:
-    """A folder that is gone afterwards."""
+    """A temporary folder."""
 
     def __enter__(self):
         self.path = "/tmp/journal-" + binascii.hexlify(os.urandom(6)).decode()
@@ -33,7 +33,7 @@ class Folder:
             file.write(content)
 
     def full(self, name):
-        """Writing to this file finds the flash full."""
+        """Make writes to this file fail, as on a full flash."""
         os.system("ln -s /dev/full " + self.path + "/" + name)
 
     def journal(self, limit=LIMIT):
@@ -45,7 +45,7 @@ def message(number, size=20):
 
 
 def rest(journal):
-    """What next() gives until there is no more."""
+    """All that next() still gives."""
     found = []
     while True:
         record = journal.next()
@@ -55,7 +55,7 @@ def rest(journal):
 
 
 def numbers(journal):
-    """The same, as the numbers that message() was given."""
+    """As rest(), as the numbers that message() was given."""
     return [int(first[3:]) for _, first, _ in rest(journal)]
 
 

@@ -6,7 +6,7 @@ from iothub.future import DONE, Bell, Once, coroutine
 
 
 class Kept(Once):
-    """One that notes that nobody waits for it any more."""
+    """A future that notes when its awaiter gives up."""
 
     left = 0
 

@@ -5,7 +5,7 @@ from iothub import errors, log
 
 
 def lines(level, tells):
-    """What is shown of `tells` at a level."""
+    """The lines that `tells` logs at a level."""
     shown = []
     log.on(level, shown.append)
     try:

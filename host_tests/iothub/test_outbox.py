@@ -29,7 +29,7 @@ class Flight(Once):
 
 
 class Transport:
-    """What is on its way, by the message's text."""
+    """A scripted transport: messages in flight, by their text."""
 
     def __init__(self):
         self.flying = {}
@@ -45,7 +45,7 @@ class Transport:
         return coroutine(once)
 
     async def sends(self, text):
-        """Return once `text` is sent again."""
+        """Wait until `text` is sent again."""
         self.flying.pop(text, None)
         while text not in self.flying:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

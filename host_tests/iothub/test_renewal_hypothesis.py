@@ -20,7 +20,7 @@ class Owner:
 
 
 class Connection(Carrier):
-    """A carrier without a stream: renew() does what the test wants."""
+    """In place of a connection: renew() does what the test says."""
 
     def __init__(self, *outcomes, ready=None):
         def signer(expiry):
@@ -48,7 +48,7 @@ class Connection(Carrier):
 
 
 def run(connection, monkeypatch, life=1000):
-    """Renew; the seconds that were slept meanwhile."""
+    """Run the renewal: the seconds of each sleep."""
     slept = []
 
     async def sleep(seconds):

@@ -31,7 +31,7 @@ def rfc7396(target, patch):
 
 
 def same(one, other):
-    """Equal, and of equal types: 1 is not True in JSON."""
+    """Whether two values are equal and of equal types: in JSON 1 is not true."""
     return repr_of(one) == repr_of(other)
 
 
@@ -60,7 +60,7 @@ def test_no_difference_is_an_empty_patch(section):
 
 @given(st.lists(st.dictionaries(NAMES, PATCHES, max_size=3), max_size=8), st.data())
 def test_program_that_applies_all_patches_has_the_hubs_section(patches, data):
-    """Patches told live, lost while offline, or crossing with the twin that was asked for."""
+    """Patches arrive live, are lost while offline, or cross with a requested twin."""
     hub, program, desired = {"$version": 1}, {}, Desired()
     desired.whole(dict(hub))
     for number, patch in enumerate(patches):

@@ -47,9 +47,7 @@ BLOCKING = {("wifi.py", "sleep_ms"), ("clock.py", "sleep_ms")}  # at boot, in lo
 
 
 class Waits(ast.NodeVisitor):
-    """What a file awaits that is no call, or one that waits, and stands in no within() or
-    wait_for().
-    """
+    """Finds the awaits of a file that may wait, and that no within() or wait_for() bounds."""
 
     def __init__(self):
         self.found = []

@@ -121,7 +121,7 @@ def test_stub_file_has_the_public_names():
 
 
 def test_library_modules_have_no_import_side_effects():
-    """Outside functions and classes the library only defines, imports and names."""
+    """Outside functions and classes a module only defines, imports and assigns."""
     allowed = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     for path in sources.IOTHUB:
         for node in sources.parsed(path).body:

@@ -14,7 +14,7 @@ without_websocket = pytest.mark.parametrize("new_consumer", ["plain", "TLS"], in
 
 @pytest.fixture(params=["plain", "TLS", "WebSocket"])
 def new_consumer(request, redirected_hub):
-    """Makes EventHubConsumerClients."""
+    """new_consumer(): an EventHubConsumerClient, over each of the transports."""
     text = redirected_hub["eventhub_connection_string"]
     options = {}
     if request.param != "plain":
@@ -33,7 +33,9 @@ def new_consumer(request, redirected_hub):
 
 
 def read(client, wanted, act=None, **where):
-    """The events whose body is in `wanted`, until all are there; act() once reading has begun."""
+    """{body: (partition, event)} of the events in `wanted`, once all are there; act() is called
+    once reading has begun.
+    """
     found, failures = {}, []
     done, started = threading.Event(), threading.Event()
 
@@ -118,7 +120,7 @@ def test_start_positions(new_consumer, connect_device, request):
 
 
 def collect(client, partition, last, **where):
-    """The bodies of a partition, up to the event whose body is `last`."""
+    """The bodies of a partition, up to the event with the body `last`."""
     seen = []
     done = threading.Event()
 

@@ -33,7 +33,7 @@ paho.mqtt.client.Client.connect = redirected
 
 
 class Runner:
-    """Runs a program over one of the three; `port(name)` is what its host names carry."""
+    """Runs a program with azure-iot-device, or with iothub in CPython or in MicroPython."""
 
     def __init__(self, name, hub, folder):
         self.name = name
@@ -54,7 +54,7 @@ class Runner:
 
     @contextlib.asynccontextmanager
     async def run(self, program, **variables):
-        """A running program; its output comes from lines()."""
+        """A Process that runs azure_programs/`program`.py."""
         command = [sys.executable, "-u"]
         environment = {
             **os.environ,

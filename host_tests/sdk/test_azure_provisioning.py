@@ -36,7 +36,7 @@ def with_key(redirected_hub, name, key, **options):
 
 
 async def use(redirected_hub, service, result, **credentials):
-    """Connect to what was assigned, and send."""
+    """Connect to the assigned hub and send."""
     state = result.registration_state
     assert result.status == "assigned"
     options = {"server_verification_cert": ca_pem(redirected_hub)}

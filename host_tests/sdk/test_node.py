@@ -30,7 +30,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def node_packages():
-    """The folder where the SDKs are installed: once, beside the other things that are built."""
+    """The folder with the installed SDKs; they are installed once, in build/."""
     folder = Path(__file__).parents[2] / "build" / "node"
     wanted = (NODE / "package.json").read_text()
     installed = folder / "package.json"

@@ -15,7 +15,7 @@ PATIENCE = 20
 
 @pytest.fixture(scope="module")
 def hub_folder(tmp_path_factory):
-    """The data folder of a running hub that has the devices a and b."""
+    """The data folder of a running hub with the devices a and b."""
     folder = tmp_path_factory.mktemp("service")
     with hub_process(folder):
         for name in ("a", "b"):
@@ -28,7 +28,7 @@ def service(hub_folder, *arguments, **options):
 
 
 def follow(hub_folder, *arguments):
-    """A process that follows what comes."""
+    """A process of `tools service` that prints events as they arrive."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "tools", "service", "--data", str(hub_folder), *arguments],
         stdout=subprocess.PIPE,
@@ -38,7 +38,7 @@ def follow(hub_folder, *arguments):
 
 
 def interrupted(process):
-    """End it with Ctrl-C; its standard error, after it has ended well."""
+    """End a process with Ctrl-C, which must be a success: its standard error."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors

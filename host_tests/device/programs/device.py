@@ -58,7 +58,7 @@ def on_method(client):
 
 
 async def send(client, verb, argument):
-    """Send telemetry, in one of several ways."""
+    """Send telemetry in one of several ways."""
     if verb == "send":
         await client.send_message(Message(argument))
     elif verb == "send many":
@@ -76,7 +76,7 @@ async def send(client, verb, argument):
 
 
 async def do(client, verb, argument):
-    """Do what the test tells; what is said afterwards."""
+    """Carry out a command of the test: the message that reports it."""
     if verb.startswith("send"):
         return await send(client, verb, argument)
     if verb == "outbox":
@@ -111,7 +111,9 @@ async def obey(client, verb, argument):
 
 
 async def listen(client):
-    """Each word of the test's is [verb, argument]; "later" is [verb, argument] in its own task."""
+    """Carry out the test's commands, [verb, argument]; "later" runs another command in its own
+    task.
+    """
     tasks = []
     while True:
         verb, argument = json.loads(await word())
@@ -124,7 +126,7 @@ async def listen(client):
 
 
 def told():
-    """A share of the back-off's ceiling, which the test is told of."""
+    """A fixed share of the back-off's ceiling; the test is told of each call."""
     say("back-off")
     return 0.05
 

@@ -19,7 +19,7 @@ def mounted(flash):
 
 
 def play(flash, accepted, done):
-    """Keep messages, and be done with some of them; both lists grow as it is promised."""
+    """Store messages and acknowledge some of them; both lists grow with each completed call."""
     journal = Journal("/flash/outbox", 16384)
     for number in range(0, MESSAGES, 2):
         seq = journal.append([message(number), message(number + 1)])

@@ -24,7 +24,7 @@ class Client:
 
 
 class Transport:
-    """A hub that takes everything at once."""
+    """A transport that acknowledges everything at once."""
 
     def __init__(self):
         self.taken = set()

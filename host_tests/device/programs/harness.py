@@ -40,7 +40,7 @@ def make(**options):
 
 
 def _backoff(base, cap, jitter=None):
-    """A Backoff that says its delays; `jitter`: what its random always gives."""
+    """A Backoff that reports its delays; jitter: what its random function always gives."""
     from iothub import retry
 
     class Told(retry.Backoff):
@@ -86,7 +86,7 @@ def _make(options):
 
 
 async def word():
-    """The test's next word: a line of input, read without stopping the loop for long."""
+    """The test's next line, read without blocking the loop for long."""
     import select
 
     poller = select.poll()

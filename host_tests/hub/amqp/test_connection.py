@@ -113,7 +113,7 @@ def test_refused_put_token(on_hub):
 
 
 def refused(condition):
-    """A detach with this condition follows."""
+    """A check that a detach with this condition follows."""
 
     async def check(peer):
         detach = await peer.expect(DETACH)

@@ -41,7 +41,7 @@ def test_message_reaches_the_device_with_its_properties(on_hub):
 
 
 async def statuses(testbed, count):
-    """The status of `count` feedback records, read by a service."""
+    """The statuses of `count` feedback records that a service reads."""
     service = await testbed.amqp_service()
     await service.receiver("/messages/serviceBound/feedback")
     found = []

@@ -74,7 +74,7 @@ def test_telemetry_keeps_every_property(on_hub):
 
 
 def latest(testbed, device_id):
-    """A filter for the newest event of the device's partition, and what follows."""
+    """A filter for the newest event of the device's partition, and all later ones."""
     newest = testbed.hub.core.events.last(partition_of(device_id))
     return selector(f"amqp.annotation.x-opt-sequence-number >= '{newest}'")
 

@@ -17,7 +17,7 @@ def enrollment(folder, *arguments):
 
 
 def register(line, ca_file, registration_id=None, **options):
-    """Register with what the command printed; the RegistrationResult."""
+    """Register with the values that the command printed: the RegistrationResult."""
     given = json.loads(line)
     client = ProvisioningDeviceClient.create_from_symmetric_key(
         given["provisioning_host"],
@@ -60,7 +60,7 @@ def test_enrollments_survive_a_restart(tmp_path):
 
 
 def test_derived_group_key_is_azures():
-    """The example of Microsoft's documentation of symmetric key attestation."""
+    """The example is from Microsoft's documentation of symmetric key attestation."""
     group_key = (
         "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
     )

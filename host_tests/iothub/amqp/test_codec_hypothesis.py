@@ -87,7 +87,7 @@ def test_any_frame_decodes_to_a_performative_or_an_error(data, code):
 
 
 def decode_again(composite, payload):
-    """Whether a performative, encoded once more, is the same."""
+    """Whether a performative is the same after it is encoded and decoded once more."""
     decoder = FrameDecoder(1 << 20)
     decoder.feed(frame(0, composite, payload))
     _, _, again, rest = decoder.take()
@@ -98,7 +98,7 @@ def decode_again(composite, payload):
 
 
 def by_pyamqp(value):
-    """A value as azure-eventhub's encoder wants it."""
+    """A value in the form that azure-eventhub's encoder takes."""
     if isinstance(value, Typed):
         if value.kind == "array":
             kind, items = value.value
@@ -211,7 +211,7 @@ def test_messages_are_exchanged_with_uamqp(body, application):
 
 
 def test_every_composite_is_decoded_as_it_was_encoded():
-    """azure-eventhub's decoder reads each field by its place, and never a list0."""
+    """azure-eventhub's decoder reads each field by its position, and does not accept a list0."""
     for code in (*range(0x10, 0x19), 0x1D, *range(0x23, 0x2A), *range(0x40, 0x45), 0x70, 0x73):
         encoded = bytes(frame(0, Composite(code)))[8:]
         stream = BytesIO(encoded[3:])

@@ -50,7 +50,7 @@ def test_hostile_values_are_decode_errors_at_most():
 
 
 def test_many_empty_values_in_a_few_bytes_are_refused():
-    """Each of these would take hundreds of times the heap of its bytes."""
+    """Each of these would take hundreds of times its bytes of heap."""
     size = 4 * 900
     bomb = b"\xd0" + (size + 4).to_bytes(4, "big") + (900).to_bytes(4, "big") + EMPTY * 900
     try:
@@ -73,7 +73,7 @@ def test_hostile_messages_are_decode_errors_at_most():
 
 
 class Owner:
-    """It settles what it receives, as the transport does, and notes it."""
+    """Settles what it receives, as the transport does, and notes it."""
 
     def __init__(self):
         self.received_numbers = []
@@ -116,7 +116,7 @@ def dispositions(data):
 
 
 def spoken(chance, mechanism):
-    """A session that has met hostile frames: its owner, and what it said."""
+    """(owner, output) of a session that has received hostile frames."""
     owner = Owner()
     session = owner.session = Session(owner, "d", "h", 60000, 4096, LIMIT)
     session.start(mechanism, b"")

@@ -9,7 +9,7 @@ from iothub.errors import OperationTimeout, ServiceError
 
 
 class Sender:
-    """What Pending sends by."""
+    """In place of a link: what Pending sends by."""
 
     def __init__(self):
         self.queue = []
@@ -28,7 +28,7 @@ class Wire:
 
 
 async def begun(*heads, attached=True):
-    """(Pending, its Sender, the deliveries, a task that waits for each)."""
+    """(Pending, its Sender, the deliveries, a task that awaits each)"""
     pending, sender, wire = Pending(10), Sender(), Wire()
     if attached:
         pending.attach(sender)

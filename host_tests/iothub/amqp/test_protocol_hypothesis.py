@@ -27,7 +27,7 @@ MAX_INBOUND = 3000
 
 
 class Owner:
-    """Keeps what the session tells."""
+    """Records the session's calls."""
 
     def __init__(self):
         self.told = []
@@ -46,7 +46,7 @@ class Owner:
 
 
 def opened(owner):
-    """A session with a sender and a receiver, as its peer has answered so far."""
+    """(session, its sender), once the peer has answered open, begin and both attaches."""
     session = Session(owner, "me", "hub", 1000, 4096, MAX_INBOUND)
     session.start()
     sender, receiver = session.sender("out"), session.receiver("in")
@@ -113,7 +113,7 @@ def test_any_bytes_have_the_same_effect_in_any_pieces(parts, data):
 
 
 class Peer:
-    """A hub's end: it takes messages, and gives credit, room and outcomes as it is told."""
+    """The hub's end: it receives messages, and grants credit, window and outcomes on command."""
 
     def __init__(self):
         self.decoder = FrameDecoder(1 << 20)

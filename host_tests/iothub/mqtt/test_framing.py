@@ -8,7 +8,7 @@ PUBACK = b"\x40\x02\x00\x07"
 
 
 class Seen:
-    """What a Framer made of some bytes."""
+    """The packets and oversized packets that a Framer finds."""
 
     def __init__(self, max_inbound=100):
         self.packets = []

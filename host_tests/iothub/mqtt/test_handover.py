@@ -16,7 +16,7 @@ class Listener:
 
 
 def held():
-    """A session on hold that owed the bytes of one QoS 0 message, and its listener."""
+    """(session on hold, its listener); one QoS 0 message was written before."""
     listener = Listener()
     session = Session(listener, "d", "u")
     session.connect()

@@ -17,7 +17,7 @@ OWN = "devices/any/"
 
 
 class Listener:
-    """It takes all that a session tells, and keeps the messages."""
+    """Records the messages of a session."""
 
     def __init__(self):
         self.messages = []
@@ -74,14 +74,14 @@ def test_hostile_topics_and_property_bags_are_value_errors_at_most():
 
 
 class Answers(list):
-    """A transport that keeps what methods are answered: (rid, status)."""
+    """A transport that records the answers to methods: (rid, status)."""
 
     def send_method_response(self, rid, status, body):
         self.append((rid, status))
 
 
 class Program(Handlers):
-    """The receiving half of a client."""
+    """In place of a client: what Handlers need of it."""
 
     connected = False
 
@@ -94,7 +94,9 @@ class Program(Handlers):
 
 
 async def play(chance):
-    """The status that a method with a hostile body is answered; the same body as a twin's."""
+    """The status that a method with a hostile body is answered with; the same body is a twin's,
+    too.
+    """
     program = Program()
     body = bytes(mutated(chance, BODIES, 2))
     program.method("m", "rid", body)
@@ -119,7 +121,7 @@ def test_hostile_method_payloads_are_answered_once():
 
 
 class Scripted:
-    """A stream that has all its bytes, and keeps what is written."""
+    """A stream that has all its bytes at once, and records what is written."""
 
     stage = "write"
 

@@ -6,7 +6,7 @@ from iothub.mqtt.protocol import Session
 
 
 class Listener:
-    """Records what the session says."""
+    """Records the session's calls."""
 
     def __init__(self):
         self.calls = []

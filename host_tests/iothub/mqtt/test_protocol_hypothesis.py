@@ -24,7 +24,7 @@ class Listener:
 
 
 class Model:
-    """What a hub would keep: every message it got, in order, and what it owes an answer for."""
+    """A model of a hub: the messages that it got, in order, and the PUBACKs that it owes."""
 
     def __init__(self):
         self.bodies = []

@@ -7,7 +7,7 @@ from iothub.net.https import request
 
 
 class Stream:
-    """Says `answer` in pieces of `size` bytes, and keeps what is written."""
+    """Delivers `answer` in pieces of `size` bytes, and records what is written."""
 
     stage = "write"
 

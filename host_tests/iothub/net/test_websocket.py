@@ -10,7 +10,7 @@ from iothub.net.websocket import WebSocket, masked, upgrade
 
 
 class Scripted:
-    """A stream that gives `incoming`, `piece` bytes at a time, and keeps what it is sent."""
+    """A stream that delivers `incoming`, `piece` bytes at a time, and records what is written."""
 
     stage = "write"
 
@@ -30,7 +30,7 @@ class Scripted:
 
 
 class Server(Scripted):
-    """Answers the upgrade as a server does, with `change` made to it."""
+    """Answers the upgrade as a server does, with `change` applied."""
 
     def __init__(self, change=lambda answer: answer, more=b""):
         super().__init__()
@@ -51,7 +51,7 @@ class Server(Scripted):
 
 
 def read(incoming, piece=1000, size=100):
-    """All data of what has come, and what was answered."""
+    """(all data that arrives, what was written)."""
 
     async def run():
         stream = Scripted(incoming, piece)

@@ -8,7 +8,7 @@ from iothub.deep_sleep import visit
 
 
 class Memory:
-    """As machine.RTC().memory is."""
+    """In place of machine.RTC().memory."""
 
     def __init__(self):
         self.data = b""

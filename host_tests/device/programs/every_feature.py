@@ -17,7 +17,7 @@ def options(**more):
 
 
 def show(*things):
-    """Print each in the ways there are."""
+    """Print each value in all possible ways."""
     for thing in things:
         print(repr(thing), str(thing), [thing], {"it": thing})
 
@@ -40,14 +40,14 @@ def client_of(text, **more):
 
 
 def note_token(client):
-    """The token that the hub was shown last."""
+    """Remember the token that the hub was last given."""
     carrier = getattr(client._transport, "_link", None) or client._transport._wire
     if carrier.token is not None and carrier.token not in known:
         known.append(carrier.token)
 
 
 async def use(client):
-    """Connect, send, report; a last look at what was said, and at the client."""
+    """Connect, send, report; then print all results and the client."""
     try:
         await client.connect()
         note_token(client)
@@ -171,7 +171,7 @@ async def uploaded():
 
 
 async def act(scene, *arguments):
-    """Play a scene; what it raises is printed with its traceback, as a program would."""
+    """Run one scene; an exception is printed with its traceback, as a program would."""
     say("scene", getattr(scene, "__name__", "connection string"))
     try:
         await scene(*arguments)
