@@ -29,6 +29,7 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
 	@$(BIN)/mypy
+	@$(BIN)/python docs/check_links.py
 
 format: setup
 	@$(BIN)/ruff check --fix .
@@ -37,13 +38,13 @@ format: setup
 # The stubs of MicroPython are for mypy alone, so they have a folder of their own.
 setup: .venv/ready
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "python3 is older than 3.10: name another with PYTHON=…")'
 	@$(PYTHON) -m venv --clear .venv || { echo "python3 cannot make a virtual environment: install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv, once …"
-	@$(PIP) -e '.[board,dev]'
+	@$(PIP) -e '.[dev]'
 	@$(PIP) --target .venv/stubs micropython-esp32-stubs
-	@$(BIN)/python -m tools umqtt
+	@$(BIN)/python -m tools umqtt >/dev/null
 	@touch $@
 
 clean:

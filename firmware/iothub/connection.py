@@ -1,240 +1,269 @@
-"""The bytes of one session over successive TLS streams, with a deadline on every wait.
+"""Connection: one TLS stream with its reader and writer tasks and its keep-alive.
 
-Three tasks: a reader and a writer for each connection, and a keeper from the first connection to
-the end. The keeper is the deadline of the other two, so that the hot path needs no timer of its
-own: it notices what is overdue, takes the connection down and tells the owner.
+A Connection is opened once and closed once. The next connection is another object.
 
-The session is sans I/O: feed(bytes), pump() -> whether there is something to take(). A subclass
-says what is due (_look), and what a failure means to a connection that is not up yet (_fail).
+    opening --accepted--> open --drain--> draining --resume--> open
+       any of them --abort--> closed
+
+While it is draining a token handover is under way: what is queued still leaves, and what comes
+is taken in, but no further telemetry is begun on it (see mqtt.handover).
+
+The protocol is sans I/O. A Connection uses feed(bytes), pump() -> whether there is something to
+take(), reuse(buffer), fail(error), goodbye(); `output`, an AutoResetEvent that is set when there
+may be something to take; `accepted`, a Future for the peer's acceptance; and `stage`, its name.
 """
 
 import asyncio
 import sys
 
 from . import errors
-from .compat import const, ticks_diff, ticks_ms, unix_time
-from .deadline import within
-from .errors import ConnectionDroppedError
-from .future import Bell
-from .keepalive import Watch
-from .retry import random
+from .compat import Future, const, random, ticks_diff, ticks_ms, unix_time, wait_for
+from .errors import ConnectionDroppedError, OperationTimeout
 from .sas import token_fields
 
 if sys.implementation.name == "micropython":
-    from .net.stream import client_context, open_stream
+    from .net.stream import client_context, open_stream  # noqa: F401
 else:
-    from .net.stream_cpython import client_context, open_stream
+    from .net.stream_cpython import client_context, open_stream  # noqa: F401
+
+STATES = ("opening", "open", "draining", "closed")
+EVENTS = "accepted drain resume abort"
+# For each event the next of STATES, by the state before; -: the event cannot happen then.
+TRANSITIONS = "1--3 -2-3 --13 3333"
+
+_MAX_LIFE = const(400000)  # seconds: the longest that the board's ticks can tell apart
 
 
-_MAX_LIFE = const(400000)  # seconds: what the board's ticks can tell apart
+async def dial(options, context, host, port, default_port, subprotocol):
+    """A stream to host:port (None: the default port), as the options say: through a proxy, or
+    with a WebSocket of that subprotocol in it. ConnectionFailedError, OperationTimeout.
+    """
+    timeout, websockets = options["timeout"], options["websockets"]
+    port = port or (443 if websockets else default_port)
+    if errors.logger:
+        errors.logger(20, "tcp", "%s:%d" % (host, port))
+    stream = await open_stream(host, port, context, timeout, options["proxy_options"])
+    if websockets:
+        from .net.websocket import upgrade
+
+        try:
+            stream = await wait_for(upgrade(stream, host, subprotocol), timeout, "websocket")
+        except BaseException:
+            await stream.close()
+            raise
+    return stream
 
 
-class Carrier:
-    """See the module. The owner is told, as methods: problem(error), lost(error), expiring().
+class Connection:
+    """See the module. timeout: seconds for each step; keep_alive: seconds, as in MQTT.
 
-    signer(expiry) gives (token, audience, user name for SASL PLAIN); None: a certificate, or
-    nothing, proves who this is.
+    closed: a Future whose value is the error that ended the connection.
     """
 
-    def __init__(self, owner, options, signer):
-        self.owner = owner
-        self._signer = signer
-        self._options = options
-        self.timeout = options["timeout"]
-        self.watch = Watch(self.timeout, options["keep_alive"])
-        self.session = None
-        self.answers = {}  # who waits for an answer on this connection: key: Answer
-        self.up = False  # from the hub's welcome to the end of the connection
-        self._trust()  # early: it is one large object, and the heap will be in pieces
-        self._stream = None
-        self._tasks = []
-        self._keeper = None
-        self.token = None  # the one that the hub was shown last
-        self._renewal = None  # (since when it is used, for how many ms, seconds it lives)
-        self._renewing = None  # the task that brings another
-        self.moving = False  # another connection is about to take this one's place
-        self._broken = asyncio.Event()
-        self._error = None
-        self._work = Bell()  # there may be something to write
-        self.wake = self._work.ring  # lets the writer send what the session has ready
+    def __init__(self, protocol, timeout, keep_alive):
+        self.protocol = protocol
+        self.state = STATES[0]
+        self.closed = Future()
+        self.keep_alive = None  # a KeepAlive, once there is a stream
+        self._keep_alive = keep_alive
+        self.token = None  # the SAS token that the peer accepted last,
+        self.token_life = 0  # its life in seconds,
+        self.renewal = None  # and (since when, after how many ms) it is to be renewed, in ticks
+        self._timeout = timeout
+        self.reader = self._writer = self._stream = None
 
-    @property
-    def open(self):
-        """Whether what is sent now has a connection to leave by."""
-        return self.moving or self._stream is not None and self._error is None
+    def fire(self, event):
+        """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
+        column = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)][STATES.index(self.state)]
+        if column == "-":
+            raise ValueError("connection: %s while %s" % (event, self.state))
+        self.state = STATES[int(column)]
 
-    async def dial(self, host, port, usual, protocol):
-        """A stream, to the usual port if none is named; with websockets, of that protocol.
+    # -- opening and closing ----------------------------------------------------------------
 
-        ConnectionFailedError, OperationTimeout.
+    async def open(self, stream, handshake=False):
+        """Send the first flight; return what the peer's acceptance says.
+
+        handshake: the protocol writes more before the peer accepts (AMQP); MQTT's first flight
+        is all that may leave before CONNACK. After an error release() it.
         """
-        websockets = self._options["websockets"]
-        port = port or (443 if websockets else usual)
-        if errors.tell:
-            errors.tell(20, "tcp", "%s:%d" % (host, port))
-        if self._context is None:
-            self._trust()
-        proxy = self._options["proxy_options"]
-        stream = await open_stream(host, port, self._context, self.timeout, proxy)
-        if websockets:
-            from .net.websocket import upgrade
+        self._stream = stream
+        protocol = self.protocol
+        protocol.pump()
+        await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
+        self.keep_alive = KeepAlive(self._timeout, self._keep_alive, ticks_ms())
+        self.reader = asyncio.create_task(self._read())
+        if handshake:
+            self._writer = asyncio.create_task(self._write())
+        answer = await wait_for(protocol.accepted, self._timeout, protocol.stage)
+        if not handshake:
+            self._writer = asyncio.create_task(self._write())
+        protocol.output.set()
+        return answer
 
-            try:
-                upgraded = upgrade(stream, host, protocol)
-                stream = await within(self.timeout, "websocket", upgraded)
-            except BaseException:
-                await stream.close()
-                raise
-        return stream
+    def is_up(self):
+        """Whether it has been opened, and not closed yet."""
+        return self.state in ("open", "draining")
 
-    def _trust(self):
-        options = self._options
-        self._context = client_context(options["server_verification_cert"], options["x509"])
+    def set_open(self):
+        """All that the connection needs is there. Its error, if it was lost meanwhile."""
+        if self.closed.done():
+            raise self.closed.value
+        self.fire("accepted")
 
-    def trust_anew(self):
-        """Read the roots again before the next connection."""
-        self._context = None
+    def abort(self, error):
+        """The connection is of no use any more: everything that waits for it fails."""
+        if self.state == "closed":
+            return
+        self.fire("abort")
+        self.protocol.fail(error)
+        self.closed.set_result(error)
 
-    def _start_reading(self):
-        self.watch.begin(ticks_ms())
-        self._tasks.append(asyncio.create_task(self._read(self._stream)))
-
-    def _start_writing(self):
-        self._tasks.append(asyncio.create_task(self._write(self._stream)))
-        self.wake()
-
-    def _welcome(self):
-        """The connection is up: from now on the keeper takes it down."""
-        self.up = True
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
-
-    def _dismiss(self):
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
-
-    async def _hang_up(self, error):
-        """End the connection: no task of it runs on, and nobody waits for its answers."""
-        self.up = False
-        if self._renewing is not None:
-            self._renewing.cancel()
-            self._renewing = None
-        self._cancel_tasks()
+    async def release(self, error):
+        """Abort it, and free what it holds."""
+        self.abort(error)
+        for task in (self.reader, self._writer):
+            if task is not None:
+                task.cancel()
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.close()
-        self._fail_answers(error)
 
-    def _cancel_tasks(self):
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+    async def close(self, error):
+        """Say good-bye, and release it; OSError if that could not be said in time."""
+        try:
+            if self.state != "closed" and self._stream is not None:
+                if self._writer is not None:
+                    self._writer.cancel()  # it must not write beside us
+                self.protocol.goodbye()
+                goodbye = self._stream.write(self.protocol.take())
+                await wait_for(goodbye, self._timeout, "disconnect")
+        finally:
+            await self.release(error)
 
-    def _fail_answers(self, error):
-        answers, self.answers = self.answers, {}
-        for answer in answers.values():
-            answer.fail(error)
+    # -- the tasks --------------------------------------------------------------------------
 
-    def break_off(self, error):
-        """The connection is useless: the keeper takes it down, or connect() where it is young."""
-        if self._error is not None:
-            return
-        self._error = error
-        self._fail(error)  # type: ignore[attr-defined]
-        self._fail_answers(error)
-        if self.up:
-            self._broken.set()
-
-    # -- the token --------------------------------------------------------------------------
-
-    def sign(self):
-        """(token, audience, user name for SASL PLAIN) as of now; None where a certificate, or
-        nothing, proves who this is.
-        """
-        if self._signer is None:
-            return None
-        return self._signer(unix_time() + self._options["sastoken_ttl"])
-
-    def shown(self, signed):
-        """The hub has accepted what sign() gave: renew it once 80 to 90 % of its life are over."""
-        if signed is not None and "&se=" in signed[0]:  # a mere password has no end
-            self.token = signed[0]
-            life = int(token_fields(self.token)["se"]) - unix_time()
-            life = max(0, min(life, _MAX_LIFE))
-            self._renewal = ticks_ms(), life * (800 + 100 * random()), life
-
-    def _renew_if_due(self, now):
-        if self._renewal is not None and ticks_diff(now, self._renewal[0]) > self._renewal[1]:
-            from .renewal import renew
-
-            life, self._renewal = self._renewal[2], None
-            self._renewing = asyncio.create_task(renew(self, life))
-
-    def calm(self):
-        """Whether a renewal would disturb nobody just now."""
-        return True
-
-    # -- the three tasks --------------------------------------------------------------------
-
-    async def _read(self, stream):
-        """Feed the session with what comes; how long that may take is the keeper's business."""
+    async def _read(self):
+        """Feed the protocol. The keep-alive bounds how long nothing may come."""
         buffer = bytearray(512)
         view = memoryview(buffer)
+        stream, protocol, keep_alive = self._stream, self.protocol, self.keep_alive
         try:
             while True:
                 size = await stream.readinto(buffer)
                 if not size:
                     raise ConnectionDroppedError("the hub closed the connection", "read")
-                self.watch.alive(ticks_ms())
-                if errors.tell:
-                    errors.tell(10, "read", size)
-                self.session.feed(view[:size])
-                if self.session.pump():
-                    self.wake()
-        except Exception as error:  # whatever it was: nobody reads on, so the connection ends
-            self.break_off(error)
+                keep_alive.received(ticks_ms())
+                if errors.logger:
+                    errors.logger(10, "read", size)
+                protocol.feed(view[:size])
+                if protocol.pump():
+                    protocol.output.set()
+        except Exception as error:  # nothing reads on, so the connection ends
+            self.abort(error)
 
-    async def _write(self, stream):
-        """Send what the session has ready; the keeper watches over how long that takes."""
+    async def _write(self):
+        """Send what the protocol has ready. The keep-alive bounds how long a write may take."""
+        stream, protocol, keep_alive = self._stream, self.protocol, self.keep_alive
         try:
             while True:
-                await self._work
-                while self.session.pump():
-                    self.watch.writing = ticks_ms()
-                    data = self.session.take()
-                    if errors.tell:
-                        errors.tell(10, "write", len(data))
+                await protocol.output
+                while protocol.pump():
+                    keep_alive.writing = ticks_ms()
+                    data = protocol.take()
+                    if errors.logger:
+                        errors.logger(10, "write", len(data))
                     await stream.write(data)
                     if stream.copies:
-                        self.written(data)
-                    self.watch.writing = None
-                    self.watch.sent = ticks_ms()
+                        protocol.reuse(data)
+                    keep_alive.writing = None
+                    keep_alive.sent = ticks_ms()
         except Exception as error:
-            self.break_off(error)
+            self.abort(error)
 
-    def written(self, data):
-        """What the session gave has left, and is its own again."""
+    # -- the token --------------------------------------------------------------------------
 
-    async def _keep(self):
-        tick = min(1, self.timeout / 4, self._options["keep_alive"] / 8)
-        while True:
-            self.beat = ticks_ms()  # for iothub.health
-            try:
-                await asyncio.wait_for(self._broken.wait(), tick)
-            except asyncio.TimeoutError:
-                pass
-            try:
-                if self._broken.is_set():
-                    await self._end()
-                self._look(ticks_ms())  # type: ignore[attr-defined]
-            except MemoryError:  # to tell it would need some: the next turn may find more
-                await asyncio.sleep(tick)
-            except Exception as error:  # without a keeper there would be no deadlines
-                self.owner.problem(error)
+    def token_accepted(self, token):
+        """The peer has accepted `token` (None: it needs none). It is renewed after 80 to 90 % of
+        its life: at random, so that a fleet does not renew at once.
+        """
+        self.renewal = None
+        if token is not None and "&se=" in token:  # a mere password has no end
+            self.token = token
+            life = int(token_fields(token)["se"]) - unix_time()
+            self.token_life = max(0, min(life, _MAX_LIFE))
+            self.renewal = ticks_ms(), self.token_life * (800 + 100 * random())
 
-    async def _end(self):
-        if self._error is not None and not self.moving:
-            await self._hang_up(self._error)
-            self.owner.lost(self._error)
-        self._broken.clear()
+    def renewal_due(self, now):
+        """Whether the token is to be renewed."""
+        renewal = self.renewal
+        return renewal is not None and ticks_diff(now, renewal[0]) > renewal[1]
+
+
+class KeepAlive:
+    """When to ping, and when to give a connection up. No I/O: ticks in ms are passed in.
+
+    timeout: how long the peer may owe an answer; keep_alive: MQTT's; both in seconds. Any
+    received byte proves the peer alive.
+    """
+
+    def __init__(self, timeout, keep_alive, now):
+        self._limit = timeout * 1000
+        # A ping leaves in time for the hub's clock. Without an answer the connection ends before
+        # the hub would end it: one and a half times the keep-alive after it heard the last of us.
+        self._quiet = keep_alive * 750
+        self._ping_limit = min(self._limit, keep_alive * 500)
+        self.round_trip = None  # of the last question that was measured, in ms
+        self.last_received = self.sent = self._asked = self._oldest_since = now
+        self.writing = self._pinged = self._oldest = None
+
+    def received(self, now):
+        """Something came."""
+        self.last_received = now
+        self._pinged = None
+        if self._asked is not None:
+            self.round_trip, self._asked = ticks_diff(now, self._asked), None
+
+    def overdue(self, now, oldest, stage):
+        """The error that ends the connection, or None. `oldest`: what waits longest, or None."""
+        if oldest is not self._oldest:
+            self._oldest, self._oldest_since = oldest, now
+        if self.writing is not None and ticks_diff(now, self.writing) > self._limit:
+            return OperationTimeout("the network takes no more bytes", "write")
+        if oldest is not None and ticks_diff(now, self._oldest_since) > self._limit:
+            return OperationTimeout("no answer within %g s" % (self._limit / 1000), stage)
+        if self._pinged is not None and ticks_diff(now, self._pinged) > self._ping_limit:
+            return OperationTimeout("no answer to a ping", "ping")
+        return None
+
+    def ping_due(self, now):
+        """Whether a PINGREQ is to be sent now; it is then taken to be on its way."""
+        quiet = max(ticks_diff(now, self.last_received), ticks_diff(now, self.sent))
+        if self._pinged is not None or quiet < self._quiet:
+            return False
+        self._pinged = self._asked = self.sent = now
+        return True
+
+
+class Backoff:
+    """Delays before successive attempts, in seconds: uniform between 0 and a doubling ceiling.
+
+    Full jitter holds at the cap too, so that a fleet cut off at once does not return at once.
+    random: a function giving 0 <= x < 1.
+    """
+
+    def __init__(self, base=1, cap=60, random=random):
+        self._base = base
+        self._cap = cap
+        self._random = random
+        self.ceiling = base
+
+    def next(self):
+        """The delay before the next attempt; the ceiling doubles behind it."""
+        delay = self._random() * self.ceiling
+        self.ceiling = min(self._cap, self.ceiling * 2)
+        return delay
+
+    def reset(self):
+        """Begin again at the base: a connection has proved itself."""
+        self.ceiling = self._base

@@ -1,33 +1,32 @@
-"""A board that sleeps: connect, send what is queued, take what waits, say good-bye, sleep again.
+"""Deep sleep: one cycle of a board that connects, sends, takes what waits, and sleeps again.
 
-What is queued leaves in one flight with CONNECT, so a visit costs a few round trips beyond TLS's.
+What is sent leaves in one flight with CONNECT, so a cycle costs a few round trips beyond TLS's.
 """
 
 import asyncio
 
 from .compat import ticks_diff, ticks_ms
-from .messages import Message
 
 _MARK = b"iothub"
 
 
-async def visit(client, messages=(), reported=None, memory=None, linger=0.5, sleep=None):
-    """One visit to the hub; how many messages and changes the handlers were given.
+async def run_cycle(client, messages=(), reported=None, memory=None, quiet=0.5, sleep=None):
+    """Connect, send, receive, disconnect; how many messages and changes handlers were given.
 
     messages: Messages (or str, or bytes) to send; reported: a dict of properties to report.
     memory: what survives the sleep, such as machine.RTC().memory: memory() -> bytes, and
-    memory(bytes). It keeps the desired properties' $version, so that they are told only when
-    they have changed.
-    linger: after so many seconds in which nothing came, nothing is taken to wait any more.
+    memory(bytes). It keeps the desired properties' $version, so that the handler is called only
+    when they have changed.
+    quiet: the cycle ends when nothing has come for that many seconds.
     sleep: a function called at the end, such as lambda: machine.deepsleep(60000). With it errors
-    are reported to the client's on_background_exception, else they are raised.
+    are reported to the client's on_background_exception; without it they are raised.
     """
     try:
-        return await _visit(client, messages, reported, memory, linger)
+        return await _run(client, messages, reported, memory, quiet)
     except Exception as error:
         if sleep is None:
             raise
-        client.problem(error)
+        client.report(error)
         await asyncio.sleep(0.1)  # for a handler that writes it down
         return 0
     finally:
@@ -35,47 +34,59 @@ async def visit(client, messages=(), reported=None, memory=None, linger=0.5, sle
             sleep()
 
 
-async def _visit(client, messages, reported, memory, linger):
-    before = client.handled
-    desired = client._desired if memory is not None else None
-    if desired is not None:
-        desired.known = _recalled(memory())
-    # Begun before there is a connection: they wait in the session, and leave with CONNECT.
-    sending = [asyncio.create_task(_send(client, message)) for message in messages]
+async def _run(client, messages, reported, memory, quiet):
+    before = client.status()["handled"]
+    remembers = memory is not None and client.on_twin_desired_properties_patch_received is not None
+    if remembers:
+        client.set_twin_version(_recalled(memory()))
+    # connect() has begun when the messages are given to it: they leave with CONNECT.
+    connecting = asyncio.create_task(client.connect())
+    await asyncio.sleep(0)
+    sending = [asyncio.create_task(client.send_message(message)) for message in messages]
     try:
-        await asyncio.sleep(0)
-        await client.connect()
+        await connecting
         if reported is not None:
             await client.patch_twin_reported_properties(reported)
         for task in sending:
             await task
-        await _quiet(client, linger)
-        if desired is not None and desired.section is not None:
-            memory(_MARK + desired.section["$version"].to_bytes(4, "big"))
-        return client.handled - before
+        await client.wait_idle(quiet)
+        version = client.get_twin_version() if remembers else None
+        if version is not None:
+            memory(_MARK + version.to_bytes(4, "big"))
+        return client.status()["handled"] - before
     finally:
         for task in sending:
             task.cancel()
         await client.shutdown()
 
 
-async def _send(client, message):
-    message = message if isinstance(message, Message) else Message(message)
-    box = client._transport if client._outbox is None else client._outbox
-    await box.send_message(message)
-
-
-async def _quiet(client, linger):
-    """Return once everything that came has been dealt with, and nothing more comes."""
-    before, since = None, ticks_ms()
-    while ticks_diff(ticks_ms(), since) < linger * 1000:
-        await asyncio.sleep(0.05)
-        now = client.handled, 0 if client._outbox is None else len(client._outbox)
-        if now != before or not client.calm():
-            before, since = now, ticks_ms()
-
-
 def _recalled(data):
     if len(data) == 10 and data[:6] == _MARK:
         return int.from_bytes(data[6:], "big")
     return None
+
+
+# -- methods of the client ------------------------------------------------------------------
+
+
+async def wait_idle(supervisor, quiet):
+    """Return once all that came has been dealt with, and nothing more came for `quiet` seconds."""
+    outbox, dispatcher = supervisor.outbox, supervisor.dispatcher
+    before, since = None, ticks_ms()
+    while ticks_diff(ticks_ms(), since) < quiet * 1000:
+        await asyncio.sleep(0.05)
+        now = dispatcher.handled, 0 if outbox is None else len(outbox)
+        if now != before or not dispatcher.is_idle():
+            before, since = now, ticks_ms()
+
+
+def get_twin_version(supervisor):
+    """The $version of the desired properties that the handler was told last, or None."""
+    return supervisor.dispatcher.part("twin").version
+
+
+def set_twin_version(supervisor, version):
+    """Say, before connect(), which $version the program knows: the handler is called only if the
+    desired properties have changed since.
+    """
+    supervisor.dispatcher.part("twin").version = version

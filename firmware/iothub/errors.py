@@ -4,12 +4,15 @@ TransportError (an OSError)   the network or the peer's bytes: connect again
 RefusedError                  the hub said no, with a code: mend the token or the request, or stop
 ValueError                    the caller's mistake: nothing was sent
 
-Stages: dns, tcp, tls, connack, subscribe, puback, ping, read, write, twin, method, handler,
-disconnect; with AMQP also sasl, open, token, attach, link, disposition, close. Names are those of
-azure.iot.device.exceptions where it has one.
+Stages of connecting: dns, tcp, proxy, tls, websocket, connack, subscribe; with AMQP sasl, open,
+token, attach. Of a connection: read, write, ping, disconnect; with AMQP link, close. Of an
+operation: puback, disposition, twin, method, message, desired, handler, token, outbox, upload,
+register, management, identity. Names are those of azure.iot.device.exceptions where it has one.
 """
 
-tell = None  # iothub.log's, while that is on: tell(level, stage, text or exception)
+import errno
+
+logger = None  # iothub.log sets it: logger(level, stage, text or exception); None costs no heap
 
 
 class TransportError(OSError):
@@ -26,6 +29,8 @@ class ConnectionFailedError(TransportError):
 
 class ConnectionDroppedError(TransportError):
     """A connection that stood is gone."""
+
+    code = None  # type: str  # AMQP's condition
 
 
 class ProtocolError(ConnectionDroppedError):
@@ -49,7 +54,9 @@ class OperationCancelled(Exception):
 
 
 class RefusedError(Exception):
-    """The hub refused, with `code`, at `stage`."""
+    """The hub refused, with `code`, at `stage`. info: what AMQP's error adds, or None."""
+
+    info = None  # type: dict
 
     def __init__(self, message, stage=None, code=None):
         super().__init__("%s: %s (%s)" % (stage, message, code))
@@ -63,3 +70,11 @@ class CredentialError(RefusedError):
 
 class ServiceError(RefusedError):
     """The hub answered a request with an error status (400, 413, 429, 5xx …)."""
+
+
+def reason(error):
+    """One line for what the system said, which on MicroPython may be a bare number."""
+    text = ""
+    for part in error.args:
+        text += " " + errno.errorcode.get(part, str(part))
+    return text.strip() or type(error).__name__

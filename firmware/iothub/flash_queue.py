@@ -69,7 +69,7 @@ class _File:
         self.last = -1
 
 
-class Journal:
+class FlashQueue:
     """The records in `folder`, which is made if need be; at most about `limit` bytes of flash.
 
     The messages first <= seq < end wait to be done with; next() reads them one by one.
@@ -210,8 +210,8 @@ class Journal:
 
     # -- done with --------------------------------------------------------------------------
 
-    def done(self, seq):
-        """The messages up to `seq` are done with."""
+    def acknowledge(self, seq):
+        """The hub has acknowledged the messages up to `seq`."""
         if seq < self.first:
             return
         self._not_noted += seq + 1 - self.first

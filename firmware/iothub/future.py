@@ -1,88 +1,89 @@
-"""To be waited for without a coroutine: every one of those costs a waiting message its frame.
+"""Future and AutoResetEvent without a coroutine frame, as MicroPython's asyncio allows it.
 
-Once happens once, and one task awaits it; a Bell rings any number of times. On MicroPython such an
-object is its own iterator, as what asyncio.sleep_ms() gives is; Task.cancel() calls remove().
-CPython's are in once_host.
+A coroutine for each message that waits would cost the heap its frame. Here the object itself is
+what the event loop runs: it is its own iterator, as that of asyncio.sleep_ms() is, and
+Task.cancel() calls its remove(). CPython's are in compat_cpython.
 """
 
-import sys
+from asyncio import core
 
-if sys.implementation.name != "micropython":
-    from .future_cpython import DONE, Bell, Once, coroutine  # noqa: F401
-else:
-    from asyncio import core
+_STOP = StopIteration()
 
-    _STOP = StopIteration()
 
-    class _Awaited:
-        task = None  # who waits
+class AutoResetEvent:
+    """`await event` returns once set() was called since the last time, for one task at a time."""
 
-        def __iter__(self):
-            return self
+    waiter = None  # the task
+    _is_set = False
 
-        def remove(self, _task):
-            self.task = None
+    def set(self):
+        self._is_set = True
+        self._wake()
 
-        def _wait(self):
-            self.task = core.cur_task
-            core.cur_task.data = self
+    def _wake(self):
+        if self.waiter:
+            waiter, self.waiter = self.waiter, None
+            core._task_queue.push(waiter)
 
-        def _wake(self):
-            if self.task:
-                task, self.task = self.task, None
-                core._task_queue.push(task)
+    def _wait(self):
+        self.waiter = core.cur_task
+        core.cur_task.data = self
 
-    class Once(_Awaited):
-        """settle() lets who awaits it go on, with an exception if there is one.
+    def __iter__(self):  # type: () -> Any  # type: ignore[name-defined]
+        return self
 
-        Once that is done `task` is False: an attribute less is heap less.
-        """
+    __await__ = __iter__  # for type checkers alone
 
-        error = None
+    def __next__(self):
+        if not self._is_set:
+            return self._wait()
+        self._is_set = False
+        _STOP.__traceback__ = None
+        raise _STOP
 
-        def settle(self, error=None):
-            if error is not None:
-                self.error = error
-            self._wake()
-            self.task = False
+    def remove(self, _task):
+        """Task.cancel() calls this."""
+        self.waiter = None
 
-        def send(self, _value):
-            return self.__next__()
 
-        def throw(self, error):
-            self.given_up()
-            raise error
+class Future(AutoResetEvent):
+    """A result that one task awaits: set once, as a value or as an exception.
 
-        def given_up(self):
-            """Nobody waits any more."""
+    Once it is set, `waiter` is False: one attribute less is heap less.
+    """
 
-        def __next__(self):
-            if self.task is not False:
-                return self._wait()
-            if self.error is not None:
-                raise self.error
-            _STOP.__traceback__ = None
-            raise _STOP
+    error = None
+    value = None
 
-    class Bell(_Awaited):
-        """`await bell` returns once it has rung since the last time."""
+    def done(self):
+        return self.waiter is False
 
-        rung = False
+    def set_result(self, value=None):
+        if value is not None:
+            self.value = value
+        self._wake()
+        self.waiter = False
 
-        def ring(self):
-            self.rung = True
-            self._wake()
+    def set_exception(self, error):
+        self.error = error
+        self.set_result()
 
-        def __next__(self):
-            if not self.rung:
-                return self._wait()
-            self.rung = False
-            _STOP.__traceback__ = None
-            raise _STOP
+    def abandoned(self):
+        """The task that awaited it was cancelled."""
 
-    def coroutine(once):
-        """What asyncio.create_task() takes."""
-        return once
+    def __next__(self):
+        if self.waiter is not False:
+            return self._wait()
+        if self.error is not None:
+            raise self.error
+        if self.value is not None:
+            raise StopIteration(self.value)
+        _STOP.__traceback__ = None
+        raise _STOP
 
-    DONE = Once()
-    DONE.task = False
+    def send(self, _value):
+        return self.__next__()
+
+    def throw(self, error):
+        self.abandoned()
+        raise error

@@ -1,4 +1,4 @@
-"""How the client is: for a reported property, a method's answer, the watchdog.
+"""Health report of a client, and the watchdog's check of the client's own deadlines.
 
 health = Health(client, reset_cause="power on")
 asyncio.create_task(health.run())
@@ -11,62 +11,49 @@ from .compat import ticks_diff, ticks_ms
 
 _SLACK = 10  # seconds that a deadline may be late, before it counts as missed
 _STEPS = 10  # dns, tcp, proxy, tls, websocket, connack … each has `timeout`
+_INTERNAL = ("state", "handled", "timeout", "lastTick", "connectingSince")
+
+
+def describe(name, status):
+    """The repr of a client: state, unacknowledged messages, round trip, reconnects, least heap.
+
+    status: what client.status() gives.
+    """
+    parts = [status["state"]]
+    if status["waiting"]:
+        parts.append("%d waiting" % status["waiting"])
+    if status["roundTrip"] is not None:
+        parts.append("round trip %d ms" % status["roundTrip"])
+    if status["connections"] > 1:
+        parts.append("reconnects %d" % (status["connections"] - 1))
+    if status.get("heapLow") is not None:
+        parts.append("heap low %d KB" % (status["heapLow"] // 1024))
+    return "<%s: %s>" % (name, ", ".join(parts))
 
 
 def snapshot(client):
-    """A dict that JSON can hold.
-
-    connections; losses: {stage: how many connections ended there}; roundTrip: ms, or None;
-    waiting: messages not acknowledged; dropped: C2D messages that come again; heapFree, heapLow:
-    bytes, now and the least after connecting; outbox: {waiting, dropped, damaged}, if any.
-    """
-    waiting, round_trip = client._transport.health()
-    found = {
-        "connections": client.connections,
-        "losses": client.losses,
-        "roundTrip": round_trip,
-        "waiting": waiting,
-        "dropped": client.dropped,
-    }
-    if hasattr(gc, "mem_free"):
-        gc.collect()
-        found["heapFree"] = gc.mem_free()
-        found["heapLow"] = client.heap_low
-    outbox = client._outbox
-    if outbox is not None:
-        found["outbox"] = {
-            "waiting": len(outbox),
-            "dropped": outbox.dropped,
-            "damaged": outbox.damaged,
-        }
+    """What client.status() tells, as far as a fleet's owner wants it reported."""
+    gc.collect()
+    found = client.status()
+    for name in _INTERNAL:
+        found.pop(name)
     return found
 
 
 class Deadlines:
-    """Whether a client keeps its own; to be asked every now and then."""
+    """Whether a client keeps its own deadlines."""
 
     def __init__(self, client):
         self._client = client
-        self._limit = client._options["timeout"]
-        self._attempt = None  # to connect: the one that was under way last time
-        self._since = ticks_ms()
-        self._keeper = None  # the one that ran last time
 
     def missed(self):
-        """What has missed its deadline by far, as text, or None."""
-        now, client = ticks_ms(), self._client
-        transport = client._transport
-        carrier = getattr(transport, "_link", None) or transport._wire
-        keeper, self._keeper = self._keeper, carrier._keeper
-        # The beat of one that has just been made is its predecessor's.
-        beat = carrier.beat if keeper is not None and keeper is carrier._keeper else now
-        if ticks_diff(now, beat) > (self._limit + _SLACK) * 1000:
-            return "keeper"
-        attempt = client._outcome
-        if attempt is not self._attempt:
-            self._attempt, self._since = attempt, now
-        late = ticks_diff(now, self._since) > (self._limit * _STEPS + _SLACK) * 1000
-        return "connect" if late and attempt is not None and not attempt.given else None
+        """What has missed its deadline by far, as text ("keep-alive" or "connect"), or None."""
+        now, status = ticks_ms(), self._client.status()
+        timeout, tick, since = status["timeout"], status["lastTick"], status["connectingSince"]
+        if tick is not None and ticks_diff(now, tick) > (timeout + _SLACK) * 1000:
+            return "keep-alive"
+        limit = (timeout * _STEPS + _SLACK) * 1000
+        return "connect" if since is not None and ticks_diff(now, since) > limit else None
 
 
 class Health:
@@ -77,12 +64,12 @@ class Health:
 
     def __init__(self, client, reset_cause=None, every=3600):
         self._client = client
-        self._every = min(every, 400000)  # what the board's ticks can tell apart
+        self._every = min(every, 400000)  # the longest that the board's ticks can tell apart
         self._reported = None  # when, in ticks
         self._up, self._then = 0, ticks_ms()  # ms up to `then`; the clock may be set meanwhile
         self._fixed = {} if reset_cause is None else {"resetCause": reset_cause}
 
-    def state(self):
+    def report_body(self):
         """snapshot(), with resetCause and uptime (seconds)."""
         found = snapshot(self._client)
         found.update(self._fixed)
@@ -103,16 +90,58 @@ class Health:
         if self._reported is not None and ticks_diff(now, self._reported) < self._every * 1000:
             return False
         self._reported = now
-        await self._client.patch_twin_reported_properties({"health": self.state()})
+        await self._client.patch_twin_reported_properties({"health": self.report_body()})
         return True
 
     async def run(self):
-        """Report whenever it is time and there is a connection; an error waits for the next."""
+        """Report when it is time and there is a connection; after an error, the next time."""
         while True:
             self._uptime()
             if self._client.connected:
                 try:
                     await self.report()
                 except Exception as error:
-                    self._client.problem(error)
+                    self._client.report(error)
             await asyncio.sleep(min(self._every, 1))
+
+
+# -- methods of the client ------------------------------------------------------------------
+
+
+def status(supervisor):
+    """How the client is, as a dict.
+
+    state: disconnected, connecting, connected, waiting, stopping or closed.
+    connections: how many were made. losses: {stage: how many connections ended there}.
+    roundTrip: in ms, or None. waiting: messages that are not acknowledged.
+    handled: messages and changes that handlers were given.
+    dropped: cloud-to-device messages that were not settled, and come again.
+    heapFree, heapLow: bytes, now and the least after connecting.
+    outbox: {waiting, dropped, damaged}, if there is one.
+    timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when the
+    attempt under way began. Both in ticks (ms), or None.
+    """
+    waiting, round_trip = supervisor.transport.stats()
+    found = {
+        "state": supervisor.state,
+        "connections": supervisor.connections,
+        "losses": supervisor.losses,
+        "roundTrip": round_trip,
+        "waiting": waiting,
+        "handled": supervisor.dispatcher.handled,
+        "dropped": supervisor.dispatcher.dropped,
+        "timeout": supervisor.options["timeout"],
+        "lastTick": supervisor.last_tick,
+        "connectingSince": supervisor.connecting_since,
+    }
+    if hasattr(gc, "mem_free"):
+        found["heapFree"] = gc.mem_free()
+        found["heapLow"] = supervisor.heap_low
+    if supervisor.outbox is not None:
+        found["outbox"] = supervisor.outbox.status()
+    return found
+
+
+def report(supervisor, error):
+    """The client's method: tell on_background_exception of an error, as the client does."""
+    supervisor.dispatcher.report(error)

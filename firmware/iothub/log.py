@@ -25,13 +25,13 @@ def on(level="info", show=print):
     """Show what is at `level` or above; show(text) is called with a line. ValueError: no level."""
     for number, name in _NAMES.items():
         if name == level:
-            errors.tell = Log(number, show).tell  # type: ignore[assignment]
+            errors.logger = Log(number, show).tell  # type: ignore[assignment]
             return
     raise ValueError("level is debug, info, warning or error")
 
 
 def off():
-    errors.tell = None
+    errors.logger = None
 
 
 class Log:

@@ -1,7 +1,4 @@
-"""What goes to and comes from the hub: Message, MethodRequest, MethodResponse.
-
-The classes and attributes are those of azure.iot.device; data only, no protocol.
-"""
+"""Message: telemetry and cloud-to-device messages, with the attributes of azure.iot.device."""
 
 
 class Message:
@@ -11,7 +8,7 @@ class Message:
     custom_properties: {name: value}; a received value is str, "" or None (the name stood alone).
     """
 
-    # What a message does not set it shares: attributes of its own cost each one its heap.
+    # Class attributes: a message takes heap only for the attributes that it sets.
     message_id = None  # type: str
     content_encoding = None  # type: str
     content_type = None  # type: str
@@ -23,8 +20,10 @@ class Message:
     creation_time_utc = None  # type: object
     iothub_interface_id = None  # type: str
     ack = None  # type: str
+    annotations = None  # type: dict  # AMQP's message annotations, of a received message
+    delivery_count = None  # type: int  # how often it was delivered before; AMQP tells
     outcome = "complete"
-    _custom = None  # type: dict
+    properties = None  # type: dict  # custom_properties, once there are any
 
     def __init__(
         self, data, message_id=None, content_encoding=None, content_type=None, output_name=None
@@ -41,13 +40,13 @@ class Message:
 
     @property
     def custom_properties(self):
-        if self._custom is None:
-            self._custom = {}
-        return self._custom
+        if self.properties is None:
+            self.properties = {}
+        return self.properties
 
     @custom_properties.setter
     def custom_properties(self, properties):
-        self._custom = properties
+        self.properties = properties
 
     def reject(self):
         """In a handler: refuse a C2D message for good (AMQP; over MQTT it is completed)."""
@@ -72,25 +71,3 @@ class Message:
 
     def __str__(self):
         return str(self.data)
-
-
-class MethodRequest:
-    """A direct method called by the service: `name` and `payload` (decoded JSON, or None)."""
-
-    def __init__(self, request_id, name, payload):
-        self.request_id = request_id
-        self.name = name
-        self.payload = payload
-
-
-class MethodResponse:
-    """The answer to a direct method: an int `status`, and a `payload` that JSON can hold."""
-
-    def __init__(self, request_id, status, payload=None):
-        self.request_id = request_id
-        self.status = status
-        self.payload = payload
-
-    @classmethod
-    def create_from_method_request(cls, method_request, status, payload=None):
-        return cls(method_request.request_id, status, payload)

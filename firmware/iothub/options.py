@@ -1,7 +1,25 @@
-"""The clients' options, their defaults and their bounds. Times are in seconds, sizes in bytes.
+"""The clients' options, their defaults and their bounds; connection strings and ready tokens.
+
+A board needs this once, while a client is made. Times are in seconds, sizes in bytes.
 
 Those of azure.iot.device keep their names and meanings; the second group is this project's.
 """
+
+from . import sas
+from .compat import unquote
+from .credentials import Credentials
+
+_KEYS = (
+    "HostName",
+    "DeviceId",
+    "ModuleId",
+    "GatewayHostName",
+    "SharedAccessKey",
+    "SharedAccessKeyName",
+    "SharedAccessSignature",
+    "x509",
+)
+
 
 DEFAULTS = {
     "keep_alive": 60,  # 1 to 1177: the hub closes after one and a half times that
@@ -53,3 +71,56 @@ def checked(options):
         if not result[name] > 0:
             raise ValueError(name + " is not more than 0")
     return result
+
+
+def parse_connection_string(text):
+    """{name: value} of `Name=value;…`. ValueError names what is unknown, doubled or empty.
+
+    A wrong part is named by its place where its name could be a piece of a secret.
+    """
+    values = {}
+    for i, part in enumerate(text.strip().rstrip(";").split(";"), 1):
+        name, equals, value = part.strip().partition("=")
+        if not equals:
+            raise ValueError("connection string: part %d has no =" % i)
+        if name not in _KEYS:
+            # A key that was pasted in the wrong place is longer, or has digits.
+            letters = all(97 <= ord(c) | 32 <= 122 for c in name)
+            name = name if letters and 0 < len(name) <= 24 else "part %d" % i
+            raise ValueError("connection string: %s is unknown" % name)
+        if name in values:
+            raise ValueError("connection string: %s stands twice" % name)
+        if not value:
+            raise ValueError("connection string: %s is empty" % name)
+        values[name] = value
+    return values
+
+
+def from_connection_string(text):
+    """Credentials of a device's or module's connection string; ValueError says what is off."""
+    values = parse_connection_string(text)
+    for name in ("HostName", "DeviceId"):
+        if name not in values:
+            raise ValueError("connection string: %s is missing" % name)
+    if "SharedAccessKeyName" in values:
+        raise ValueError("connection string: SharedAccessKeyName belongs to a service")
+    x509 = values.get("x509", "false").lower()
+    if x509 not in ("true", "false"):
+        raise ValueError("connection string: x509 is true or false")
+    return Credentials(
+        values["HostName"],
+        values["DeviceId"],
+        values.get("ModuleId"),
+        values.get("SharedAccessKey"),
+        values.get("SharedAccessSignature"),
+        x509 == "true",
+        values.get("GatewayHostName"),
+    )
+
+
+def from_sastoken(token):
+    """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
+    parts = unquote(sas.token_fields(token)["sr"]).split("/")
+    if len(parts) not in (3, 5) or parts[1] != "devices" or parts[3:4] not in ([], ["modules"]):
+        raise ValueError("the SAS token is not for a device or a module")
+    return Credentials(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)

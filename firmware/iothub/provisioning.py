@@ -1,6 +1,6 @@
 """ProvisioningDeviceClient: a device learns its hub from the Device Provisioning Service.
 
-Names are those of azure.iot.device.aio. Source: spec iothub-mqtt, "Device Provisioning Service".
+Names are those of azure.iot.device.aio. Contract: docs/protocol/provisioning.md.
 """
 
 import asyncio
@@ -9,14 +9,15 @@ import json
 import os
 
 from . import sas
+from .compat import Future, quote, unix_time, unquote, wait_for
+from .connection import Backoff, Connection, client_context, dial
 from .credentials import split_host
-from .deadline import Answer, within
-from .errors import ConnectionFailedError, CredentialError, ServiceError
-from .mqtt.link import Link
+from .errors import ConnectionFailedError, CredentialError, OperationCancelled, ServiceError
+from .mqtt.protocol import MQTTProtocol
 from .options import checked
-from .quoting import quote, unquote
-from .retry import Backoff
+from .pending import Pending, answer
 
+_PORT = 8883
 _API = "2019-03-31"
 _ANSWERS = "$dps/registrations/res/"
 _REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid="
@@ -59,21 +60,23 @@ class RegistrationResult:
 
 
 class _Identity:
-    """What Link takes for credentials."""
+    """Who registers, where, and how it proves itself."""
 
     def __init__(self, provisioning_host, registration_id, id_scope, key):
         self.host, self.port = split_host(provisioning_host, None)
-        self.client_id = registration_id
-        self._resource = id_scope + "/registrations/" + registration_id
+        self.registration_id = registration_id
+        self.resource = id_scope + "/registrations/" + registration_id
         self._key = key
-        self.signer = self._sign if key is not None else None
 
-    def username(self, product_info, model_id):
-        user = self._resource + "/api-version=" + _API
+    def username(self, product_info=""):
+        user = self.resource + "/api-version=" + _API
         return user + "&ClientVersion=" + quote(product_info) if product_info else user
 
-    def _sign(self, expiry):
-        return (sas.sas_token(self._resource, self._key, expiry, "registration"),)
+    def sign(self, expiry):
+        """The SAS token to show; None with X.509."""
+        if self._key is None:
+            return None
+        return sas.sas_token(self.resource, self._key, expiry, "registration")
 
 
 class ProvisioningDeviceClient:
@@ -125,12 +128,12 @@ class ProvisioningDeviceClient:
         whatever connecting raises.
         """
         registration = _Registration(self._identity, self._options)
-        wanted = {"registrationId": self._identity.client_id}
+        wanted = {"registrationId": self._identity.registration_id}
         if self.provisioning_payload is not None:
             wanted["payload"] = self.provisioning_payload
         body = json.dumps(wanted).encode()
         limit = self._options["operation_timeout"]
-        return await within(limit, "register", registration.run(body))
+        return await wait_for(registration.run(body), limit, "register")
 
     async def connect(self, prepare=None, **options):
         """A connected IoTHubDeviceClient of the hub that the device is assigned to.
@@ -187,98 +190,110 @@ class ProvisioningDeviceClient:
                 json.dump([self._whose()] + assignment, file)
 
     def _whose(self):
-        return self._identity.username("", "")
+        return self._identity.username()
 
 
 class _Registration:
-    """One connection to the service, the owner of its Link."""
+    """One connection to the service, over which a device registers."""
 
     def __init__(self, identity, options):
-        self._link = Link(self, identity, options)
-        self._link.clean_session = True
+        self._identity = identity
+        self._options = options
         self._timeout = options["timeout"]
         self._backoff = Backoff(2)
         self._rid = int.from_bytes(os.urandom(2), "big")
-        self._answer = None
+        self._protocol = None
 
     async def run(self, body):
-        link = self._link
-        await link.connect({_ANSWERS + "#": 1}, lambda: self._ask(_REGISTER, "", body))
+        identity, options = self._identity, self._options
+        context = client_context(options["server_verification_cert"], options["x509"])
+        nothing = Pending(0, 0, "register")  # no telemetry goes this way
+        user = identity.username(options["product_info"])
+        protocol = self._protocol = MQTTProtocol(
+            self,
+            nothing,
+            identity.registration_id,
+            user,
+            options["keep_alive"],
+            options["max_inbound"],
+        )
+        connection = Connection(protocol, self._timeout, options["keep_alive"])
+        protocol.connect(identity.sign(unix_time() + options["sastoken_ttl"]), clean_session=True)
+        suback = protocol.subscribe(_ANSWERS + "#", 1)
+        asked = self._ask(_REGISTER, "", body)
         try:
-            operation = ""
-            while True:
-                status, wait, answer = await within(self._timeout, "register", self._answer.wait())
-                found = answer.get("status")
-                if status < 300 and found not in ("assigning", "unassigned"):
-                    return _result(answer)
-                if status >= 300 and status != 429 and status < 500:
-                    raise _refusal(answer, status)
-                operation = answer.get("operationId") or operation
-                await asyncio.sleep(min(_MAX_WAIT, max(wait, self._backoff.next())))
-                if operation:
-                    self._ask(_ASK, "&operationId=" + quote(operation), b"")
-                else:
-                    self._ask(_REGISTER, "", body)
+            stream = await dial(options, context, identity.host, identity.port, _PORT, "mqtt")
+            await connection.open(stream)
+            if await wait_for(suback, self._timeout, "subscribe") & 0x80:
+                raise ServiceError("the service grants no subscription", "subscribe", 128)
+            return await self._registered(asked, body)
         finally:
-            await link.disconnect()
+            await _close(connection)
+
+    async def _registered(self, asked, body):
+        operation = ""
+        while True:
+            status, wait, found = await wait_for(asked, self._timeout, "register")
+            assigning = found.get("status") in ("assigning", "unassigned")
+            if status < 300 and not assigning:
+                return _result(found)
+            if status >= 300 and status != 429 and status < 500:
+                raise _refusal(found, status)
+            operation = found.get("operationId") or operation
+            await asyncio.sleep(min(_MAX_WAIT, max(wait, self._backoff.next())))
+            if operation:
+                asked = self._ask(_ASK, "&operationId=" + quote(operation), b"")
+            else:
+                asked = self._ask(_REGISTER, "", body)
 
     def _ask(self, topic, more, body):
         self._rid += 1
         rid = "%x" % self._rid
-        self._answer = self._link.answers[rid] = Answer()
-        self._link.session.publish((topic + rid + more).encode(), body)
-        self._link.wake()
+        self._protocol.publish((topic + rid + more).encode(), body)
+        asked = self._protocol.requests[rid] = Future()
+        return asked
 
-    # -- what the link says -----------------------------------------------------------------
+    # -- what the protocol says -------------------------------------------------------------
 
-    def message(self, topic, payload, receipt):
-        """The answer to a request; what is not one is dropped."""
-        self._link.session.acknowledge(receipt)
+    def on_publish(self, topic, payload, receipt):
+        """The answer to a request; anything else is dropped."""
+        self._protocol.acknowledge(receipt[1])
         topic = topic.decode()
         if not topic.startswith(_ANSWERS):
             return
         status, _, bag = topic[len(_ANSWERS) :].partition("/?")
         fields = dict([pair.split("=", 1) for pair in bag.split("&") if "=" in pair])
-        answer = self._link.answers.pop(unquote(fields.get("$rid", "")), None)
-        if answer is None:
-            return
+        found = error = None
         try:
             found = json.loads(payload) if payload else {}
-            answer.give((int(status), int(fields.get("retry-after", "0")), found))
+            found = int(status), int(fields.get("retry-after", "0")), found
         except ValueError:
-            answer.fail(ServiceError("DPS answered what cannot be read", "register", status))
+            error = ServiceError("DPS answered what cannot be read", "register", status)
+        answer(self._protocol.requests, unquote(fields.get("$rid", "")), found, error)
 
-    def oversized(self, topic, size):
-        """An answer over max_inbound: register() waits for it in vain, until its deadline."""
-
-    def problem(self, error):
-        """register() has its own way to fail."""
-
-    def lost(self, error):
-        """The answers that were waited for have failed already."""
-
-    def renewed(self):
-        """The token was renewed while the service took its time."""
-
-    def expiring(self):
-        """Never: the tokens are made here."""
-
-    def calm(self):
-        return True
+    def on_oversized(self, topic, size):
+        """An answer over max_inbound: register() ends at its deadline."""
 
 
-def _result(answer):
-    state = answer.get("registrationState") or {}
-    status = answer.get("status")
+async def _close(connection):
+    try:
+        await connection.close(OperationCancelled("the registration has ended", "register"))
+    except OSError:
+        pass  # there is no good-bye on a connection that is gone
+
+
+def _result(found):
+    state = found.get("registrationState") or {}
+    status = found.get("status")
     if status != "assigned" or not state.get("assignedHub"):
         raise _refusal(state, status)
-    return RegistrationResult(answer.get("operationId"), status, RegistrationState(state))
+    return RegistrationResult(found.get("operationId"), status, RegistrationState(state))
 
 
-def _refusal(answer, status):
-    reason = answer.get("message") or answer.get("errorMessage") or "the service says no more"
-    if answer.get("trackingId"):
-        reason += ", tracking id " + answer["trackingId"]
-    code = answer.get("errorCode") or status
+def _refusal(found, status):
+    reason = found.get("message") or found.get("errorMessage") or "the service says no more"
+    if found.get("trackingId"):
+        reason += ", tracking id " + found["trackingId"]
+    code = found.get("errorCode") or status
     kind = CredentialError if status == 401 else ServiceError
     return kind(reason, "register", code)

@@ -1,8 +1,8 @@
 """Messages that wait, in RAM: what iothub.flash_queue is in flash."""
 
 
-class Memory:
-    """first <= seq < end wait; as journal.Journal, without files."""
+class RamQueue:
+    """Messages first <= seq < end are queued."""
 
     damaged = 0
 
@@ -31,7 +31,7 @@ class Memory:
             self._size += self.cost(*pair)
         return seq
 
-    def done(self, seq):
+    def acknowledge(self, seq):
         while self.first <= seq and self._kept:
             self.drop_oldest()
 

@@ -1,61 +1,69 @@
-"""A SAS token that nears its end is replaced. Loaded when the first one does."""
+"""SAS token renewal: a token that nears its end is replaced. Loaded when the first one does."""
 
 import asyncio
 
+from .compat import ticks_diff, ticks_ms, unquote
 from .errors import ConnectionDroppedError, RefusedError
-from .quoting import unquote
 from .sas import token_fields
 
-_LONG = 20  # a renewal is put off for at most this part of the token's life,
-_AGAIN = 50  # and one that failed is tried again after that
 
+def begin(transport, connection, events, idle):
+    """Renew the token of a Connection that is due.
 
-async def renew(carrier, life):
-    """Bring a new token to the hub, on a connection whose token lives `life` seconds in all.
-
-    A failure costs nothing yet: it is reported, and tried again for as long as the connection
-    stands.
+    While the client is not idle it is put off, for at most a twentieth of the token's life.
     """
-    left = life / _LONG
-    while left > 0 and not carrier.calm():
-        await asyncio.sleep(0.1)
-        left -= 0.1
-    while True:
+    since, after = connection.renewal
+    if idle or ticks_diff(ticks_ms(), since) - after > connection.token_life * 50:
+        connection.renewal = None
+        events.run(_renew, transport, connection, events)
+
+
+async def _renew(transport, connection, events):
+    """A failure costs nothing yet: it is reported, and tried again while the connection stands."""
+    async with _lock(transport):
+        if connection.state == "closed" or connection.renewal is not None:
+            return  # update_sastoken() was faster
         try:
-            signed = carrier.sign()
-            if signed[0] == carrier.token:
-                carrier.owner.expiring()  # a ready token: the program has to bring another
+            if transport.token() == connection.token:
+                # A ready token: the program has to bring another.
+                events.run(events.call, events.handlers.get("on_new_sastoken_required"))
             else:
-                await carrier.renew(signed)
-            return
+                await transport.renew()
         except MemoryError:  # two connections are too much for this board: one after the other
             reason = "no memory to renew the token beside it"
-            carrier.break_off(ConnectionDroppedError(reason, "token"))
-            return
+            connection.abort(ConnectionDroppedError(reason, "token"))
         except Exception as error:
-            carrier.owner.problem(error)
-        await asyncio.sleep(max(1, life / _AGAIN))
+            events.report(error)
+            connection.renewal = ticks_ms(), max(1000, connection.token_life * 20)
 
 
-async def update_sastoken(client, sastoken):
-    """Use another ready token from now on; returns once the hub has accepted it.
+async def update_sastoken(supervisor, sastoken):
+    """The client's method: use another ready token; it returns once the hub has accepted it.
 
-    ValueError: it is none, or for another resource; CredentialError: it is refused, and the
-    connection goes on with the one before.
+    ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
+    connection goes on with the one before. Concurrent calls take their turns.
     """
-    credentials = client._credentials
-    if credentials._sastoken is None:
+    transport = supervisor.transport
+    credentials = transport.credentials
+    if credentials.sastoken is None:
         raise ValueError("this client makes its own tokens, or needs none")
-    if _resource(sastoken) != _resource(credentials._sastoken):
+    if _resource(sastoken) != _resource(credentials.sastoken):
         raise ValueError("the SAS token is for another device or module")
-    before, credentials._sastoken = credentials._sastoken, sastoken
-    try:
-        if client.connected:
-            await client._transport.renew()
-        client._expiring = False
-    except RefusedError:
-        credentials._sastoken = before
-        raise
+    async with _lock(transport):
+        before, credentials.sastoken = credentials.sastoken, sastoken
+        try:
+            if transport.is_open():
+                await transport.renew()
+        except RefusedError:
+            credentials.sastoken = before
+            raise
+
+
+def _lock(transport):
+    """One token at a time."""
+    if transport.renewal_lock is None:
+        transport.renewal_lock = asyncio.Lock()
+    return transport.renewal_lock
 
 
 def _resource(token):

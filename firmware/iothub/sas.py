@@ -1,12 +1,12 @@
 """Shared access signatures: HMAC-SHA256, and the tokens IoT Hub takes as passwords.
 
-Source: spec iothub-mqtt, "SAS token".
+Contract: docs/protocol/mqtt.md, SAS token.
 """
 
 import binascii
 import hashlib
 
-from .quoting import quote
+from .compat import quote
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -15,10 +15,12 @@ def hmac_sha256(key, message):
     """HMAC-SHA256 (RFC 2104) of `message` under `key`, both bytes; 32 bytes."""
     if len(key) > 64:  # the block of SHA-256
         key = hashlib.sha256(key).digest()
-    key = key + bytes(64 - len(key))
-    inner = hashlib.sha256(bytes(b ^ 0x36 for b in key))
+    # As one large integer: a loop over the bytes would take more code.
+    number = int.from_bytes(key + bytes(64 - len(key)), "big")
+    inner_pad, outer_pad = int.from_bytes(b"\x36" * 64, "big"), int.from_bytes(b"\x5c" * 64, "big")
+    inner = hashlib.sha256((number ^ inner_pad).to_bytes(64, "big"))
     inner.update(message)
-    outer = hashlib.sha256(bytes(b ^ 0x5C for b in key))
+    outer = hashlib.sha256((number ^ outer_pad).to_bytes(64, "big"))
     outer.update(inner.digest())
     return outer.digest()
 
@@ -28,7 +30,7 @@ def decode_key(key):
     data = key.encode() if isinstance(key, str) else bytes(key)
     digits = data.rstrip(b"=")
     padding = len(data) - len(digits)
-    if not digits or len(data) % 4 or padding > 2 or any(b not in _BASE64 for b in digits):
+    if not digits or len(data) % 4 or padding > 2 or digits.strip(_BASE64):
         raise ValueError("the shared access key is not base64")
     return binascii.a2b_base64(data)
 

@@ -1,11 +1,18 @@
-"""Desired properties, without I/O: what of a twin the program has yet to see.
+"""Desired properties: every change reaches the program once, those made while offline too.
 
-A section is the dict under "desired", with its "$version". Source: spec iothub-mqtt, "Device
-twin": changes are told only to a connected device, so the twin is read at each connection.
+The hub tells changes only to a connected device, so the twin is read at each connection. A
+section is the dict under "desired", with its "$version". Contract: docs/protocol/mqtt.md, Device
+twin. Loaded with the first handler for desired properties.
 """
 
-# Older ones are in the section that has been asked for.
-_MAX_HELD = 16
+import asyncio
+import json
+
+from .compat import wait_for
+from .connection import Backoff
+from .errors import ConnectionDroppedError, RefusedError
+
+_MAX_HELD = 16  # patches; older ones are in the section that has been asked for
 
 
 def merge(section, patch):
@@ -39,25 +46,25 @@ def difference(old, new):
     return patch
 
 
-class Desired:
-    """What the program has been told so far, so that every change reaches it once.
+class DesiredProperties:
+    """The section as the program knows it, without I/O.
 
     Patches that arrive while the whole section is being asked for are held until it is here.
     """
 
     def __init__(self):
-        self.section = None  # as the program knows it
+        self.section = None
+        self.known_version = None  # a $version that the program was told before it restarted
         self._held = None
-        self.known = None  # a $version that the program was told before it began anew
 
-    def expect(self):
+    def begin_sync(self):
         """The whole section has been asked for: hold patches from now on."""
         self._held = []
 
-    def whole(self, section):
-        """Take in the whole section; the patches, in order, that bring the program up to it."""
+    def apply_snapshot(self, section):
+        """Take in the whole section: the patches, in order, that the program has not seen."""
         if self.section is None:
-            change = {} if section["$version"] == self.known else dict(section)
+            change = {} if section["$version"] == self.known_version else dict(section)
         else:
             change = difference(self.section, section)
             change["$version"] = section["$version"]
@@ -65,15 +72,15 @@ class Desired:
         changes = [change] if len(change) > 1 else []
         held, self._held = self._held or [], None
         for patch in held:
-            changes += self.patch(patch) or []
+            changes += self.apply_patch(patch) or []
         return changes
 
-    def unread(self):
-        """The whole section cannot be had: the patches that were held for it, as they came."""
+    def cancel_sync(self):
+        """The whole section could not be read: the patches that were held, as they came."""
         held, self._held = self._held or [], None
         return held
 
-    def patch(self, patch):
+    def apply_patch(self, patch):
         """Take in a patch: [it], [] where it was known or is held, None where one is missing.
 
         After None the whole section is to be asked for. ValueError: no patch of a twin.
@@ -93,6 +100,77 @@ class Desired:
         return [patch]
 
 
+class TwinSynchronizer:
+    """Reads the twin when it must, and gives the dispatcher what the program has not seen."""
+
+    def __init__(self, dispatcher, transport, options):
+        self._transport = transport
+        self._dispatcher = dispatcher
+        self._timeout = options["timeout"]
+        self._ensure = options["ensure_desired_properties"]
+        self._desired = DesiredProperties()
+        self._backoff = Backoff()
+
+    @property
+    def version(self):
+        """The $version of the desired properties that the program was told last, or None."""
+        section = self._desired.section
+        return self._desired.known_version if section is None else section["$version"]
+
+    @version.setter
+    def version(self, version):
+        self._desired.known_version = version
+
+    def is_idle(self):
+        """Changes are the inbox's business."""
+        return True
+
+    def begin(self):
+        """A connection begins. True: the twin is to be read, and patches are held until then."""
+        if self._ensure:
+            self._desired.begin_sync()
+        return self._ensure
+
+    def on_patch(self, body):
+        """A change of desired properties (JSON)."""
+        changes = self._desired.apply_patch(json.loads(body))
+        if changes is None:
+            self._desired.begin_sync()
+            self._dispatcher.run(self.synchronize)
+        else:
+            self._tell(changes)
+
+    def _tell(self, changes):
+        dispatcher = self._dispatcher
+        for change in changes:
+            handler = dispatcher.handlers.get("on_twin_desired_properties_patch_received")
+            dispatcher.part("inbox").post(None, dispatcher.call, handler, change)
+
+    async def synchronize(self, answer=None):
+        """Read the twin, and tell what it changes. answer: a Future, if it was asked for."""
+        desired = self._desired
+        while self._transport.is_open():
+            try:
+                if answer is None:
+                    body, _ = await self._transport.request_twin()
+                else:
+                    body, _ = await wait_for(answer, self._timeout, "twin")
+                self._tell(desired.apply_snapshot(desired_section(json.loads(body))))
+                self._backoff.reset()
+                return
+            except ConnectionDroppedError:
+                return  # the next connection asks for it, once
+            except (OSError, RefusedError) as error:
+                self._dispatcher.report(error)
+                answer = None
+                await asyncio.sleep(self._backoff.next())
+            except Exception:  # too large, or no twin: changes are told all the same
+                if not self._transport.is_open():
+                    return
+                self._tell(desired.cancel_sync())
+                raise
+
+
 def _version(section):
     version = section.get("$version") if isinstance(section, dict) else None
     if not isinstance(version, int):
@@ -100,7 +178,7 @@ def _version(section):
     return version
 
 
-def desired_of(twin):
+def desired_section(twin):
     """The desired section of a whole twin; ValueError where it is none."""
     section = twin.get("desired") if isinstance(twin, dict) else None
     _version(section)

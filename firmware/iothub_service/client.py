@@ -1,24 +1,26 @@
 """IoTHubServiceClient: the service's side of IoT Hub over AMQP, on a board or on a host.
 
-Messages to devices, what became of them, and the events of all devices. Source: spec
-iothub-amqp, "Service links".
+Messages to devices, feedback on them, and the events of all devices. Contract:
+docs/protocol/amqp.md, Service links.
 """
 
 import json
 
 from iothub import sas
-from iothub.amqp.composites import PROPERTIES, Composite
+from iothub.amqp.composites import ACCEPTED, PROPERTIES, REJECTED, Composite
 from iothub.amqp.convert import message_to
-from iothub.amqp.links import Delivery
-from iothub.amqp.pending import Pending
+from iothub.amqp.links import refusal
 from iothub.amqp.sections import decode_message
-from iothub.credentials import parse_connection_string, split_host
+from iothub.compat import quote, ticks_ms
+from iothub.credentials import split_host
+from iothub.dispatcher import Dispatcher
 from iothub.messages import Message
-from iothub.options import checked
-from iothub.quoting import quote
+from iothub.options import checked, parse_connection_string
+from iothub.pending import Pending
 
-from .connection import Channel, Inbox, Part
+from .connection import Endpoint, Inbox, ServiceConnection
 
+_MAX_UNSETTLED = 256  # messages on their way at once
 _MAX_INBOUND = 320 * 1024  # an event of 256 KB, with its properties
 _ACKS = ("none", "positive", "negative", "full")
 
@@ -35,10 +37,10 @@ class IoTHubServiceClient:
         sas.decode_key(key)
         self._policy, self._key = policy_name, key
         self._options = checked(dict({"max_inbound": _MAX_INBOUND}, **options))
-        self.on_background_exception = None
-        self._hub = self._channel(self._hostname, port, self._sign)
+        self._dispatcher = Dispatcher(self._options)
+        self._hub = self._connect_to((self._hostname, port), self._sign)
         self._sender = None
-        self._events = None  # the Channel to the event hub, and its address
+        self._event_hub = None  # events.EventHub, once events were asked for
 
     @classmethod
     def create_from_connection_string(cls, connection_string, **options):
@@ -56,15 +58,17 @@ class IoTHubServiceClient:
     def __repr__(self):
         return "<IoTHubServiceClient of %s as %s>" % (self._hostname, self._policy)
 
-    def _channel(self, host, port, signer):
-        name = "service-%s" % self._policy
-        return Channel(self._options, host, port, host, name, signer, self._problem)
+    @property
+    def on_background_exception(self):
+        return self._dispatcher.handlers.get("on_background_exception")
 
-    def _problem(self, error):
-        if self.on_background_exception is None:
-            print("iothub: %s: %s" % (type(error).__name__, error))
-        else:
-            self.on_background_exception(error)
+    @on_background_exception.setter
+    def on_background_exception(self, handler):
+        self._dispatcher.handlers["on_background_exception"] = handler
+
+    def _connect_to(self, place, sign):
+        name = "service-%s" % self._policy
+        return ServiceConnection(self._options, place, name, sign, self._dispatcher)
 
     def _sign(self, expiry):
         token = sas.sas_token(self._hostname, self._key, expiry, self._policy)
@@ -79,9 +83,9 @@ class IoTHubServiceClient:
 
     async def close(self):
         """Close all connections; iterations end with OperationCancelled."""
-        await self._hub.close()
-        if self._events is not None:
-            await self._events.close()
+        await self._hub.shutdown()
+        if self._event_hub is not None:
+            await self._event_hub.connection.shutdown()
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -109,7 +113,7 @@ class IoTHubServiceClient:
                 raise
         else:
             await self._hub.ready()
-        await self._sender.pending.deliver(self._hub.wire, Delivery(*amqp.parts_to_send()))
+        await self._sender.send(amqp)
 
     async def feedback(self):
         """An asynchronous iterator of what became of messages: dicts with originalMessageId,
@@ -117,19 +121,19 @@ class IoTHubServiceClient:
 
         A record is settled when the next one is asked for: one that was not worked on comes again.
         """
-        part = _Feedback()
-        await self._hub.add(part)
-        return part
+        endpoint = _Feedback()
+        await self._hub.add(endpoint)
+        return endpoint
 
     async def events(self, partition=None, **start):
         """An asynchronous iterator of the devices' events; see iothub_service.events."""
         from .events import Events, find
 
-        if self._events is None:
-            self._events = await find(self._hub, self._key, self._policy, self._channel)
-        part = Events(self._events, partition, **start)
-        await part.begin()
-        return part
+        if self._event_hub is None:
+            self._event_hub = await find(self._hub, self._key, self._policy, self._connect_to)
+        events = Events(self._event_hub, partition, **start)
+        await events.begin()
+        return events
 
 
 def _addressed(message, to, ack):
@@ -143,20 +147,39 @@ def _addressed(message, to, ack):
     return amqp
 
 
-class _Sender(Part):
+class _Sender(Endpoint):
     """/messages/devicebound: what is not settled is sent again on the next connection."""
 
     def __init__(self, options):
-        self.pending = Pending(options["operation_timeout"])
-        self.detached = self.pending.fail
-        self.oldest = self.pending.oldest
-        self.settled = self.pending.settled
+        self._pending = Pending(options["operation_timeout"] * 1000, _MAX_UNSETTLED, "disposition")
 
-    def attach(self, wire):
-        self.link, answer = wire.begin_sender("/messages/devicebound")
-        self.link.about = self
-        self.pending.attach(self.link)
-        return [answer]
+    def attach(self, connection):
+        self.connection = connection
+        address = "/messages/devicebound"
+        self.link = connection.protocol.sender(self, address, None, self._pending)
+        return [self.link]
+
+    async def send(self, amqp):
+        """Send an AmqpMessage; returns once it is settled. ServiceError: it is refused."""
+        delivery = self._pending.add(*(amqp.parts_to_send() + (ticks_ms(),)))
+        self.connection.protocol.output.set()
+        await delivery  # oldest() gives it up after its time
+
+    def oldest(self, now):
+        self._pending.expire(now)
+        return self._pending.oldest(unsent=True)
+
+    def detached(self, error):
+        self._pending.fail(error)
+
+    def on_settled(self, delivery, state):
+        outcome = getattr(state, "descriptor", None)
+        if outcome == ACCEPTED:
+            self._pending.settle(delivery)
+        elif outcome == REJECTED:
+            self._pending.settle(delivery, refusal(state.error, "disposition"))
+        else:
+            self._pending.send_again(delivery)  # released, or modified: not taken yet
 
 
 class _Feedback(Inbox):
@@ -164,31 +187,33 @@ class _Feedback(Inbox):
 
     def __init__(self):
         super().__init__()
-        self._open = None  # (receiver, number, records left) of the batch being given
+        self._batch = None  # (receiver, number, records left) of the batch being given
 
-    def attach(self, wire):
-        self._wire = wire
+    def attach(self, connection):
+        self.connection = connection
         self._items = []  # an unsettled batch comes again
-        self.link, answer = wire.begin_receiver("/messages/serviceBound/feedback", None, None, 5)
-        self.link.about = self
-        return [answer]
+        address = "/messages/serviceBound/feedback"
+        self.link = connection.protocol.receiver(self, address, None, None, 5)
+        return [self.link]
 
-    def received(self, receiver, number, payload):
+    def on_message(self, receiver, number, payload):
         self.put((receiver, number, json.loads(decode_message(payload).body)))
 
-    def oversized(self, receiver, number, error):
-        self.detached(error)  # not settled, so that none of its records is lost
+    def on_oversized(self, receiver, number, size, head):
+        # It is not settled, so that none of its records is lost.
+        self.detached(self.connection.oversized(size))
 
     async def __anext__(self):
         while True:
-            if self._open is not None and self._open[2]:
-                return self._open[2].pop(0)
+            if self._batch is not None and self._batch[2]:
+                return self._batch[2].pop(0)
             self._settle()
-            self._open = await super().__anext__()
+            self._batch = await super().__anext__()
 
     def _settle(self):
-        if self._open is not None:
-            receiver, number, _ = self._open
+        if self._batch is not None:
+            receiver, number, _ = self._batch
             if receiver is self.link:
-                self._wire.done(receiver, number)
-            self._open = None
+                receiver.settle(number)
+                receiver.grant()
+            self._batch = None

@@ -1,177 +1,194 @@
-"""A connection that a service keeps: made again when it is lost, with what was attached to it.
+"""ServiceConnection: a connection that is made again when it is lost, with its links attached.
 
-A part is what wants a link: attach(wire) -> the Answers to come, and what came of it as
-received(receiver, number, payload) and detached(error).
+An Endpoint is what wants links on it: attach(connection) gives the links, a list, of which it is
+the owner (see iothub.amqp.links).
 """
 
-import asyncio
+from iothub.amqp.connection import PORT, AMQPConnection
+from iothub.amqp.links import refusal
+from iothub.compat import AutoResetEvent, unix_time
+from iothub.connection import client_context, dial
+from iothub.errors import ConnectionDroppedError, OperationCancelled
+from iothub.supervisor import Supervisor
 
-from iothub.amqp.wire import Wire
-from iothub.deadline import Answer, within
-from iothub.errors import ConnectionDroppedError, NoConnectionError, OperationCancelled
-from iothub.retry import Backoff
+_MAX_FRAME = 16384
 
 
-class Channel:
-    """One Wire and its parts. problem(error) is told what went wrong behind the caller's back."""
+class ServiceConnection:
+    """It is the transport of a Supervisor of its own. place: (host, port or None).
 
-    def __init__(self, options, host, port, hostname, container_id, signer, problem):
-        self.problem = problem
-        self.wire = Wire(self, options, host, port, hostname, container_id, signer, 16384)
+    sign(expiry): the token to show, as iothub.credentials.Credentials.sign(). dispatcher: an
+    iothub.dispatcher.Dispatcher, which is told what went wrong behind the caller's back.
+    """
+
+    def __init__(self, options, place, container_id, sign, dispatcher):
+        self.timeout = options["timeout"]
+        self.max_inbound = options["max_inbound"]
         self._options = options
-        self._parts = []
-        self._backoff = Backoff()
-        self._connecting = None  # the task that does, and the Answer for whoever waits for it
-        self._connected = None
-        self._closed = False
+        self._place = place
+        self._container_id = container_id
+        self._sign = sign
+        self._dispatcher = dispatcher
+        self._context = client_context(options["server_verification_cert"])
+        self._endpoints = []
+        self._amqp = None  # the current AMQPConnection, or the last that was
+        self.renewal_lock = None  # iothub.renewal's
+        self._supervisor = Supervisor(self, dispatcher, None, options)
 
-    async def add(self, part):
-        """Attach a part, now and at every connection to come. TransportError, RefusedError."""
-        await self.ready()
-        self._parts.append(part)
-        try:
-            await self.wire.attached(*part.attach(self.wire))
-        except BaseException:
-            self._parts.remove(part)
-            raise
-
-    def remove(self, part):
-        """Detach a part for good."""
-        if part in self._parts:
-            self._parts.remove(part)
-            if self.wire.open:
-                part.leave()
-                self.wire.wake()
+    # -- for the client ---------------------------------------------------------------------
 
     async def ready(self):
-        """Be connected. The first attempt says why it fails; a lost connection is waited for."""
-        if self._closed:
-            raise NoConnectionError("the client has been closed")
-        if self.wire.up:
-            return
-        if self._connecting is None:
-            self._begin(self._first)
-        await within(self._options["operation_timeout"], "open", self._connected.wait())
+        """Be connected. The first attempt raises its error; a lost connection is waited for."""
+        await self._supervisor.ready()
 
-    def _begin(self, attempts):
-        self._connected = Answer()
-        self._connecting = asyncio.create_task(attempts())
-
-    async def _connect(self):
-        await self.wire.connect()
+    async def add(self, endpoint):
+        """Attach an endpoint, now and at each connection to come. TransportError, RefusedError."""
+        await self.ready()
+        self._endpoints.append(endpoint)
         try:
-            answers = []
-            for part in self._parts:
-                answers += part.attach(self.wire)
-            await self.wire.attached(*answers)
-            self.wire.welcome()
+            await self._amqp.attached(endpoint.attach(self))
         except BaseException:
-            await self.wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
+            self._endpoints.remove(endpoint)
             raise
-        self.wire.wake()
-        self._connecting = None
-        self._connected.give()
 
-    async def _first(self):
+    def remove(self, endpoint):
+        """Detach an endpoint for good."""
+        if endpoint in self._endpoints:
+            self._endpoints.remove(endpoint)
+            if self.is_open():
+                endpoint.close()
+
+    async def shutdown(self):
+        """Close for good; whoever waits is told so."""
+        await self._supervisor.shutdown()
+        error = OperationCancelled("the client was closed", "close")
+        for endpoint in self._endpoints:
+            endpoint.detached(error)
+        self._endpoints = []
+
+    # -- for endpoints ----------------------------------------------------------------------
+
+    @property
+    def protocol(self):
+        """The AMQPProtocol of the connection that stands."""
+        return self._amqp.protocol
+
+    def detached(self, endpoint, error):
+        """The hub has ended a link of an endpoint: `error` is what it sent."""
+        if endpoint in self._endpoints:
+            self._endpoints.remove(endpoint)
+        endpoint.detached(refusal(error, "link"))
+
+    def oversized(self, size):
+        """Report a message over max_inbound: the OversizedError."""
+        from iothub.inbox import OversizedError
+
+        error = OversizedError("message", size, self.max_inbound)
+        self._dispatcher.report(error)
+        return error
+
+    # -- for the Supervisor: see Transport in iothub/__init__.pyi ---------------------------
+
+    async def open(self, _wanted):
+        host, port = self._place
+        amqp = self._amqp = AMQPConnection(self._options, host, self._container_id, _MAX_FRAME)
         try:
-            await self._connect()
-        except Exception as error:
-            self._connecting = None
-            self._connected.fail(error)
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._signed())
+            links = []
+            for endpoint in self._endpoints:
+                links += endpoint.attach(self)
+            await amqp.attached(links)
+            amqp.connection.set_open()
+        except BaseException:
+            await amqp.connection.release(ConnectionDroppedError("it was given up", "attach"))
+            raise
 
-    async def _again(self):
-        while not self.wire.up:
-            await asyncio.sleep(self._backoff.next())
-            try:
-                await self._connect()
-                self._backoff.reset()
-            except Exception as error:  # whatever it was, the next attempt may do better
-                self.problem(error)
+    def _signed(self):
+        return self._sign(unix_time() + self._options["sastoken_ttl"])
+
+    async def wait_closed(self):
+        connection = self._amqp.connection
+        error = await connection.closed
+        await connection.release(error)
+        return error
+
+    def is_open(self):
+        return self._amqp is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
-        """Close for good; whoever waits is told so."""
-        self._closed = True
-        error = OperationCancelled("the client was closed", "close")
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connected.fail(error)
-        await self.wire.disconnect()
-        for part in list(self._parts):
-            part.detached(error)
-        self._parts = []
+        if self._amqp is not None:
+            error = OperationCancelled("the client was closed", "close")
+            connection = self._amqp.connection
+            try:
+                if connection.is_up():
+                    await connection.close(error)
+            except OSError as failure:
+                self._dispatcher.report(failure)
+            finally:
+                await connection.release(error)
 
-    # -- what the wire says -----------------------------------------------------------------
+    def fail(self, error):
+        """Nothing tries to connect any more."""
 
-    def lost(self, error):
-        """The connection is gone."""
-        self.problem(error)
-        if not self._closed and self._connecting is None:
-            self._begin(self._again)
+    def tick(self, now):
+        oldest = None
+        for endpoint in self._endpoints:
+            oldest = endpoint.oldest(now) or oldest
+        amqp = self._amqp
+        if amqp is not None and amqp.connection.is_up():
+            amqp.tick(now, oldest)
+            if amqp.connection.renewal_due(now):
+                from iothub import renewal
 
-    def expiring(self):
-        """Never: a service signs its tokens itself."""
+                renewal.begin(self, amqp.connection, self._dispatcher, True)
 
-    def received(self, receiver, number, payload):
-        receiver.about.received(receiver, number, payload)
+    def token(self):
+        return self._signed()[0]
 
-    def oversized(self, receiver, number, size, head):
-        from iothub.oversized import OversizedError
-
-        error = OversizedError("message", size, self._options["max_inbound"])
-        self.problem(error)
-        receiver.about.oversized(receiver, number, error)
-
-    def settled(self, delivery, state):
-        for part in self._parts:
-            part.settled(delivery, state)
-
-    def detached(self, link, error):
-        part = link.about
-        if part in self._parts:
-            self._parts.remove(part)
-        part.detached(error)
-
-    def due(self, now):
-        """What waits longest for an answer, of all parts; None: nothing."""
-        for part in self._parts:
-            oldest = part.oldest(now)
-            if oldest is not None:
-                return oldest
-        return None
+    async def renew(self):
+        await self._amqp.put_token(self._signed())
 
 
-class Part:
-    """The base of a channel's parts: it has nothing to wait for."""
+class Endpoint:
+    """The base of endpoints: the owner of one link, which has nothing to wait for."""
 
     link = None  # type: Any  # type: ignore[name-defined]
-
-    def detached(self, error):
-        """The hub has ended the link."""
+    connection = None  # type: ServiceConnection
 
     def oldest(self, now):
         """What waits longest to be settled, or None."""
         return
 
-    def settled(self, delivery, state):
-        """The hub has settled a Delivery, of this part or of another."""
+    def detached(self, error):
+        """It is detached for good."""
 
-    def oversized(self, receiver, number, error):
-        """A message was over max_inbound, and not kept."""
-        receiver.session.owner.done(receiver, number)
-
-    def leave(self):
+    def close(self):
         """Detach the link; what waits is not waited for any more."""
         if self.link is not None and self.link.attached:
             self.link.detach()
             self.link = None
 
+    # -- the owner of the link --------------------------------------------------------------
 
-class Inbox(Part):
-    """A part that receives: what has come waits for `async for`, one after the other."""
+    def on_settled(self, delivery, state):
+        """Nothing of it is sent."""
+
+    def on_oversized(self, receiver, number, size, head):
+        self.connection.oversized(size)
+        receiver.settle(number)
+        receiver.grant()
+
+    def on_detached(self, link, error):
+        self.connection.detached(self, error)
+
+
+class Inbox(Endpoint):
+    """An endpoint that receives: what has come waits for `async for`, one after the other."""
 
     def __init__(self):
         self._items = []
-        self._arrived = asyncio.Event()
+        self._arrived = AutoResetEvent()
         self._error = None
 
     def put(self, item):
@@ -186,10 +203,9 @@ class Inbox(Part):
         return self
 
     async def __anext__(self):
-        """The next item, however long it takes: the wire tells a dead connection by itself."""
+        """The next item, however long it takes: a dead connection is found by itself."""
         while not self._items:
             if self._error is not None:
                 raise self._error
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._arrived
         return self._items.pop(0)

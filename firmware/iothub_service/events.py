@@ -1,32 +1,43 @@
 """The devices' events: found by the hub's redirect, read from all partitions at once.
 
-Source: spec iothub-amqp, "Service links"; sdk-expectations, azure-eventhub ($management).
+Contract: docs/protocol/eventhubs.md; docs/protocol/amqp.md, Service links.
 """
 
 from iothub import sas
 from iothub.amqp.codec import Described, Typed
 from iothub.amqp.convert import message_from
-from iothub.amqp.links import Delivery
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
-from iothub.deadline import Answer, within
+from iothub.compat import Future, wait_for
 from iothub.errors import ProtocolError, RefusedError, ServiceError
+from iothub.pending import Delivery, answer
 
-from .connection import Inbox, Part
+from .connection import Endpoint, Inbox
 
 _SELECTOR = "apache.org:selector-filter:string"
 _CREDIT = 32
 _REDIRECT = "/messages/events/ConsumerGroups/$Default/Partitions/0"
 
 
-async def find(hub, key, policy, make_channel):
-    """The Channel to the event hub that the hub redirects readers to."""
+class EventHub:
+    """The hub's event hub: a ServiceConnection, and the entity's name."""
+
+    def __init__(self, connection, entity):
+        self.connection = connection
+        self.entity = entity
+
+
+async def find(hub, key, policy, connect_to):
+    """The EventHub to which the hub redirects readers.
+
+    connect_to(place, sign): makes a ServiceConnection.
+    """
     probe = _Probe()
     try:
         await hub.add(probe)
     except RefusedError as error:
-        if error.code != "amqp:link:redirect" or not error.info:  # type: ignore[attr-defined]
+        if error.code != "amqp:link:redirect" or not error.info:
             raise
-        info = error.info  # type: ignore[attr-defined]
+        info = error.info
     else:
         raise ProtocolError("the hub does not say where its events are", "attach")
     host, port, address = info["network-host"], info["port"], info["address"]
@@ -38,52 +49,51 @@ async def find(hub, key, policy, make_channel):
         token = sas.signed(audience, key.encode(), expiry, policy)
         return token, audience, "%s@sas.root.%s" % (policy, host.split(".")[0])
 
-    channel = make_channel(host, port, sign)
-    channel.entity = entity
-    return channel
+    return EventHub(connect_to((host, port), sign), entity)
 
 
-class _Probe(Part):
-    def attach(self, wire):
-        self.link, answer = wire.begin_receiver(_REDIRECT)
-        self.link.about = self
-        return [answer]
+class _Probe(Endpoint):
+    def attach(self, connection):
+        self.connection = connection
+        self.link = connection.protocol.receiver(self, _REDIRECT)
+        return [self.link]
 
 
-class _Management(Part):
+class _Management(Endpoint):
     """$management: one request after the other."""
 
     def __init__(self, entity):
         self._entity = entity
         self._sender = None
 
-    def attach(self, wire):
-        self._wire = wire
-        self._sender, sending = wire.begin_sender("$management")
-        self.link, receiving = wire.begin_receiver("$management")
-        self._sender.about = self.link.about = self
-        return [sending, receiving]
+    def attach(self, connection):
+        self.connection = connection
+        self._sender = connection.protocol.sender(self, "$management")
+        self.link = connection.protocol.receiver(self, "$management")
+        return [self._sender, self.link]
 
-    async def read(self, timeout, **fields):
+    async def read(self, **fields):
         """The answer's map to a READ. ServiceError: the status is not 200."""
         message = AmqpMessage(None, VALUE, message_id="read", reply_to="management")
         message.application = dict(fields, operation="READ", name=self._entity)
-        answer = self._wire.answers["read"] = Answer()
-        self._wire.send(self._sender, Delivery(message.encode(), b"", True))
-        status, body = await within(timeout, "management", answer.wait())
+        asked = self.connection.protocol.requests["read"] = Future()
+        request = Delivery(message.encode(), b"")
+        request.presettled = True
+        self._sender.send(request)
+        status, body = await wait_for(asked, self.connection.timeout, "management")
         if status != 200:
             raise ServiceError("the event hub refuses to tell", "management", status)
         return body
 
-    def received(self, receiver, number, payload):
-        self._wire.done(receiver, number)
+    def on_message(self, receiver, number, payload):
+        receiver.settle(number)
+        receiver.grant()
         message = decode_message(payload)
-        answer = self._wire.answers.pop("read", None)
-        if answer is not None:
-            answer.give((message.application.get("status-code"), message.body))
+        found = message.application.get("status-code"), message.body
+        answer(self.connection.protocol.requests, "read", found)
 
-    def leave(self):
-        super().leave()
+    def close(self):
+        super().close()
         self._sender.detach()
 
 
@@ -99,7 +109,7 @@ class Events(Inbox):
 
     def __init__(
         self,
-        channel,
+        event_hub,
         partition=None,
         sequence_number=None,
         offset=None,
@@ -109,7 +119,7 @@ class Events(Inbox):
         consumer_group="$Default",
     ):
         super().__init__()
-        self._channel = channel
+        self._event_hub = event_hub
         self._partition = None if partition is None else str(partition)
         self._group = consumer_group
         sign = ">=" if inclusive else ">"
@@ -130,76 +140,67 @@ class Events(Inbox):
             self._filter = "amqp.annotation.x-opt-%s %s '%d'" % (name, sign, int(value))
         elif beginning:
             self._filter = "amqp.annotation.x-opt-offset > '-1'"
-        self._parts = []
+        self._partitions = []
 
     async def begin(self):
         """Find the partitions, and attach to them."""
-        channel = self._channel
-        timeout = channel.wire.timeout
-        management = _Management(channel.entity)
-        await channel.add(management)
+        connection, entity = self._event_hub.connection, self._event_hub.entity
+        management = _Management(entity)
+        await connection.add(management)
         try:
             names = [self._partition]
             if self._partition is None:
-                hub = await management.read(timeout, type="com.microsoft:eventhub")
+                hub = await management.read(type="com.microsoft:eventhub")
                 names = hub["partition_ids"]
             for name in names:
                 start = self._filter
                 if start is None:  # by number, so that a reconnect knows where "new" began
-                    state = await management.read(
-                        timeout, type="com.microsoft:partition", partition=name
-                    )
-                    last = state["last_enqueued_sequence_number"]
-                    start = _after(last)
-                self._parts.append(_Partition(self, name, self._group, start))
+                    state = await management.read(type="com.microsoft:partition", partition=name)
+                    start = _after(state["last_enqueued_sequence_number"])
+                address = "%s/ConsumerGroups/%s/Partitions/%s" % (entity, self._group, name)
+                self._partitions.append(_Partition(self, name, address, start))
         finally:
-            channel.remove(management)
-        for part in self._parts:
-            await channel.add(part)
+            connection.remove(management)
+        for partition in self._partitions:
+            await connection.add(partition)
 
-    def attach(self, wire):
+    def attach(self, connection):
         return []
 
     async def __anext__(self):
-        part, event = await super().__anext__()
-        part.taken()
+        partition, event = await super().__anext__()
+        partition.taken()
         return event
 
     async def close(self):
         """Stop reading."""
-        for part in self._parts:
-            self._channel.remove(part)
+        for partition in self._partitions:
+            self._event_hub.connection.remove(partition)
 
 
 def _after(sequence_number):
     return "amqp.annotation.x-opt-sequence-number > '%d'" % sequence_number
 
 
-class _Partition(Part):
+class _Partition(Endpoint):
     """One partition's link; it knows how far it has come."""
 
-    def __init__(self, events, name, group, start):
+    def __init__(self, events, name, address, start):
         self._events = events
         self._name = name
-        self._group = group
+        self._address = address
         self._filter = start
 
-    def attach(self, wire):
-        self._wire = wire
-        address = "%s/ConsumerGroups/%s/Partitions/%s" % (
-            self._events._channel.entity,
-            self._group,
-            self._name,
-        )
+    def attach(self, connection):
+        self.connection = connection
         selector = {_SELECTOR: Described(Typed("symbol", _SELECTOR), self._filter)}
-        self.link, answer = wire.begin_receiver(address, None, selector, _CREDIT)
-        self.link.about = self
-        return [answer]
+        self.link = connection.protocol.receiver(self, self._address, None, selector, _CREDIT)
+        return [self.link]
 
     def detached(self, error):
         self._events.detached(error)
 
-    def received(self, receiver, number, payload):
+    def on_message(self, receiver, number, payload):
         receiver.settle(number)
         event = message_from(decode_message(payload))
         annotations = event.annotations
@@ -215,4 +216,3 @@ class _Partition(Part):
         """The program has one: another may come."""
         if self.link is not None and self.link.attached:
             self.link.grant()
-            self._wire.wake()

@@ -7,7 +7,8 @@ import pytest
 
 from iothub.retry import Backoff
 from tools.bench import reconnects
-from tools.interpreter import ROOT, environment, interpreter
+from tools.files import ROOT
+from tools.interpreter import environment, interpreter
 
 _DELAYS = """
 from iothub.retry import Backoff

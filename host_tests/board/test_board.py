@@ -85,7 +85,7 @@ def test_outbox_accepts_readings_before_the_first_connection(tmp_path):
 
 def on_board_with_short_wifi(tmp_path):
     """As on_board(), with a Wi-Fi deadline of 1 s instead of 20."""
-    from tools.interpreter import ROOT
+    from tools.files import ROOT
 
     for path in (ROOT / "firmware").rglob("*.*"):
         if path.suffix in (".py", ".der"):
@@ -126,7 +126,7 @@ def test_log_shows_stages_and_losses_and_no_secret(tmp_path):
     async def main():
         async with board_on_hub(tmp_path, prepare=turn_on) as (board, service):
             lines = await console_until(board, "sent:")
-            await service.drop("d")
+            await service.local.cut_connection("d")
             lines += await console_until(board, "state: connected")
             key = (await service.get_device("d"))["authentication"]["symmetricKey"]["primaryKey"]
             return lines, key

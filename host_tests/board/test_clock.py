@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from tools.interpreter import ROOT, STANDINS, environment, interpreter
+from tools.files import ROOT, STANDINS
+from tools.interpreter import environment, interpreter
 
 
 @pytest.fixture

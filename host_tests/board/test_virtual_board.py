@@ -264,8 +264,8 @@ def test_full_flash_keeps_its_files(tmp_path):
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--heap", "much"], "board: heap: much is no size such as 128wK"),
-        (["--flash", "5"], "'5' is no size such as 512K, of 4K blocks"),
+        (["--heap", "much"], "board: heap: much is not a size such as 128wK"),
+        (["--flash", "5"], "'5' is not a size such as 512K"),
         (["--wifi", "slow"], "invalid choice: 'slow'"),
     ],
 )

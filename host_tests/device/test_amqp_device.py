@@ -15,11 +15,11 @@ def test_reject_and_abandon(testbed):
         async with testbed.device() as (service, device_id, program):
             await program.tell("reject", "unwanted")
             await program.expect("rejecting")
-            await service.send_c2d(device_id, b"unwanted", ack="full", message_id="r")
+            await service.send_c2d_message(device_id, b"unwanted", ack="full", message_id="r")
             await program.expect("message", "unwanted")
             await program.tell("abandon", "later")
             await program.expect("abandoning")
-            await service.send_c2d(device_id, b"later", ack="full", message_id="a")
+            await service.send_c2d_message(device_id, b"later", ack="full", message_id="a")
             await program.expect("message", "later")
             await program.expect("message", "later")  # once more, and now it is taken
             await testbed.waiting(service, device_id, 0)
@@ -54,9 +54,9 @@ def test_large_messages_both_ways(testbed):
             out, back = (30000, 30000) if testbed.name == "micropython" else (262144, 65536)
             await program.tell("send large", out)
             await program.expect("sent", out)
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             assert (await anext(events))["body"] == b"x" * out
-            await service.send_c2d(device_id, b"y" * back)
+            await service.send_c2d_message(device_id, b"y" * back)
             (text, *_) = await program.expect("message")
             assert text == "y" * back
 
@@ -66,9 +66,9 @@ def test_large_messages_both_ways(testbed):
 def test_message_over_max_inbound_is_rejected_and_reported(testbed):
     async def scenario():
         async with testbed.device(options={"max_inbound": 2000}) as (service, device_id, program):
-            await service.send_c2d(device_id, b"y" * 60000, ack="full", message_id="big")
+            await service.send_c2d_message(device_id, b"y" * 60000, ack="full", message_id="big")
             assert (await program.expect("background"))[0] == "OversizedError"
-            await service.send_c2d(device_id, b"small")
+            await service.send_c2d_message(device_id, b"small")
             assert (await program.expect("message"))[0] == "small"
             await testbed.waiting(service, device_id, 0)
 

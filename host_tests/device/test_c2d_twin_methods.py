@@ -6,7 +6,7 @@ import asyncio
 def test_c2d_properties_may_be_null_empty_or_a_value(testbed):
     async def scenario():
         async with testbed.device() as (service, device_id, program):
-            await service.send_c2d(
+            await service.send_c2d_message(
                 device_id,
                 "grüß".encode(),
                 properties={"none": None, "empty": "", "näme": "a b&c=d"},
@@ -26,20 +26,20 @@ def test_message_is_redelivered_after_a_failed_handler(testbed):
         async with testbed.device() as (service, device_id, program):
             await program.tell("fail", "first")
             await program.expect("failing")
-            await service.send_c2d(device_id, b"first")
+            await service.send_c2d_message(device_id, b"first")
             await program.expect("message", "first")
             assert (await program.expect("background"))[0] == "RuntimeError"
             if testbed.transport == "mqtt":  # which can give nothing back before it reconnects
-                await service.send_c2d(device_id, b"second")
+                await service.send_c2d_message(device_id, b"second")
                 await program.expect("message", "second")
                 await testbed.waiting(service, device_id, 1)
-                await service.drop(device_id)
+                await service.local.cut_connection(device_id)
             await program.expect("message", "first")
             await testbed.waiting(service, device_id, 0)
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.expect("state", True)
-            await service.send_c2d(device_id, b"third")
+            await service.send_c2d_message(device_id, b"third")
             assert (await program.expect("message"))[0] == "third"
 
     testbed.run(scenario)
@@ -74,7 +74,7 @@ def test_desired_changes_reach_the_handler_once_including_those_made_offline(tes
             await service.patch_twin(device_id, {"properties": {"desired": {"x": None, "z": 3}}})
             await program.tell("connect")
             assert await program.expect("desired") == [{"x": None, "z": 3, "$version": 3}]
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", True)
             await service.patch_twin(device_id, {"properties": {"desired": {"y": 2}}})
             # The next word is the new change: nothing was told twice in between.
@@ -134,7 +134,7 @@ def test_program_without_handlers_accepts_no_earlier_subscriptions(testbed):
         async with testbed.device() as (service, device_id, program):
             await program.tell("end")
             await program.expect("end")
-            await service.send_c2d(device_id, b"for the other")
+            await service.send_c2d_message(device_id, b"for the other")
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
             cs = testbed.connection_string(device_id, key["primaryKey"])
             async with testbed.program("telemetry", connection_string=cs) as without:

@@ -14,8 +14,8 @@ def test_wake_up_sends_the_queue_and_receives_waiting_messages(testbed):
             device_id, key = await testbed.new_device(service)
             text = testbed.connection_string(device_id, key)
             await service.patch_twin(device_id, {"properties": {"desired": {"rate": 5}}})
-            await service.send_c2d(device_id, b"one")
-            await service.send_c2d(device_id, b"two")
+            await service.send_c2d_message(device_id, b"one")
+            await service.send_c2d_message(device_id, b"two")
             async with visits(testbed, text, 2, report=True) as program:
                 await program.expect("end")
             assert program.said.count(["message", "one"]) == 1
@@ -25,7 +25,7 @@ def test_wake_up_sends_the_queue_and_receives_waiting_messages(testbed):
             assert [words for words in program.said if words[0] == "slept"] == [
                 ["slept", 0, 3, 1], ["slept", 1, 0, 1]
             ]  # fmt: skip
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             bodies = {(await anext(events))["body"] for _ in range(10)}
             assert bodies == {b"life %d, reading %d" % (n, i) for n in (0, 1) for i in range(5)}
             assert (await service.get_twin(device_id))["properties"]["reported"]["life"] == 1
@@ -55,7 +55,7 @@ def test_wake_up_without_a_hub_loses_nothing_with_an_outbox(testbed, tmp_path):
             text = testbed.connection_string(device_id, key)
             async with visits(testbed, text, 1, queued=2, outbox=outbox) as program:
                 await program.expect("end")
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             bodies = [(await anext(events))["body"].decode() for _ in range(12)]
             before = [f"life {life}, reading {i}" for life in (0, 1) for i in range(5)]
             assert bodies == [*before, "life 0, reading 0", "life 0, reading 1"]

@@ -19,7 +19,7 @@ def test_report_contains_the_reasons_of_lost_connections(testbed, tmp_path):
             async with testbed.program("health", **settings) as program:
                 await program.expect("reported", True, True)
                 first = (await reported(service, device_id))["health"]
-                await service.drop(device_id)
+                await service.local.cut_connection(device_id)
                 await program.expect("state", False)
                 await program.expect("state", True)
                 await program.tell("again")

@@ -12,7 +12,7 @@ def test_module_uses_its_twin_methods_and_inputs(testbed):
                 await program.expect("ready")
                 await program.tell("send", "from a module")
                 await program.expect("sent")
-                event = await anext(service.telemetry(device_id))
+                event = await anext(service.local.telemetry(device_id))
                 assert event["body"] == b"from a module"
                 assert event["annotations"]["iothub-connection-module-id"] == "part"
                 await program.tell("report", {"a": 1})
@@ -20,7 +20,7 @@ def test_module_uses_its_twin_methods_and_inputs(testbed):
                 await program.tell("twin")
                 (twin,) = await program.expect("twin")
                 assert twin["reported"]["a"] == 1
-                await service.send_input(device_id, "part", "in", b"hello", {"p": "q"})
+                await service.local.send_input(device_id, "part", "in", b"hello", {"p": "q"})
                 assert await program.expect("input") == ["in"]
                 assert (await program.expect("message"))[:2] == ["hello", {"p": "q"}]
 

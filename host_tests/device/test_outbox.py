@@ -24,14 +24,14 @@ def outbox_settings(request, tmp_path):
 async def cut(service, device_id, program, network):
     """Cut the device's connection, and refuse new ones."""
     network.server.accepting = False
-    await service.drop(device_id)
+    await service.local.cut_connection(device_id)
     await program.expect("state", False)
 
 
 async def bodies(service, device_id, count):
     """{body: event} of the first `count` different bodies, in the order of their arrival."""
     found = {}
-    async for event in service.telemetry(device_id):
+    async for event in service.local.telemetry(device_id):
         found.setdefault(event["body"].decode(), event)
         if len(found) == count:
             break

@@ -7,10 +7,10 @@ OPTIONS = {"max_inbound": LIMIT}
 def test_oversized_message_is_discarded_and_reported(testbed):
     async def scenario():
         async with testbed.device(options=OPTIONS) as (service, device_id, program):
-            await service.send_c2d(device_id, b"y" * 60000)
+            await service.send_c2d_message(device_id, b"y" * 60000)
             stage = (await program.expect("background", "OversizedError"))[1]
             assert stage == "message"
-            await service.send_c2d(device_id, b"small")
+            await service.send_c2d_message(device_id, b"small")
             assert (await program.expect("message"))[0] == "small"
             # MQTT cannot refuse it: it stays with the hub.
             await testbed.waiting(service, device_id, 1 if testbed.transport == "mqtt" else 0)

@@ -47,7 +47,7 @@ def test_accepted_messages_survive_kill_9(testbed, tmp_path):
                 await program.tell("send", "last")
                 await program.expect("sent", "last")
             arrived, repeated = {}, 0
-            async for event in service.telemetry(device_id):
+            async for event in service.local.telemetry(device_id):
                 body = event["body"].decode()
                 repeated += body in arrived
                 arrived[body] = True

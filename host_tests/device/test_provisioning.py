@@ -22,7 +22,7 @@ def test_registration_with_an_individual_key(testbed):
     async def scenario():
         async with testbed.service() as service:
             name = f"own-{testbed.name}{testbed.websockets}"
-            made = await service.enroll(name, deviceId=name + "-device")
+            made = await service.enrollments.create(name, deviceId=name + "-device")
             key = made["attestation"]["symmetricKey"]["primaryKey"]
             words = await said(
                 testbed,
@@ -42,7 +42,8 @@ def test_registration_with_an_individual_key(testbed):
                 steps=["connect"],
             )
             assert ["sent"] in words
-            assert (await anext(service.telemetry(name + "-device")))["body"] == b"provisioned"
+            event = await anext(service.local.telemetry(name + "-device"))
+            assert event["body"] == b"provisioned"
 
     testbed.run(scenario)
 
@@ -52,7 +53,7 @@ def test_registration_with_a_group_key(testbed):
         async with testbed.service() as service:
             name = f"member-{testbed.name}{testbed.websockets}"
             desired = {"properties": {"desired": {"first": 1}}}
-            made = await service.enroll("group", group=True, initialTwin=desired)
+            made = await service.enrollments.create("group", group=True, initialTwin=desired)
             key = made["attestation"]["symmetricKey"]["secondaryKey"]
             keys = {"keys": {"group_key": key}}
             words = await said(testbed, **registration(testbed, name), **keys, steps=["connect"])
@@ -72,7 +73,7 @@ def test_registration_with_a_certificate(testbed, tmp_path, group):
             which = "signingCertificates" if group else "clientCertificates"
             trusted = {which: {"primary": {"certificate": (authority or own).pem}}}
             attestation = {"type": "x509", "x509": trusted}
-            await service.enroll(name, group=group, attestation=attestation)
+            await service.enrollments.create(name, group=group, attestation=attestation)
             words = await said(
                 testbed,
                 **registration(testbed, name),
@@ -88,7 +89,7 @@ def test_cached_assignment_is_tried_first(testbed, tmp_path):
     async def scenario():
         async with testbed.service() as service:
             name = f"cached-{testbed.name}{testbed.websockets}"
-            made = await service.enroll(name)
+            made = await service.enrollments.create(name)
             settings = {
                 "keys": {"symmetric_key": made["attestation"]["symmetricKey"]["primaryKey"]},
                 "cache": str(tmp_path / "assignment.json"),
@@ -105,7 +106,7 @@ def test_cached_assignment_is_tried_first(testbed, tmp_path):
             words = await said(testbed, **registration(testbed, name), **settings)
             assert words.count(["registering"]) == words.count(["sent"]) == 1
             # Another registration's cache is nobody's.
-            other = await service.enroll(name + "-other")
+            other = await service.enrollments.create(name + "-other")
             settings["keys"] = {
                 "symmetric_key": other["attestation"]["symmetricKey"]["primaryKey"]
             }
@@ -119,7 +120,7 @@ def test_refused_registrations(testbed):
     async def scenario():
         async with testbed.service() as service:
             name = f"refused-{testbed.name}{testbed.websockets}"
-            made = await service.enroll(name, provisioningStatus="disabled")
+            made = await service.enrollments.create(name, provisioningStatus="disabled")
             keys = {"symmetric_key": made["attestation"]["symmetricKey"]["primaryKey"]}
             for settings, expected in (
                 ({"keys": keys}, ["ServiceError", "register", "disabled"]),

@@ -44,7 +44,7 @@ def test_device_connects_through_a_proxy_with_a_password(testbed, tmp_path, secr
         ):
             await program.tell("send", "through")
             await program.expect("sent", "through")
-            await service.send_c2d(device_id, b"back")
+            await service.send_c2d_message(device_id, b"back")
             assert (await program.expect("message"))[0] == "back"
 
     testbed.run(scenario)

@@ -1,6 +1,6 @@
-"""The code of the README's section "From uAMQP to this project" runs in both interpreters."""
+"""The program of docs/amqp.md, From uAMQP to this project, runs in both interpreters."""
 
-from tools.interpreter import ROOT
+from tools.files import ROOT
 from tools.local_hub import running_hub
 
 TRANSPORTS = ("amqp",)
@@ -10,7 +10,6 @@ import asyncio
 from harness import run, say, settings
 from iothub import IoTHubDeviceClient, Message
 from iothub_service.client import IoTHubServiceClient
-from iothub.amqp.feedback import send_feedback
 {code}
 
 async def main():
@@ -35,7 +34,7 @@ async def main():
     say("event", event.message_id, event.subject, event.creation_time, event.group_id,
         event.group_sequence, event.content_type, event.custom_properties)
     try:
-        await send_feedback(device, [{{"originalMessageId": "nobody's",
+        await device.send_feedback([{{"originalMessageId": "nobody's",
                                        "deviceId": settings["device_id"],
                                        "statusCode": "Success"}}])
     except Exception as error:
@@ -47,8 +46,8 @@ run(main)
 """
 
 
-def test_readme_code_runs(testbed, tmp_path):
-    section = (ROOT / "README.md").read_text().partition("### From uAMQP to this project")[2]
+def test_program_of_the_page(testbed, tmp_path):
+    section = (ROOT / "docs/amqp.md").read_text().partition("## From uAMQP to this project")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     assert "receive_telemetry" in code
     path = tmp_path / "readme.py"

@@ -28,7 +28,7 @@ def test_program_replaces_ready_tokens_before_they_expire(testbed):
                 await program.expect("renewed")
                 until = time.time() + 10  # the first token's life, and the hub's grace
                 while time.time() < until:
-                    await service.send_c2d(device_id, b"there?")
+                    await service.send_c2d_message(device_id, b"there?")
                     await program.expect("message", "there?")
                     await asyncio.sleep(0.2)
                 assert ["state", False] not in program.said

@@ -8,9 +8,9 @@ def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(t
         async with testbed.device() as (service, device_id, program):
             count = 80  # what the small heap holds, with the code of WebSocket
             await program.tell("send many", count)
-            telemetry = service.telemetry(device_id)
+            telemetry = service.local.telemetry(device_id)
             bodies = [(await anext(telemetry))["body"]]
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("sent", count)
             while len(bodies) < count:
                 body = (await anext(telemetry))["body"]
@@ -27,7 +27,7 @@ def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(t
 def test_operations_wait_for_the_reconnect(testbed):
     async def scenario():
         async with testbed.device() as (service, device_id, program):
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.tell("report", {"a": 1})
             await program.expect("reported")
@@ -42,7 +42,7 @@ def test_disconnect_and_connect(testbed):
         async with testbed.device() as (service, device_id, program):
             await program.tell("disconnect")
             await program.expect("disconnected")
-            await service.send_c2d(device_id, b"waiting")
+            await service.send_c2d_message(device_id, b"waiting")
             await program.tell("connect")
             assert (await program.expect("message"))[0] == "waiting"
             await program.tell("send", "again")

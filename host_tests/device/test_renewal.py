@@ -14,13 +14,13 @@ def test_token_renewal_loses_no_message(testbed):
             network,
         ):
             sent, got = [], set()
-            telemetry = service.telemetry(device_id)
+            telemetry = service.local.telemetry(device_id)
             while network.server.attempts < 4:  # each token has a connection of its own
                 number = len(sent)
                 await program.tell("send", f"t{number}")
                 await program.expect("sent", f"t{number}")
                 sent.append(b"t%d" % number)
-                await service.send_c2d(device_id, b"c%d" % number)
+                await service.send_c2d_message(device_id, b"c%d" % number)
                 await program.expect("message", f"c{number}")
                 await service.patch_twin(device_id, {"properties": {"desired": {"n": number}}})
                 while (await program.expect("desired"))[0]["n"] != number:

@@ -8,7 +8,7 @@ TRANSPORTS = ("mqtt",)
 def test_wake_up_takes_at_most_two_round_trips_more_than_connect(testbed):
     async def turns(service, lives):
         device_id, key = await testbed.new_device(service)
-        await service.send_c2d(device_id, b"waits")
+        await service.send_c2d_message(device_id, b"waits")
         async with SimulatedNetwork(testbed.hub["mqtt_port"]) as network:
             text = testbed.connection_string(device_id, key, port=network.port)
             settings = {"connection_string": text, "lives": lives, "queued": 5, "report": False}

@@ -56,8 +56,8 @@ async def purged(testbed, service, count):
     device_id, _ = await testbed.new_device(service)
     ids = [f"{device_id}-{number}".ljust(100, "x") for number in range(count)]
     for message_id in ids:
-        await service.send_c2d(device_id, b"", ack="full", message_id=message_id)
-    await service._call("DELETE", f"/devices/{device_id}/commands")
+        await service.send_c2d_message(device_id, b"", ack="full", message_id=message_id)
+    await service.purge_c2d_messages(device_id)
     return ids
 
 
@@ -167,7 +167,7 @@ def test_events_survive_a_lost_connection(testbed):
             await program.expect("reading events")
             seen = []
             for number in range(4):
-                await service.cut_readers()
+                await service.local.cut_event_readers()
                 await device.tell("send many", 10)
                 await device.expect("sent", 10)
                 seen += [(await program.expect("event"))[0] for _ in range(10)]
@@ -189,7 +189,7 @@ def test_start_position_of_events(testbed):
                 await device.tell("send", text)
                 await device.expect("sent", text)
                 await asyncio.sleep(0.002)  # so that each has a millisecond of its own
-            events = (await service.events(device_id))[-3:]
+            events = (await service.local.stored_events(device_id))[-3:]
             middle = events[1]
             partition = middle["partition"]
             moment = int(middle["enqueued"] * 1000)

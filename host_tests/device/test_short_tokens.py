@@ -34,12 +34,12 @@ def test_client_survives_120_short_tokens(testbed):
                     if words[0] == "lives":
                         heap.append(words[1:])
                         asked += 1
-                        await service.send_c2d(device_id, b"c%d" % asked)
+                        await service.send_c2d_message(device_id, b"c%d" % asked)
                         if words[1] < LIVES:
                             answered += await answer(service, device_id, asked)
                 count, received = words[1:]
             bodies = set()
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             while len(bodies) < count:
                 bodies.add(int((await anext(events))["body"]))
             assert bodies == set(range(1, count + 1))

@@ -12,7 +12,7 @@ def test_telemetry_keeps_properties_bodies_and_order(testbed):
                 await program.expect("sent")
                 await program.expect("connected", False)
                 await program.expect("end")
-            telemetry = service.telemetry(device_id)
+            telemetry = service.local.telemetry(device_id)
             events = [await anext(telemetry) for _ in range(63)]
         full = events[0]
         assert full["body"] == "é漢字".encode()

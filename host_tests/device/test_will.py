@@ -13,7 +13,7 @@ def test_will_is_sent_only_when_the_connection_is_lost(testbed):
             await program.tell("send", "alive")
             await program.expect("sent", "alive")
             program.kill()
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             assert (await anext(events))["body"] == b"alive"
             will = await anext(events)
             assert will["body"] == "gone: ü".encode()
@@ -28,7 +28,7 @@ def test_qos_0_telemetry_needs_no_acknowledgement(testbed):
             for number in range(5):
                 await program.tell("send", f"n{number}")
                 await program.expect("sent", f"n{number}")
-            events = service.telemetry(device_id)
+            events = service.local.telemetry(device_id)
             bodies = [(await anext(events))["body"] for _ in range(5)]
             assert bodies == [b"n%d" % number for number in range(5)]
 

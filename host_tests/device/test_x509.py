@@ -42,7 +42,7 @@ def test_device_with_a_certificate_sends_telemetry(testbed, tmp_path, kind, form
             x509 = [host, name, *map(str, files)]
             async with testbed.program("telemetry", x509=x509) as program:
                 await program.expect("sent")
-            event = await anext(service.telemetry(name))
+            event = await anext(service.local.telemetry(name))
             assert '"type": "selfSigned"' in event["annotations"]["iothub-connection-auth-method"]
 
     testbed.run(scenario)

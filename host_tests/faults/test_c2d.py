@@ -8,8 +8,8 @@ def test_slow_handler_delays_other_c2d_messages_only(testbed):
         async with testbed.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "slow")
             await program.expect("holding")
-            await service.send_c2d(device_id, b"slow")
-            await service.send_c2d(device_id, b"next")
+            await service.send_c2d_message(device_id, b"slow")
+            await service.send_c2d_message(device_id, b"next")
             await program.expect("message", "slow")
             await program.tell("send", "meanwhile")
             await program.expect("sent", "meanwhile")
@@ -31,9 +31,9 @@ def test_unacknowledged_message_is_redelivered_after_a_cut(testbed):
             await program.tell("hold", "one")
             await program.expect("holding")
             for body in (b"one", b"two", b"three"):
-                await service.send_c2d(device_id, body)
+                await service.send_c2d_message(device_id, body)
             await program.expect("message", "one")
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", True)
             await program.tell("let go")
             for text in ("one", "two", "three"):

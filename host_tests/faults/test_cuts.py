@@ -43,7 +43,9 @@ def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, 
                 await program.tell("send batch", [f"{byte} ", 3])
                 await program.expect("sent")
                 sent += [f"{byte} {number}" for number in range(3)]
-            events = [event["body"].decode() for event in await service.events(device_id)]
+            events = [
+                event["body"].decode() for event in await service.local.stored_events(device_id)
+            ]
             arrived = [text for text in events if text[0].isdigit()]  # not what the hub tells
             assert in_order(arrived) == sent
             assert proxy.connections == len(sent) // 3 + 1
@@ -64,7 +66,7 @@ def test_c2d_message_survives_a_cut_at_every_byte(testbed, localhost_tls, packet
             for byte in cuts(proxy, packet, to_hub):
                 for part in "ab":
                     sent.append(f"{byte} {part}")
-                    await service.send_c2d(device_id, sent[-1].encode())
+                    await service.send_c2d_message(device_id, sent[-1].encode())
                 await program.expect("message", sent[-1])
                 await testbed.waiting(service, device_id, 0)
             handled = [words[1] for words in program.said if words[0] == "message"]

@@ -40,7 +40,9 @@ def test_messages_in_flight_arrive_in_order_when_the_handover_is_cut(
                     await asyncio.wait_for(fault.struck.wait(), PATIENCE)
                     sent += [f"{batch}{number}" for number in range(8)]
                     sent += [f"{batch}behind {number}" for number in range(8)]
-            events = [event["body"].decode() for event in await service.events(device_id)]
+            events = [
+                event["body"].decode() for event in await service.local.stored_events(device_id)
+            ]
             assert list(dict.fromkeys(text for text in events if text[0] != "{")) == sent
             # Without its CONNECT the hub knows of no other connection, and ends none.
             assert (["state", False] in program.said) == (packet == CONNACK)

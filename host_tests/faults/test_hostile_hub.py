@@ -13,8 +13,8 @@ from host_tests.support.hostile_mqtt import LIMIT, PACKETS, whole_messages
 from host_tests.support.mutation import Chance, mutated
 from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
 from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
+from tools.files import ROOT
 from tools.hub.mqtt import packets
-from tools.interpreter import ROOT
 
 TRANSPORTS = ("mqtt", "amqp")
 CONNECTIONS = 50

@@ -55,7 +55,7 @@ def test_half_open_connection_is_detected_within_a_message(
             proxy.fault = Silence(packet, to_hub=to_hub, byte=1)
             await send_and_wait(program, "one")
             assert ["background", *UNANSWERED] in program.said
-            bodies = [event["body"] for event in await service.events(device_id)]
+            bodies = [event["body"] for event in await service.local.stored_events(device_id)]
             assert bodies.count(b"one") == count
 
     testbed.run(scenario)

@@ -32,7 +32,7 @@ def test_connection_lost_before_the_answer(testbed):
             call = asyncio.create_task(service.invoke_method(device_id, "held", 1))
             await program.expect("method", "held")
             network.server.accepting = False
-            await service.drop(device_id)
+            await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.tell("let go")
             dropped = ["ConnectionDroppedError", "method"]

@@ -19,7 +19,7 @@ NO_ANSWER = ["OperationTimeout", "puback", None]
 
 async def bodies(service, device_id):
     """The bodies of the telemetry at the hub, in order."""
-    events = [event["body"].decode() for event in await service.events(device_id)]
+    events = [event["body"].decode() for event in await service.local.stored_events(device_id)]
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
 
@@ -135,7 +135,7 @@ def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost
             service, device_id, program, proxy = made
             await program.expect("ready")
             await send_and_wait(program, "one")
-            await service.send_c2d(device_id, b"down")
+            await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
             await program.tell("report", {"a": 1})
             await program.expect("reported")
@@ -155,7 +155,7 @@ def test_slow_link_keeps_the_connection(testbed, localhost_tls):
             proxy.fault = Delay(seconds=0.2, lasting=True)
             for text in "abc":
                 await send_and_wait(program, text)
-            await service.send_c2d(device_id, b"down")
+            await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
             await testbed.waiting(service, device_id, 0)
             assert await bodies(service, device_id) == ["a", "b", "c"]

@@ -25,7 +25,7 @@ def test_messages_arrive_in_order_despite_random_faults(testbed, localhost_tls, 
                 if rng.random() < 0.3:
                     proxy.cut()
                 down.append(f"{number}")
-                await service.send_c2d(device_id, down[-1].encode())
+                await service.send_c2d_message(device_id, down[-1].encode())
                 await program.tell("send batch", [f"{number} ", 3])
                 await program.expect("sent")
                 up += [f"{number} {part}" for part in range(3)]
@@ -33,7 +33,9 @@ def test_messages_arrive_in_order_despite_random_faults(testbed, localhost_tls, 
             await testbed.waiting(service, device_id, 0)
             await program.tell("send", "the last")
             await program.expect("sent", "the last")
-            events = [event["body"].decode() for event in await service.events(device_id)]
+            events = [
+                event["body"].decode() for event in await service.local.stored_events(device_id)
+            ]
             arrived = [text for text in events if text[0] != "{"]
             assert list(dict.fromkeys(arrived)) == [*up, "the last"]
             handled = [words[1] for words in program.said if words[0] == "message"]

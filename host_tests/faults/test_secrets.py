@@ -96,7 +96,7 @@ async def cast(testbed, service, tmp_path):
         name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
     )
     group = f"group-{testbed.name}-{testbed.transport}"
-    made = await service.enroll(group, group=True)
+    made = await service.enrollments.create(group, group=True)
     group_key = made["attestation"]["symmetricKey"]["primaryKey"]
     wrong, policy = key_of(1), testbed.hub["service_connection_string"].rpartition("Key=")[2]
     host = f"localhost:{testbed.hub[testbed.transport + '_port']}"

@@ -29,7 +29,7 @@ class Arrivals:
 
     async def take(self, service, device_id):
         """Read the new events: whether there were any."""
-        events = await service.events(device_id, self._after)
+        events = await service.local.stored_events(device_id, self._after)
         for event in events:
             self._after = event["position"]
             if event["annotations"]["iothub-message-source"] != "Telemetry":

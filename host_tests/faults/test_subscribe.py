@@ -25,7 +25,7 @@ async def forget(proxy, then=None):
 
 async def all_comes(service, device_id, program):
     """Check that each of the subscriptions works."""
-    await service.send_c2d(device_id, b"down")
+    await service.send_c2d_message(device_id, b"down")
     await program.expect("message", "down")
     await service.patch_twin(device_id, {"properties": {"desired": {"a": 1}}})
     await program.expect("desired")

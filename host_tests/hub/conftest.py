@@ -11,10 +11,10 @@ import pytest
 from host_tests.support import mqtt_packets
 from host_tests.support.amqp_peer import open_peer
 from host_tests.support.mqtt_client import open_client
-from tools.hub import USUAL
+from tools.hub import DEFAULT_PORTS
 from tools.hub.app import Hub
-from tools.hub.client import ServiceClient
 from tools.hub.core import auth
+from tools.service.client import ServiceClient
 
 
 class Clock:
@@ -98,12 +98,10 @@ def on_hub(tmp_path):
 
     @contextlib.asynccontextmanager
     async def running(clock):
-        hub = Hub(tmp_path, ports=dict.fromkeys(USUAL, 0), clock=clock)
+        hub = Hub(tmp_path, ports=dict.fromkeys(DEFAULT_PORTS, 0), clock=clock)
         async with hub:
             ports = hub.ports
-            async with ServiceClient(
-                ports["service_connection_string"], ports["ca_file"]
-            ) as service:
+            async with ServiceClient.create_for_local_hub(ports) as service:
                 yield HubTestbed(hub, clock, service)
 
     def run(scenario):

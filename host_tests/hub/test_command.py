@@ -8,8 +8,8 @@ import pytest
 
 from host_tests.support.processes import run_tools
 from tools.hub import certificates
-from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
+from tools.service.client import ServiceClient
 
 PATIENCE = 20
 
@@ -82,7 +82,7 @@ def test_device_command(tmp_path):
             assert gone.returncode == 0
         nobody = await asyncio.to_thread(run_tools, "device", "list", *data)
         assert nobody.returncode == 1
-        assert "no hub runs" in nobody.stderr
+        assert "no hub is running" in nobody.stderr
 
     scenario_of(scenario)
 
@@ -91,10 +91,10 @@ def test_acknowledged_changes_survive_kill_9(tmp_path):
     async def before():
         async with (
             running_hub(tmp_path) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             made = await service.create_device("dev")
-            await service.send_c2d("dev", b"kept", {"a": None})
+            await service.send_c2d_message("dev", b"kept", {"a": None})
             await service.patch_twin("dev", {"properties": {"desired": {"kept": True}}})
             hub.process.kill()
             return made
@@ -103,7 +103,7 @@ def test_acknowledged_changes_survive_kill_9(tmp_path):
         made = await before()
         async with (
             running_hub(tmp_path) as ports,
-            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(ports) as service,
         ):
             device = await service.get_device("dev")
             assert device["authentication"] == made["authentication"]
@@ -121,7 +121,7 @@ def test_device_command_with_certificates_and_modules(tmp_path):
     async def scenario():
         async with (
             running_hub(tmp_path) as ports,
-            ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(ports) as service,
         ):
 
             async def device(*arguments):

@@ -32,8 +32,8 @@ from iothub.amqp.composites import (
 )
 from iothub.amqp.frames import AMQP_HEADER, SASL_HEADER, frame
 from iothub.amqp.sections import VALUE, AmqpMessage
-from tools.hub.client import ServiceClient
 from tools.hub.core import auth
+from tools.service.client import ServiceClient
 
 PATIENCE = 10
 GROWTH = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ fuzzed = settings(
 
 
 def service_token(hub):
-    return ServiceClient(hub["service_connection_string"], hub["ca_file"])._token()
+    return ServiceClient.create_for_local_hub(hub).rest.token()
 
 
 def device_token(key):

@@ -6,8 +6,8 @@ from host_tests.support.amqp_peer import open_peer
 from iothub.amqp.composites import DISPOSITION
 from iothub.amqp.sections import AmqpMessage
 from iothub.sas import sas_token
-from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
+from tools.service.client import ServiceClient
 
 
 def test_settled_telemetry_survives_kill_9(tmp_path):
@@ -31,10 +31,10 @@ async def fill(folder):
     """Send telemetry and kill the hub meanwhile: the number of acknowledged messages."""
     async with (
         running_hub(folder) as hub,
-        ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+        ServiceClient.create_for_local_hub(hub) as service,
     ):
         peer = await device_peer(hub, service)
-        await service.send_c2d("dev", b"waits", ack="full", message_id="w")
+        await service.send_c2d_message("dev", b"waits", ack="full", message_id="w")
         handle = await peer.sender("/devices/dev/messages/events")
         acknowledged = -1
         for number in range(150):
@@ -48,9 +48,9 @@ async def fill(folder):
 async def look(folder, acknowledged):
     async with (
         running_hub(folder) as hub,
-        ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+        ServiceClient.create_for_local_hub(hub) as service,
     ):
-        events = await service.events("dev")
+        events = await service.local.stored_events("dev")
         bodies = [event["body"] for event in events if event["body"].isdigit()]
         assert bodies[:acknowledged] == [str(n).encode() for n in range(acknowledged)]
         record = await service.get_device("dev")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.interpreter import ROOT, environment, interpreter
+from tools.files import ROOT
+from tools.interpreter import environment, interpreter
 
 FOLDER = Path(__file__).parent
 RUNNER = ROOT / "host_tests" / "support" / "run_on_micropython.py"

@@ -4,7 +4,7 @@ import binascii
 import os
 
 from host_tests.support.raises import raises
-from iothub.flash_queue import Journal
+from iothub.flash_queue import FlashQueue
 
 LIMIT = 4096
 
@@ -13,7 +13,7 @@ class Folder:
     """A temporary folder."""
 
     def __enter__(self):
-        self.path = "/tmp/journal-" + binascii.hexlify(os.urandom(6)).decode()
+        self.path = "/tmp/queue-" + binascii.hexlify(os.urandom(6)).decode()
         return self
 
     def __exit__(self, *_):
@@ -36,70 +36,70 @@ class Folder:
         """Make writes to this file fail, as on a full flash."""
         os.system("ln -s /dev/full " + self.path + "/" + name)
 
-    def journal(self, limit=LIMIT):
-        return Journal(self.path, limit)
+    def queue(self, limit=LIMIT):
+        return FlashQueue(self.path, limit)
 
 
 def message(number, size=20):
     return b"bag%d" % number, b"%d:" % number + b"x" * size
 
 
-def rest(journal):
+def rest(queue):
     """All that next() still gives."""
     found = []
     while True:
-        record = journal.next()
+        record = queue.next()
         if record is None:
             return found
         found.append(record)
 
 
-def numbers(journal):
+def numbers(queue):
     """As rest(), as the numbers that message() was given."""
-    return [int(first[3:]) for _, first, _ in rest(journal)]
+    return [int(first[3:]) for _, first, _ in rest(queue)]
 
 
 def test_messages_are_read_in_order_before_and_after_a_restart():
     with Folder() as folder:
-        journal = folder.journal()
-        assert journal.next() is None
-        assert journal.append([message(0), message(1)]) == 0
-        assert journal.append([message(2), (b"", b"")]) == 2
+        queue = folder.queue()
+        assert queue.next() is None
+        assert queue.append([message(0), message(1)]) == 0
+        assert queue.append([message(2), (b"", b"")]) == 2
         expected = [(0,) + message(0), (1,) + message(1), (2,) + message(2), (3, b"", b"")]
-        assert rest(journal) == expected
-        assert journal.next() is None
-        journal.append([message(4)])
-        assert numbers(journal) == [4]
-        journal.rewind(1)
-        assert journal.next() == (1,) + message(1)
-        again = folder.journal()  # the power went: nothing was closed
+        assert rest(queue) == expected
+        assert queue.next() is None
+        queue.append([message(4)])
+        assert numbers(queue) == [4]
+        queue.rewind(1)
+        assert queue.next() == (1,) + message(1)
+        again = folder.queue()  # the power went: nothing was closed
         assert (again.first, again.end, again.damaged) == (0, 5, 0)
         assert rest(again) == expected + [(4,) + message(4)]
 
 
 def test_empty_queue_has_no_file():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         for number in range(40):
-            journal.append([message(number, 100)])
+            queue.append([message(number, 100)])
         assert len(folder.names()) > 3
         for seq in range(39):
-            journal.done(seq)
+            queue.acknowledge(seq)
         assert 0 < len(folder.names()) <= 2
-        journal.done(39)
+        queue.acknowledge(39)
         assert folder.names() == []
-        assert journal.append([message(40)]) == 40
-        assert numbers(folder.journal()) == [40]
+        assert queue.append([message(40)]) == 40
+        assert numbers(folder.queue()) == [40]
 
 
 def test_few_acknowledged_messages_are_repeated_after_a_restart():
     with Folder() as folder:
-        journal = folder.journal(65536)
+        queue = folder.queue(65536)
         for number in range(100):
-            journal.append([message(number)])
+            queue.append([message(number)])
         for seq in range(90):
-            journal.done(seq)
-            again = folder.journal(65536)
+            queue.acknowledge(seq)
+            again = folder.queue(65536)
             assert seq + 1 - 32 <= again.first <= seq + 1
             assert again.end == 100
             assert numbers(again) == list(range(again.first, 100))
@@ -107,35 +107,35 @@ def test_few_acknowledged_messages_are_repeated_after_a_restart():
 
 def test_file_cut_at_any_byte_loses_only_the_torn_message():
     with Folder() as folder:
-        journal = folder.journal()
-        journal.append([message(0), message(1)])
+        queue = folder.queue()
+        queue.append([message(0), message(1)])
         for number in (2, 3, 4):
-            journal.append([message(number)])
+            queue.append([message(number)])
         content = folder.content("00000001.log")
-        whole = journal.cost(*message(0))
+        whole = queue.cost(*message(0))
         for cut in range(len(content) + 1):
             folder.put("00000001.log", content[:cut])
-            again = folder.journal()
+            again = folder.queue()
             count = cut // whole  # all are of one length
             assert numbers(again) == list(range(count)), cut
             assert again.damaged == cut - count * whole
             assert again.append([message(count)]) == count  # never behind what is torn
-            assert numbers(folder.journal()) == list(range(count + 1)), cut
+            assert numbers(folder.queue()) == list(range(count + 1)), cut
             for name in folder.names():
                 os.remove(folder.path + "/" + name)
 
 
 def test_changed_byte_loses_one_message_only():
     with Folder() as folder:
-        journal = folder.journal()
-        journal.append([message(number) for number in range(4)])
+        queue = folder.queue()
+        queue.append([message(number) for number in range(4)])
         content = folder.content("00000001.log")
-        whole = journal.cost(*message(0))
+        whole = queue.cost(*message(0))
         for at in range(len(content)):
             changed = bytearray(content)
             changed[at] ^= 0x41
             folder.put("00000001.log", bytes(changed))
-            again = folder.journal()
+            again = folder.queue()
             hit = at // whole
             assert numbers(again) == [number for number in range(4) if number != hit], at
             assert again.damaged == whole
@@ -143,137 +143,137 @@ def test_changed_byte_loses_one_message_only():
 
 def test_wrong_length_field_is_detected():
     with Folder() as folder:
-        folder.journal().append([message(0)])
+        folder.queue().append([message(0)])
         content = folder.content("00000001.log")
         huge = content[:6] + b"\xff\xff\xff\xff\xff\xff" + content[12:]
         folder.put("00000001.log", huge + content)
-        again = folder.journal()
+        again = folder.queue()
         assert numbers(again) == [0]
         assert again.damaged == len(content)
 
 
 def test_marker_bytes_within_a_message_are_no_record():
     with Folder() as folder:
-        inner = folder.journal()
+        inner = folder.queue()
         inner.append([(b"", b"inner")])
         payload = folder.content("00000001.log")
         os.remove(folder.path + "/00000001.log")
-        journal = folder.journal()
-        journal.append([(b"outer", payload + b"\xa5m\xa5d")])
-        assert rest(folder.journal()) == [(0, b"outer", payload + b"\xa5m\xa5d")]
+        queue = folder.queue()
+        queue.append([(b"outer", payload + b"\xa5m\xa5d")])
+        assert rest(folder.queue()) == [(0, b"outer", payload + b"\xa5m\xa5d")]
 
 
 def test_other_files_are_left_alone():
     with Folder() as folder:
-        folder.journal()
+        folder.queue()
         folder.put("notes.txt", b"mine")
         folder.put("zzzzzzzz.log", b"mine")
-        journal = folder.journal()
-        journal.append([message(0)])
-        journal.done(0)
+        queue = folder.queue()
+        queue.append([message(0)])
+        queue.acknowledge(0)
         assert folder.names() == ["notes.txt", "zzzzzzzz.log"]
 
 
 def test_full_queue_drops_the_oldest():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         number = dropped = 0
         while number < 200:
-            size = journal.cost(*message(number, 100))
-            while not journal.room(size):
-                dropped += journal.drop_oldest()
-            journal.append([message(number, 100)])
+            size = queue.cost(*message(number, 100))
+            while not queue.room(size):
+                dropped += queue.drop_oldest()
+            queue.append([message(number, 100)])
             number += 1
             assert sum([len(folder.content(name)) for name in folder.names()]) <= LIMIT
-        assert dropped == journal.first > 0
-        assert journal.end - journal.first > LIMIT // 2 // 130
-        assert numbers(journal) == list(range(dropped, 200))
-        assert numbers(folder.journal()) == list(range(dropped, 200))
+        assert dropped == queue.first > 0
+        assert queue.end - queue.first > LIMIT // 2 // 130
+        assert numbers(queue) == list(range(dropped, 200))
+        assert numbers(folder.queue()) == list(range(dropped, 200))
 
 
 def test_message_that_is_being_read_can_be_dropped():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         for number in range(24):
-            journal.append([message(number, 100)])
-        assert journal.next()[0] == 0
-        dropped = journal.drop_oldest()
+            queue.append([message(number, 100)])
+        assert queue.next()[0] == 0
+        dropped = queue.drop_oldest()
         assert 0 < dropped < 24
-        assert numbers(journal) == list(range(dropped, 24))
-        journal.done(3)  # arrived, though it had been given up
-        assert journal.first == dropped
+        assert numbers(queue) == list(range(dropped, 24))
+        queue.acknowledge(3)  # arrived, though it had been given up
+        assert queue.first == dropped
 
 
 def test_message_larger_than_a_file():
     with Folder() as folder:
-        journal = folder.journal()
-        journal.append([message(0, 3000)])
-        journal.append([message(1)])
+        queue = folder.queue()
+        queue.append([message(0, 3000)])
+        queue.append([message(1)])
         assert len(folder.names()) == 2
-        journal.done(0)
+        queue.acknowledge(0)
         assert len(folder.names()) == 1
-        assert numbers(folder.journal()) == [1]
+        assert numbers(folder.queue()) == [1]
 
 
 def test_full_flash_raises_at_once():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         for number in (1, 2):
             folder.full(f"0000000{number}.log")
-            raises(OSError, journal.append, [message(0)])
-            assert journal.first == journal.end
+            raises(OSError, queue.append, [message(0)])
+            assert queue.first == queue.end
             assert folder.names() == []
-        seq = journal.append([message(1)])
-        assert rest(journal) == [(seq,) + message(1)]
-        journal.done(seq)
-        assert journal.first == journal.end
+        seq = queue.append([message(1)])
+        assert rest(queue) == [(seq,) + message(1)]
+        queue.acknowledge(seq)
+        assert queue.first == queue.end
 
 
 def test_full_flash_while_other_messages_wait():
     with Folder() as folder:
-        journal = folder.journal()
-        journal.append([message(0, 600)])  # the next one begins a file
+        queue = folder.queue()
+        queue.append([message(0, 600)])  # the next one begins a file
         folder.full("00000002.log")
-        raises(OSError, journal.append, [message(1)])
-        journal.append([message(2)])
-        assert numbers(journal) == [0, 2]
-        assert numbers(folder.journal()) == [0, 2]
-        journal.done(journal.end - 1)
+        raises(OSError, queue.append, [message(1)])
+        queue.append([message(2)])
+        assert numbers(queue) == [0, 2]
+        assert numbers(folder.queue()) == [0, 2]
+        queue.acknowledge(queue.end - 1)
         assert folder.names() == []
 
 
 def test_failed_progress_note_is_no_error():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         for number in range(40):
-            journal.append([message(number, 600)])
+            queue.append([message(number, 600)])
         folder.full("00000029.log")
         for seq in range(39):
-            journal.done(seq)
-        assert numbers(journal) == [39]
+            queue.acknowledge(seq)
+        assert numbers(queue) == [39]
 
 
 def test_starts_with_one_message_each_share_a_file():
     with Folder() as folder:
         for number in range(6):
-            journal = folder.journal()
-            journal.append([message(number)])
+            queue = folder.queue()
+            queue.append([message(number)])
         assert len(folder.names()) == 1
-        assert numbers(folder.journal()) == list(range(6))
-        journal.close()
-        assert numbers(journal) == list(range(6))
-        journal.append([message(6)])
-        assert numbers(journal) == [6]
-        assert numbers(folder.journal()) == list(range(7))
+        assert numbers(folder.queue()) == list(range(6))
+        queue.close()
+        assert numbers(queue) == list(range(6))
+        queue.append([message(6)])
+        assert numbers(queue) == [6]
+        assert numbers(folder.queue()) == list(range(7))
 
 
 def test_unreadable_file_loses_its_own_messages_only():
     with Folder() as folder:
-        journal = folder.journal()
+        queue = folder.queue()
         for number in range(3):
-            journal.append([message(number, 600)])
+            queue.append([message(number, 600)])
         size = len(folder.content("00000002.log"))
         os.system("ln -sf /proc/self/mem " + folder.path + "/00000002.log")  # EIO
-        assert numbers(journal) == [0, 2]
-        assert journal.damaged == size
-        assert numbers(folder.journal()) == [0, 2]
+        assert numbers(queue) == [0, 2]
+        assert queue.damaged == size
+        assert numbers(folder.queue()) == [0, 2]

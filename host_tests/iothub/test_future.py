@@ -1,115 +1,197 @@
-"""iothub.future: futures that are awaited without a coroutine, in both interpreters."""
+"""iothub.compat's Future and AutoResetEvent: awaited without a coroutine, alike in both."""
 
 import asyncio
 
-from iothub.future import DONE, Bell, Once, coroutine
+from iothub.compat import AutoResetEvent, Future, as_coroutine
 
 
-class Kept(Once):
-    """A future that notes when its awaiter gives up."""
+class Noted(Future):
+    """A Future that counts how often its waiting task was cancelled."""
 
-    left = 0
+    count = 0
 
-    def given_up(self):
-        self.left += 1
+    def abandoned(self):
+        self.count += 1
 
 
 def on_loop(main):
     return asyncio.run(asyncio.wait_for(main(), 10))
 
 
-def test_result_is_set_before_or_after_the_await():
+async def waits(awaitable):
+    return await awaitable
+
+
+def test_result_that_is_set_before_it_is_awaited():
     async def main():
-        await coroutine(DONE)
-        await coroutine(DONE)
-        first = Once()
-        first.settle()
-        await first
-        later = Once()
-        task = asyncio.create_task(coroutine(later))
-        await asyncio.sleep(0)
-        assert not task.done()
-        later.settle()
-        await task
+        future = Future()
+        assert not future.done()
+        future.set_result(7)
+        assert future.done()
+        assert (future.value, future.error) == (7, None)
+        assert await future == 7
+        assert await future == 7  # as often as one likes
+        assert await as_coroutine(future) == 7
 
     on_loop(main)
 
 
-def test_exception_is_raised_at_the_await():
+def test_result_that_is_set_while_it_is_awaited():
     async def main():
-        failing = Once()
-        task = asyncio.create_task(coroutine(failing))
+        future = Future()
+        task = asyncio.create_task(as_coroutine(future))
         await asyncio.sleep(0)
-        failing.settle(OSError("no"))
-        try:
-            await task
-        except OSError as error:
-            return str(error)
-        return None
+        assert not task.done()
+        assert not future.done()
+        future.set_result("later")
+        assert future.done()
+        assert await task == "later"
 
-    assert on_loop(main) == "no"
+    on_loop(main)
+
+
+def test_results_of_every_kind():
+    async def main():
+        for value in (None, False, 0, "", (), [1], b"x", ValueError("a value")):
+            for before in (True, False):
+                future = Future()
+                if before:
+                    future.set_result(value)
+                task = asyncio.create_task(waits(future))
+                await asyncio.sleep(0)
+                if not before:
+                    future.set_result(value)
+                assert await task is value
+                assert future.done()
+
+    on_loop(main)
+
+
+def test_error_is_raised_where_it_is_awaited():
+    async def main():
+        error = OSError("no")
+        for before in (True, False):
+            future = Future()
+            if before:
+                future.set_exception(error)
+            task = asyncio.create_task(as_coroutine(future))
+            await asyncio.sleep(0)
+            if not before:
+                future.set_exception(error)
+            try:
+                await task
+            except OSError as raised:
+                assert raised is error
+            else:
+                raise AssertionError("it is not raised")
+            assert future.done()
+            assert future.error is error
+
+    on_loop(main)
 
 
 def test_futures_are_gathered_in_any_order():
     async def main():
-        all_of_them = [Once() for _ in range(5)]
-        tasks = [asyncio.create_task(coroutine(one)) for one in all_of_them]
-        for one in reversed(all_of_them):
+        futures = [Future() for _ in range(5)]
+        tasks = [asyncio.create_task(as_coroutine(future)) for future in futures]
+        for number, future in enumerate(reversed(futures)):
             await asyncio.sleep(0)
-            one.settle()
-        await asyncio.gather(*tasks)
+            future.set_result(number)
+        assert await asyncio.gather(*tasks) == [4, 3, 2, 1, 0]
 
     on_loop(main)
 
 
-def test_future_can_be_set_after_its_await_timed_out():
+def test_deadline_abandons_it_and_it_may_still_be_set():
     async def main():
-        kept = Kept()
+        future = Noted()
         try:
-            await asyncio.wait_for(coroutine(kept), 0.01)
+            await asyncio.wait_for(as_coroutine(future), 0.01)
         except asyncio.TimeoutError:
-            kept.settle()
-            return kept.left
-        return None
+            assert future.count == 1
+            assert not future.done()
+            future.set_result(5)
+            assert await future == 5
+            return True
+        return False
 
-    assert on_loop(main) == 1
+    assert on_loop(main)
 
 
-def test_cancelled_await_cancels_the_future():
+def test_cancelled_task_inside_a_coroutine_abandons_it():
     async def main():
-        kept = Kept()
-
-        async def waiter():
-            await kept
-
-        task = asyncio.create_task(waiter())
+        future = Noted()
+        task = asyncio.create_task(waits(future))
         await asyncio.sleep(0)
         task.cancel()
         try:
             await task
         except asyncio.CancelledError:
-            return kept.left
-        return None
+            assert future.count == 1
+        else:
+            raise AssertionError("it is not cancelled")
+        # It may be awaited again, by another task.
+        again = asyncio.create_task(waits(future))
+        await asyncio.sleep(0)
+        future.set_result(3)
+        assert await again == 3
 
-    assert on_loop(main) == 1
+    on_loop(main)
 
 
-def test_auto_reset_event_wakes_once():
+def test_task_that_is_cancelled_after_the_result_leaves_the_future_done():
     async def main():
-        bell = Bell()
-        bell.ring()
-        bell.ring()
-        await bell
-        heard = []
+        future = Future()
+        task = asyncio.create_task(waits(future))
+        await asyncio.sleep(0)
+        future.set_result(9)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+        assert future.done()
+        assert await future == 9
+
+    on_loop(main)
+
+
+def test_event_wakes_once_for_all_that_was_set_before():
+    async def main():
+        event = AutoResetEvent()
+        event.set()
+        event.set()
+        await event
+        woken = []
 
         async def listen():
-            await bell
-            heard.append(1)
+            await event
+            woken.append(1)
 
         task = asyncio.create_task(listen())
         await asyncio.sleep(0)
-        assert not heard
-        bell.ring()
+        assert not woken
+        event.set()
         await task
+        assert woken == [1]
+
+    on_loop(main)
+
+
+def test_event_of_a_cancelled_task_wakes_the_next_one():
+    async def main():
+        event = AutoResetEvent()
+        first = asyncio.create_task(waits(event))
+        await asyncio.sleep(0)
+        first.cancel()
+        try:
+            await first
+        except asyncio.CancelledError:
+            pass
+        second = asyncio.create_task(waits(event))
+        await asyncio.sleep(0)
+        assert not second.done()
+        event.set()
+        await second
 
     on_loop(main)

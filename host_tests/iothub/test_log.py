@@ -10,18 +10,18 @@ def lines(level, tells):
     log.on(level, shown.append)
     try:
         for tell in tells:
-            errors.tell(*tell)
+            errors.logger(*tell)
     finally:
         log.off()
     return shown
 
 
 def test_log_is_off_by_default():
-    assert errors.tell is None
+    assert errors.logger is None
     log.on("info", print)
-    assert errors.tell is not None
+    assert errors.logger is not None
     log.off()
-    assert errors.tell is None
+    assert errors.logger is None
 
 
 def test_level_includes_higher_levels():
@@ -40,7 +40,7 @@ def test_level_includes_higher_levels():
 
 def test_unknown_level_is_an_error():
     raises(ValueError, log.on, "loud")
-    assert errors.tell is None
+    assert errors.logger is None
 
 
 def test_debug_level_prints_tracebacks():

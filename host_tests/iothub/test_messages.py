@@ -1,7 +1,7 @@
 """iothub.messages: Message, MethodRequest, MethodResponse."""
 
 from host_tests.support.raises import raises
-from iothub.messages import Message, MethodRequest, MethodResponse
+from iothub.messages import Message
 
 
 def test_body_as_bytes():
@@ -30,10 +30,3 @@ def test_messages_do_not_share_their_properties():
     first = Message("a")
     first.custom_properties["x"] = "1"
     assert Message("b").custom_properties == {}
-
-
-def test_response_from_request():
-    request = MethodRequest("r1", "name", {"a": 1})
-    response = MethodResponse.create_from_method_request(request, 201, [1])
-    assert (response.request_id, response.status, response.payload) == ("r1", 201, [1])
-    assert MethodResponse.create_from_method_request(request, 200).payload is None

@@ -1,30 +1,23 @@
-"""iothub.outbox between a scripted client and a scripted transport."""
+"""iothub.outbox between a program and a transport that do what the test says."""
 
 import asyncio
 
 from host_tests.support.raises import raises
-from iothub.errors import NoConnectionError, OperationTimeout, ServiceError
-from iothub.future import Once, coroutine
+from iothub.compat import Future, as_coroutine
+from iothub.errors import OperationTimeout, ServiceError
 from iothub.messages import Message
-from iothub.mqtt.properties import telemetry
+from iothub.mqtt.properties import telemetry_topic
 from iothub.outbox import Outbox, OutboxFullError
+from iothub.ram_queue import RamQueue
 
 
-class Client:
-    _closed = False
-    _wanted = True
-    _retry = True
-    _options = {"auto_connect": True}
+class Flight(Future):
+    """A message with the transport. Whoever gives it up withdraws it."""
 
-    def __init__(self):
-        self.problems = []
+    def __init__(self, withdraw):
+        self.withdraw = withdraw
 
-    def problem(self, error):
-        self.problems.append(error)
-
-
-class Flight(Once):
-    def given_up(self):
+    def abandoned(self):
         self.withdraw()
 
 
@@ -40,9 +33,8 @@ class Transport:
         text = bytes(message.payload()).decode()
         self.sent.append(text)
         self.times[text] = message.creation_time_utc
-        once = self.flying[text] = Flight()
-        once.withdraw = lambda: self.flying.pop(text)
-        return coroutine(once)
+        flight = self.flying[text] = Flight(lambda: self.flying.pop(text))
+        return as_coroutine(flight)
 
     async def sends(self, text):
         """Wait until `text` is sent again."""
@@ -52,11 +44,11 @@ class Transport:
 
     async def answer(self, *texts):
         for text in texts:
-            self.flying.pop(text).settle()
+            self.flying.pop(text).set_result()
         await turns()
 
     async def fail(self, text, error):
-        self.flying.pop(text).settle(error)
+        self.flying.pop(text).set_exception(error)
         await turns()
 
 
@@ -66,13 +58,20 @@ async def turns():
 
 
 def made(window=4, **settings):
-    outbox, client, transport = Outbox(**settings), Client(), Transport()
-    outbox.attach(client, transport, {"qos": 1, "window": window})
-    return outbox, client, transport
+    """(an Outbox that has started, what it has reported, its Transport)."""
+    outbox, problems, transport = Outbox(**settings), [], Transport()
+    options = {"qos": 1, "window": window}
+    outbox.start(lambda message: transport.send_message(message), problems.append, options)
+    return outbox, problems, transport
+
+
+def put(outbox, message):
+    """As the client does: what is to be awaited."""
+    return as_coroutine(outbox.put(message))
 
 
 def send(outbox, *texts):
-    return [asyncio.create_task(outbox.send_message(Message(text))) for text in texts]
+    return [asyncio.create_task(put(outbox, Message(text))) for text in texts]
 
 
 def on_loop(main):
@@ -82,7 +81,7 @@ def on_loop(main):
 def test_message_is_removed_when_it_is_acknowledged():
     async def main():
         outbox, _, transport = made(window=2)
-        outbox.moved(True)
+        outbox.connected()
         tasks = send(outbox, "a", "b", "c")
         await turns()
         assert transport.sent == ["a", "b"]
@@ -103,7 +102,7 @@ def test_message_is_removed_when_it_is_acknowledged():
 def test_messages_acknowledged_out_of_order_are_removed_in_order():
     async def main():
         outbox, _, transport = made()
-        outbox.moved(True)
+        outbox.connected()
         first, second = send(outbox, "a", "b")
         await turns()
         await transport.answer("b")
@@ -118,16 +117,16 @@ def test_messages_acknowledged_out_of_order_are_removed_in_order():
 def test_lost_connection_keeps_messages_in_flight_with_their_time():
     async def main():
         outbox, _, transport = made(window=2)
-        outbox.moved(True)
+        outbox.connected()
         tasks = send(outbox, "a", "b", "c")
         await turns()
         await transport.answer("a")
-        outbox.moved(False)
+        outbox.disconnected()
         await asyncio.gather(*tasks)
         assert len(outbox) == 2
         await turns()
         transport.sent = []
-        outbox.moved(True)
+        outbox.connected()
         await turns()
         assert transport.sent == ["b", "c"]
         for text in transport.sent:
@@ -144,11 +143,11 @@ def test_lost_connection_withdraws_messages_from_the_transport():
     async def main():
         for turns_before in range(8):
             outbox, _, transport = made()
-            outbox.moved(True)
+            outbox.connected()
             tasks = send(outbox, "a", "b")
             for _ in range(turns_before):
                 await asyncio.sleep(0)
-            outbox.moved(False)
+            outbox.disconnected()
             await turns()
             assert transport.flying == {}, turns_before
             await asyncio.gather(*tasks)
@@ -164,10 +163,10 @@ def test_creation_time_of_the_program_is_kept():
         message.creation_time_utc = "2001-02-03T04:05:06Z"
         message.custom_properties = {"é&=": "% ", "bare": None}
         seen = []
-        transport.send_message = lambda message: seen.append(message) or coroutine(Once())
-        outbox.moved(False)
-        await outbox.send_message(message)
-        outbox.moved(True)
+        transport.send_message = lambda message: seen.append(message) or as_coroutine(Future())
+        outbox.disconnected()
+        await put(outbox, message)
+        outbox.connected()
         await turns()
         (sent,) = seen
         assert sent is not message
@@ -181,10 +180,10 @@ def test_creation_time_of_the_program_is_kept():
 def test_stored_messages_are_sent_before_new_ones():
     async def main():
         outbox, _, transport = made(window=1)
-        outbox.moved(False)
+        outbox.disconnected()
         for text in ("a", "b"):
-            await outbox.send_message(Message(text))
-        outbox.moved(True)
+            await put(outbox, Message(text))
+        outbox.connected()
         (fresh,) = send(outbox, "c")
         await turns()
         for text in ("a", "b"):
@@ -202,19 +201,19 @@ def test_full_outbox_drops_the_oldest_or_the_newest():
     async def main():
         for drop, left in (("oldest", ["3", "4", "5", "6"]), ("newest", ["0", "1", "2", "3"])):
             outbox, _, transport = made(window=9, limit=4 * 64 + 4 * 60, drop=drop)
-            outbox.moved(False)
+            outbox.disconnected()
             refused = []
             for number in range(7):
                 message = Message(str(number) + "x" * 17)
                 message.creation_time_utc = "2001-02-03T04:05:06Z"
                 try:
-                    await outbox.send_message(message)
+                    await put(outbox, message)
                 except OutboxFullError as error:
                     assert error.stage == "outbox"
                     refused.append(str(number))
             assert refused == ([] if drop == "oldest" else ["4", "5", "6"])
             assert outbox.dropped == 3
-            outbox.moved(True)
+            outbox.connected()
             await turns()
             assert [text[0] for text in transport.sent] == left
 
@@ -224,7 +223,7 @@ def test_full_outbox_drops_the_oldest_or_the_newest():
 def test_concurrent_messages_stay_within_the_limit():
     async def main():
         outbox, _, _ = made(limit=1024)
-        outbox.moved(False)
+        outbox.disconnected()
         tasks = send(outbox, *[str(number) for number in range(10, 50)])
         await turns()
         failed = []
@@ -247,8 +246,8 @@ async def failure(task):
 
 def test_failure_sends_all_messages_again_in_order():
     async def main():
-        outbox, client, transport = made(window=2)
-        outbox.moved(True)
+        outbox, problems, transport = made(window=2)
+        outbox.connected()
         tasks = send(outbox, "a", "b", "c")
         await turns()
         await transport.fail("a", OperationTimeout("no acknowledgement", "puback"))
@@ -260,24 +259,24 @@ def test_failure_sends_all_messages_again_in_order():
         await transport.answer("c")
         for task in tasks:
             await task
-        assert client.problems == []
+        assert problems == []
 
     on_loop(main)
 
 
 def test_permanently_refused_message_does_not_block_the_others():
     async def main():
-        outbox, client, transport = made()
-        outbox.moved(False)
-        await outbox.send_message(Message("bad"))
-        await outbox.send_message(Message("good"))
-        outbox.moved(True)
+        outbox, problems, transport = made()
+        outbox.disconnected()
+        await put(outbox, Message("bad"))
+        await put(outbox, Message("good"))
+        outbox.connected()
         await turns()
         await transport.fail("bad", ServiceError("too large", "disposition", "amqp:not-allowed"))
         await transport.answer("good")
         assert len(outbox) == 0
         assert outbox.refused == 1
-        assert [error.code for error in client.problems] == ["amqp:not-allowed"]
+        assert [error.code for error in problems] == ["amqp:not-allowed"]
 
     on_loop(main)
 
@@ -285,7 +284,7 @@ def test_permanently_refused_message_does_not_block_the_others():
 def test_refusal_is_raised_in_an_awaiting_send():
     async def main():
         outbox, _, transport = made()
-        outbox.moved(True)
+        outbox.connected()
         (task,) = send(outbox, "bad")
         await turns()
         await transport.fail("bad", ServiceError("too large", "disposition", "amqp:not-allowed"))
@@ -302,9 +301,9 @@ def test_refusal_is_raised_in_an_awaiting_send():
 def test_throttled_message_is_sent_again():
     async def main():
         outbox, _, transport = made()
-        outbox.moved(False)
-        await outbox.send_message(Message("a"))
-        outbox.moved(True)
+        outbox.disconnected()
+        await put(outbox, Message("a"))
+        outbox.connected()
         await turns()
         busy = ServiceError("throttled", "disposition", "amqp:resource-limit-exceeded")
         await transport.fail("a", busy)
@@ -317,25 +316,24 @@ def test_throttled_message_is_sent_again():
 
 
 def test_caller_mistakes_are_raised():
-    outbox, client, transport = made()
-    raises(ValueError, outbox.attach, client, transport, {"qos": 0, "window": 1})
+    outbox, problems, transport = made()
+    send_message, qos_0 = transport.send_message, {"qos": 0, "window": 1}
+    raises(ValueError, outbox.start, send_message, problems.append, qos_0)
     raises(ValueError, Outbox, None, 100)
     raises(ValueError, Outbox, None, None, "middle")
 
     async def main():
-        error = raises(ValueError, outbox.send_message, Message("x" * 9000))
+        error = raises(ValueError, outbox.put, Message("x" * 9000))
         assert "larger than the outbox" in str(error)
-        raises(TypeError, outbox.send_message, Message(5))
-        client._closed = True
-        raises(NoConnectionError, outbox.send_message, Message("x"))
+        raises(TypeError, outbox.put, Message(5))
 
     on_loop(main)
 
 
 def test_unsendable_message_is_reported_and_skipped():
     async def main():
-        outbox, client, transport = made()
-        outbox.moved(True)
+        outbox, problems, transport = made()
+        outbox.connected()
         bad, good = send(outbox, "bad", "good")
         await turns()
         assert transport.sent == ["bad", "good"]
@@ -344,7 +342,7 @@ def test_unsendable_message_is_reported_and_skipped():
         await good
         assert isinstance(await failure(bad), ValueError)
         assert outbox.refused == 1
-        assert [type(error) for error in client.problems] == [ValueError]
+        assert [type(error) for error in problems] == [ValueError]
 
     on_loop(main)
 
@@ -352,10 +350,12 @@ def test_unsendable_message_is_reported_and_skipped():
 def test_message_is_sent_as_it_was_when_accepted():
     async def main():
         outbox, _, transport = made(window=1)
-        outbox.moved(True)
+        outbox.connected()
         payload, bodies = bytearray(b"then"), []
-        transport.send_message = lambda message: bodies.append(message.payload()) or Once()
-        tasks = [asyncio.create_task(outbox.send_message(Message(payload)))]
+        transport.send_message = lambda message: (
+            bodies.append(message.payload()) or as_coroutine(Future())
+        )
+        tasks = [asyncio.create_task(put(outbox, Message(payload)))]
         tasks += send(outbox, "a", "b")  # more than a window: all are kept
         await asyncio.gather(*tasks)
         payload[:] = b"late"
@@ -369,7 +369,7 @@ def test_property_bag_too_large_for_any_transport_is_an_error():
         outbox, _, _ = made(limit=200000)
         message = Message("a")
         message.custom_properties = {"name": "x" * 65600}
-        raises(ValueError, outbox.send_message, message)
+        raises(ValueError, outbox.put, message)
 
     on_loop(main)
 
@@ -377,11 +377,11 @@ def test_property_bag_too_large_for_any_transport_is_an_error():
 def test_message_in_flight_is_not_dropped():
     async def main():
         outbox, _, transport = made(limit=512, drop="newest")
-        outbox.moved(False)
+        outbox.disconnected()
         kept = ["k" * 150, "l" * 150]
         for text in kept:
-            await outbox.send_message(Message(text))
-        outbox.moved(True)
+            await put(outbox, Message(text))
+        outbox.connected()
         tasks = send(outbox, "a", "b", "c", "d", "e", "f", "g")
         await turns()
         assert transport.sent == kept + ["a", "b"]
@@ -397,19 +397,65 @@ def test_message_in_flight_is_not_dropped():
     on_loop(main)
 
 
-def test_memory_error_in_the_store_is_raised():
+def test_without_memory_for_the_queue_nobody_waits_for_ever():
     async def main():
-        outbox, client, _ = made()
-
-        def append(pairs):
-            raise MemoryError
-
-        outbox._store.append = append
-        outbox.moved(False)
+        outbox, problems, _ = made()
+        outbox.disconnected()
         (task,) = send(outbox, "a")
         assert isinstance(await failure(task), MemoryError)
         assert len(outbox) == 0
         assert outbox.dropped == 1
+        assert [type(error) for error in problems] == [MemoryError]
+
+    def append(self, pairs):
+        raise MemoryError
+
+    original, RamQueue.append = RamQueue.append, append
+    try:
+        on_loop(main)
+    finally:
+        RamQueue.append = original
+
+
+def test_nothing_more_is_sent_once_it_is_paused():
+    async def main():
+        outbox, _, transport = made(window=2)
+        outbox.connected()
+        tasks = send(outbox, "a", "b", "c")
+        await turns()
+        outbox.pause()
+        await transport.answer("a", "b")
+        assert transport.sent == ["a", "b"]
+        outbox.disconnected()  # keeps the third
+        await asyncio.gather(*tasks)
+        assert outbox.status() == {"waiting": 1, "dropped": 0, "damaged": 0}
+        outbox.connected()
+        await turns()
+        assert transport.sent == ["a", "b", "c"]
+
+    on_loop(main)
+
+
+def test_closed_outbox_sends_no_more_and_keeps_what_it_has():
+    async def main():
+        outbox, _, transport = made()
+        outbox.disconnected()
+        await put(outbox, Message("a"))
+        outbox.connected()
+        await turns()
+        assert list(transport.flying) == ["a"]
+        outbox.close()
+        await turns()
+        assert transport.flying == {}
+        assert len(outbox) == 1
+        problems, other = [], Transport()
+        outbox.start(other.send_message, problems.append, {"qos": 1, "window": 4})
+        outbox.connected()
+        await turns()
+        assert other.sent == ["a"]
+        await other.answer("a")
+        assert len(outbox) == 0
+        assert problems == []
 
     on_loop(main)
 
@@ -418,18 +464,20 @@ def test_unusual_properties_are_encoded_as_without_an_outbox():
     async def main():
         outbox, _, transport = made()
         bags = []
-        transport.send_message = lambda message: bags.append(bag(message)) or coroutine(Once())
+        transport.send_message = lambda message: (
+            bags.append(bag(message)) or as_coroutine(Future())
+        )
         message = Message("a", content_type="text/plain", message_id="7")
         message.creation_time_utc = "2001-02-03T04:05:06Z"
         message.custom_properties = {"$.x": "é", "": "", "%": None, "5": 5}
         expected = bag(message)
-        outbox.moved(False)
-        await outbox.send_message(message)
-        outbox.moved(True)
+        outbox.disconnected()
+        await put(outbox, message)
+        outbox.connected()
         await turns()
         assert bags == [expected]
 
     def bag(message):
-        return sorted(bytes(telemetry(b"", message)).split(b"&"))  # a dict has no order here
+        return sorted(bytes(telemetry_topic(b"", message)).split(b"&"))  # a dict has no order here
 
     on_loop(main)

@@ -3,7 +3,7 @@
 import json
 
 from iothub import pnp
-from iothub.mqtt.topics import telemetry
+from iothub.mqtt.properties import telemetry_topic
 
 
 def test_component_marks_its_reported_properties():
@@ -53,6 +53,6 @@ def test_commands_of_components():
 def test_telemetry_of_a_component():
     message = pnp.telemetry({"t": 1}, "thermostat1")
     assert json.loads(message.data) == {"t": 1}
-    bag = bytes(telemetry(b"", message)).decode()
+    bag = bytes(telemetry_topic(b"", message)).decode()
     assert "%24.sub=thermostat1" in bag and "%24.ct=application%2Fjson" in bag
-    assert b"sub" not in bytes(telemetry(b"", pnp.telemetry({"t": 1})))
+    assert b"sub" not in bytes(telemetry_topic(b"", pnp.telemetry({"t": 1})))

@@ -1,7 +1,7 @@
 """iothub.twin: merges, differences, and the order of desired changes."""
 
 from host_tests.support.raises import raises
-from iothub.twin import Desired, desired_of, difference, merge
+from iothub.twin import DesiredProperties, desired_section, difference, merge
 
 
 def test_merge():
@@ -18,83 +18,85 @@ def test_difference_is_the_smallest_patch():
 
 
 def test_first_section_is_reported_whole_unless_empty():
-    desired = Desired()
-    desired.expect()
-    assert desired.whole({"a": 1, "$version": 3}) == [{"a": 1, "$version": 3}]
-    assert Desired().whole({"$version": 1}) == []
+    desired = DesiredProperties()
+    desired.begin_sync()
+    assert desired.apply_snapshot({"a": 1, "$version": 3}) == [{"a": 1, "$version": 3}]
+    assert DesiredProperties().apply_snapshot({"$version": 1}) == []
 
 
 def test_patches_are_reported_once_and_in_order():
-    desired = Desired()
-    desired.whole({"$version": 1})
-    assert desired.patch({"a": 1, "$version": 2}) == [{"a": 1, "$version": 2}]
-    assert desired.patch({"a": 1, "$version": 2}) == []
-    assert desired.patch({"a": 0, "$version": 1}) == []
+    desired = DesiredProperties()
+    desired.apply_snapshot({"$version": 1})
+    assert desired.apply_patch({"a": 1, "$version": 2}) == [{"a": 1, "$version": 2}]
+    assert desired.apply_patch({"a": 1, "$version": 2}) == []
+    assert desired.apply_patch({"a": 0, "$version": 1}) == []
 
 
 def test_version_gap_requests_the_whole_section():
-    desired = Desired()
-    desired.whole({"$version": 1})
-    assert desired.patch({"b": 1, "$version": 3}) is None
-    desired.expect()
-    assert desired.whole({"a": 1, "b": 1, "$version": 3}) == [{"a": 1, "b": 1, "$version": 3}]
+    desired = DesiredProperties()
+    desired.apply_snapshot({"$version": 1})
+    assert desired.apply_patch({"b": 1, "$version": 3}) is None
+    desired.begin_sync()
+    assert desired.apply_snapshot({"a": 1, "b": 1, "$version": 3}) == [
+        {"a": 1, "b": 1, "$version": 3}
+    ]
 
 
 def test_offline_changes_are_reported_as_a_difference():
-    desired = Desired()
-    desired.whole({"a": 1, "b": {"c": 1}, "$version": 1})
-    desired.patch({"b": {"c": 2}, "$version": 2})
-    desired.expect()
-    assert desired.whole({"b": {"c": 2, "d": 3}, "$version": 4}) == [
+    desired = DesiredProperties()
+    desired.apply_snapshot({"a": 1, "b": {"c": 1}, "$version": 1})
+    desired.apply_patch({"b": {"c": 2}, "$version": 2})
+    desired.begin_sync()
+    assert desired.apply_snapshot({"b": {"c": 2, "d": 3}, "$version": 4}) == [
         {"a": None, "b": {"d": 3}, "$version": 4}
     ]
-    desired.expect()
-    assert desired.whole({"b": {"c": 2, "d": 3}, "$version": 4}) == []
+    desired.begin_sync()
+    assert desired.apply_snapshot({"b": {"c": 2, "d": 3}, "$version": 4}) == []
 
 
 def test_patches_during_a_read_are_applied_after_it():
-    desired = Desired()
-    desired.expect()
-    assert desired.patch({"a": 2, "$version": 2}) == []
-    assert desired.patch({"a": 3, "$version": 3}) == []
-    assert desired.whole({"a": 2, "$version": 2}) == [
+    desired = DesiredProperties()
+    desired.begin_sync()
+    assert desired.apply_patch({"a": 2, "$version": 2}) == []
+    assert desired.apply_patch({"a": 3, "$version": 3}) == []
+    assert desired.apply_snapshot({"a": 2, "$version": 2}) == [
         {"a": 2, "$version": 2},
         {"a": 3, "$version": 3},
     ]
 
 
 def test_held_patches_are_bounded():
-    desired = Desired()
-    desired.expect()
+    desired = DesiredProperties()
+    desired.begin_sync()
     for version in range(2, 1000):
-        desired.patch({"$version": version})
+        desired.apply_patch({"$version": version})
     assert len(desired._held) <= 16
 
 
 def test_invalid_patches_are_value_errors():
     for patch in ([], 5, {"a": 1}, {"$version": "2"}, None):
-        raises(ValueError, Desired().patch, patch)
+        raises(ValueError, DesiredProperties().apply_patch, patch)
     for twin in ([], {}, {"desired": 5}, {"desired": {}}):
-        raises(ValueError, desired_of, twin)
-    assert desired_of({"desired": {"$version": 1}}) == {"$version": 1}
+        raises(ValueError, desired_section, twin)
+    assert desired_section({"desired": {"$version": 1}}) == {"$version": 1}
 
 
 def test_unreadable_section_delays_no_patch():
-    desired = Desired()
-    desired.expect()
-    assert desired.patch({"a": 1, "$version": 2}) == []
-    assert desired.unread() == [{"a": 1, "$version": 2}]
-    assert desired.patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]
+    desired = DesiredProperties()
+    desired.begin_sync()
+    assert desired.apply_patch({"a": 1, "$version": 2}) == []
+    assert desired.cancel_sync() == [{"a": 1, "$version": 2}]
+    assert desired.apply_patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]
 
 
 def test_changes_known_before_a_restart_are_not_repeated():
-    desired = Desired()
-    desired.known = 7
-    desired.expect()
-    assert desired.whole({"a": 1, "$version": 7}) == []
-    assert desired.patch({"a": 2, "$version": 8}) == [{"a": 2, "$version": 8}]
+    desired = DesiredProperties()
+    desired.known_version = 7
+    desired.begin_sync()
+    assert desired.apply_snapshot({"a": 1, "$version": 7}) == []
+    assert desired.apply_patch({"a": 2, "$version": 8}) == [{"a": 2, "$version": 8}]
     assert desired.section["$version"] == 8
-    other = Desired()
-    other.known = 7
-    other.expect()
-    assert other.whole({"a": 1, "$version": 9}) == [{"a": 1, "$version": 9}]
+    other = DesiredProperties()
+    other.known_version = 7
+    other.begin_sync()
+    assert other.apply_snapshot({"a": 1, "$version": 9}) == [{"a": 1, "$version": 9}]

@@ -5,7 +5,7 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iothub.twin import Desired, difference, merge
+from iothub.twin import DesiredProperties, difference, merge
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 LEAVES = st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "x", 1.5]) | st.just([1])
@@ -61,27 +61,27 @@ def test_no_difference_is_an_empty_patch(section):
 @given(st.lists(st.dictionaries(NAMES, PATCHES, max_size=3), max_size=8), st.data())
 def test_program_that_applies_all_patches_has_the_hubs_section(patches, data):
     """Patches arrive live, are lost while offline, or cross with a requested twin."""
-    hub, program, desired = {"$version": 1}, {}, Desired()
-    desired.whole(dict(hub))
+    hub, program, desired = {"$version": 1}, {}, DesiredProperties()
+    desired.apply_snapshot(dict(hub))
     for number, patch in enumerate(patches):
         hub = {**rfc7396(hub, patch), "$version": number + 2}
         fate = data.draw(st.sampled_from(["told", "lost", "crossing"]))
         told = {**patch, "$version": number + 2}
         if fate == "crossing":
-            desired.expect()
-            assert desired.patch(told) == []
-            changes = desired.whole(copy.deepcopy(hub))
+            desired.begin_sync()
+            assert desired.apply_patch(told) == []
+            changes = desired.apply_snapshot(copy.deepcopy(hub))
         elif fate == "lost":
             continue
         else:
-            changes = desired.patch(told)
+            changes = desired.apply_patch(told)
             if changes is None:
-                desired.expect()
-                changes = desired.whole(copy.deepcopy(hub))
+                desired.begin_sync()
+                changes = desired.apply_snapshot(copy.deepcopy(hub))
         for change in changes:
             merge(program, copy.deepcopy(change))
-    desired.expect()
-    for change in desired.whole(copy.deepcopy(hub)):
+    desired.begin_sync()
+    for change in desired.apply_snapshot(copy.deepcopy(hub)):
         merge(program, change)
     program.pop("$version", None)
     hub.pop("$version")

@@ -7,7 +7,7 @@ from azure.iot.device import X509, Message, MethodResponse, exceptions
 from azure.iot.device.aio import IoTHubDeviceClient, IoTHubModuleClient
 
 from host_tests.support.processes import ca_pem
-from tools.hub.client import ServiceClient
+from tools.service.client import ServiceClient
 
 transports = pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
 
@@ -16,8 +16,7 @@ def run(redirected_hub, scenario):
     """Run scenario(service)."""
 
     async def main():
-        text, authority = redirected_hub["service_connection_string"], redirected_hub["ca_file"]
-        async with ServiceClient(text, authority) as service:
+        async with ServiceClient.create_for_local_hub(redirected_hub) as service:
             await scenario(service)
 
     asyncio.run(asyncio.wait_for(main(), 60))
@@ -59,7 +58,7 @@ def test_device_with_a_thumbprint(redirected_hub, websockets, make_certificate):
             name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
         )
         await use(service, with_certificate(redirected_hub, name, shown, websockets), name)
-        event = await anext(service.telemetry(name))
+        event = await anext(service.local.telemetry(name))
         assert '"type": "selfSigned"' in event["annotations"]["iothub-connection-auth-method"]
 
     run(redirected_hub, scenario)
@@ -71,7 +70,7 @@ def test_device_with_a_ca_signed_certificate(redirected_hub, make_certificate):
         between = make_certificate("between", authority, True)
         shown = make_certificate("signed", between)
         shown.file.write_text(shown.pem + between.pem)
-        await service.add_authority("mine", authority.pem)
+        await service.local.add_authority("mine", authority.pem)
         await service.create_device("signed", authentication={"type": "certificateAuthority"})
         await use(service, with_certificate(redirected_hub, "signed", shown), "signed")
 
@@ -107,13 +106,13 @@ def test_module(redirected_hub, registry):
         try:
             await client.connect()
             await client.send_message_to_output("data", "out")
-            event = await anext(service.telemetry("host"))
+            event = await anext(service.local.telemetry("host"))
             assert event["body"] == b"data"
             assert event["annotations"]["iothub-connection-output-name"] == "out"
             assert event["annotations"]["iothub-connection-module-id"] == "part"
             await client.patch_twin_reported_properties({"x": 1})
             assert (await client.get_twin())["reported"]["x"] == 1
-            await service.send_input("host", "part", "in", b"hi", {"p": "ü"})
+            await service.local.send_input("host", "part", "in", b"hi", {"p": "ü"})
             received = await inputs.get()
             assert (received.input_name, received.data) == ("in", b"hi")
             assert received.custom_properties == {"p": "ü"}
@@ -159,7 +158,7 @@ async def use_it(service, client, name):
     message = Message("é", "m/1", "utf-8", "application/json")
     message.custom_properties = {"a b": "c&d"}
     await client.send_message(message)
-    event = await anext(service.telemetry(name))
+    event = await anext(service.local.telemetry(name))
     assert event["body"] == "é".encode()
     assert event["application"] == {"a b": "c&d"}
     assert event["system"]["message-id"] == "m/1"
@@ -173,7 +172,7 @@ async def use_it(service, client, name):
         pass  # the SDK may tell the whole section first
     assert patch["$version"] == 2
 
-    await service.send_c2d(name, b"hi", {"p": "q", "e": ""}, message_id="m2")
+    await service.send_c2d_message(name, b"hi", {"p": "q", "e": ""}, message_id="m2")
     received = await messages.get()
     assert received.data == b"hi"
     assert received.custom_properties == {"p": "q", "e": ""}

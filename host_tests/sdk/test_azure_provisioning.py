@@ -8,7 +8,7 @@ from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
 
 from host_tests.support.processes import ca_pem
 from iothub.provisioning import derive_device_key
-from tools.hub.client import ServiceClient
+from tools.service.client import ServiceClient
 
 transports = pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
 
@@ -17,8 +17,7 @@ def run(redirected_hub, scenario):
     """Run scenario(service)."""
 
     async def main():
-        text, authority = redirected_hub["service_connection_string"], redirected_hub["ca_file"]
-        async with ServiceClient(text, authority) as service:
+        async with ServiceClient.create_for_local_hub(redirected_hub) as service:
             await scenario(service)
 
     asyncio.run(asyncio.wait_for(main(), 60))
@@ -51,7 +50,7 @@ async def use(redirected_hub, service, result, **credentials):
     try:
         await client.connect()
         await client.send_message("provisioned")
-        assert (await anext(service.telemetry(state.device_id)))["body"] == b"provisioned"
+        assert (await anext(service.local.telemetry(state.device_id)))["body"] == b"provisioned"
     finally:
         await client.shutdown()
 
@@ -60,7 +59,7 @@ async def use(redirected_hub, service, result, **credentials):
 def test_registration_with_an_individual_key(redirected_hub, websockets):
     async def scenario(service):
         name = f"dps-own-{websockets}"
-        made = await service.enroll(name)
+        made = await service.enrollments.create(name)
         key = made["attestation"]["symmetricKey"]["primaryKey"]
         client = with_key(redirected_hub, name, key, websockets=websockets)
         client.provisioning_payload = {"a": 1}
@@ -76,7 +75,7 @@ def test_registration_with_an_individual_key(redirected_hub, websockets):
 
 def test_registration_with_a_group_key(redirected_hub):
     async def scenario(service):
-        made = await service.enroll("dps-group", group=True)
+        made = await service.enrollments.create("dps-group", group=True)
         group_key = made["attestation"]["symmetricKey"]["primaryKey"]
         key = derive_device_key(group_key, "dps-member")
         result = await with_key(redirected_hub, "dps-member", key).register()
@@ -89,7 +88,7 @@ def test_registration_with_a_certificate(redirected_hub, make_certificate):
     async def scenario(service):
         shown = make_certificate("dps-x509")
         trusted = {"clientCertificates": {"primary": {"certificate": shown.pem}}}
-        await service.enroll("dps-x509", attestation={"type": "x509", "x509": trusted})
+        await service.enrollments.create("dps-x509", attestation={"type": "x509", "x509": trusted})
         x509 = X509(str(shown.file), str(shown.key_file))
         client = ProvisioningDeviceClient.create_from_x509_certificate(
             "localhost",

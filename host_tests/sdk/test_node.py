@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.hub.client import ServiceClient
+from tools.service.client import ServiceClient
 
 NODE = Path(__file__).parent / "node"
 TRANSPORTS = ("node-mqtt", "node-mqtt-ws", "node-amqp", "node-amqp-ws")
@@ -79,6 +79,5 @@ def test_node_sdks(redirected_hub, node_packages, make_certificate):
 
 async def telemetry(ports, names):
     """The first telemetry of each device."""
-    text, authority = ports["service_connection_string"], ports["ca_file"]
-    async with ServiceClient(text, authority) as service:
-        return {name: await anext(service.telemetry(name)) for name in names}
+    async with ServiceClient.create_for_local_hub(ports) as service:
+        return {name: await anext(service.local.telemetry(name)) for name in names}

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from tools.interpreter import ROOT
+from tools.files import ROOT
 
 
 def make_board_library(folder, updated=None):

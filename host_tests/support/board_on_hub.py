@@ -6,8 +6,8 @@ import contextlib
 from tools.board.disk import furnish
 from tools.board.machine import Board
 from tools.device import connection_string
-from tools.hub.client import ServiceClient
 from tools.local_hub import running_hub
+from tools.service.client import ServiceClient
 
 SETTINGS = {
     "connection_string": "HostName=localhost:1;DeviceId=d;SharedAccessKey=AAAA",
@@ -44,7 +44,7 @@ async def board_on_hub(tmp_path, desired=None, prepare=lambda disk: None, **sett
     disk.mkdir()
     async with (
         running_hub(hub_folder) as ports,
-        ServiceClient(ports["service_connection_string"], ports["ca_file"]) as service,
+        ServiceClient.create_for_local_hub(ports) as service,
     ):
         made = await service.create_device("d")
         if desired is not None:

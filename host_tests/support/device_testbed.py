@@ -8,9 +8,10 @@ import sys
 
 from tools import umqtt
 from tools.bench.simulated_network import SimulatedNetwork
-from tools.hub.client import ServiceClient
-from tools.interpreter import ROOT, interpreter
+from tools.files import ROOT
+from tools.interpreter import interpreter
 from tools.processes import running
+from tools.service.client import ServiceClient
 from tools.tcp_server import TcpServer
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
@@ -38,9 +39,7 @@ class DeviceTestbed:
 
     @contextlib.asynccontextmanager
     async def service(self):
-        async with ServiceClient(
-            self.hub["service_connection_string"], self.hub["ca_file"]
-        ) as service:
+        async with ServiceClient.create_for_local_hub(self.hub) as service:
             yield service
 
     @contextlib.asynccontextmanager

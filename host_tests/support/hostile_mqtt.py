@@ -43,10 +43,10 @@ PACKETS = (
 
 
 def whole_messages(data):
-    """[(topic, body, its PUBACK)] of the complete messages in `data` (MQTT 3.1.1, 3.3), up to the
-    first invalid packet.
+    """[(topic, body, PUBACK that is due)] of the messages that are whole, by the book (3.3); up to
+    what is no packet, or a second CONNACK (3.2).
     """
-    found, at = [], 0
+    found, at, connacks = [], 0, 0
     while at < len(data):
         first, size, shift = data[at], 0, 0
         at += 1
@@ -65,8 +65,10 @@ def whole_messages(data):
             if message is None:
                 break
             found.append(message)
-        elif first >> 4 != 3 and not _welcome(first, size):
-            break
+        elif first >> 4 != 3:
+            connacks += first == 0x20 and size == 2
+            if connacks > 1 or not _welcome(first, size):
+                break
     return found
 
 

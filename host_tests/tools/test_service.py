@@ -92,7 +92,7 @@ def test_twin_query_and_method(hub_folder):
     [
         (("c2d", "send", "nobody", "x"), "amqp:not-found"),
         (("twin", "get", "nobody"), "404"),
-        (("twin", "patch", "a", "{"), "that is no JSON"),
+        (("twin", "patch", "a", "{"), "that is not JSON"),
         (("events", "--from", "yesterday"), "--from yesterday"),
         (("events", "--partition", "9"), "404"),
         (("query", "SELECT nonsense"), "400"),
@@ -120,4 +120,4 @@ def test_hub_from_the_environment(hub_folder, tmp_path):
     refused = run_tools("service", "c2d", "send", "b", "x", env=environment)
     assert "SharedAccessKeyName is missing" in refused.stderr
     nobody = service(tmp_path, "twin", "get", "a")
-    assert "no hub runs" in nobody.stderr
+    assert "no hub is running" in nobody.stderr

@@ -14,9 +14,9 @@ from pathlib import Path
 from iothub.sas import sas_token
 
 from ..hub import certificates
-from ..hub.client import ServiceClient
 from ..local_hub import running_hub
 from ..processes import running
+from ..service.client import ServiceClient
 from .rows import OURS
 
 START_TIMEOUT = 15
@@ -44,7 +44,7 @@ async def local_hub():
     with tempfile.TemporaryDirectory() as folder:
         async with (
             running_hub(Path(folder)) as hub,
-            ServiceClient(hub["service_connection_string"], hub["ca_file"]) as service,
+            ServiceClient.create_for_local_hub(hub) as service,
         ):
             yield hub, service
 

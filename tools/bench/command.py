@@ -2,14 +2,15 @@
 other MQTT clients, all in MicroPython; a board's heap; the local hub under load beside mosquitto
 (Debian's package); the AMQP codec beside uamqp's and azure-eventhub's.
 
-python -m tools bench                            all of it, three rounds, in under ten minutes
-python -m tools bench --only telemetry,windows   some of it
-python -m tools bench --write                    … and docs/performance.md with the pictures
-python -m tools bench --quick                    do the goals hold, with margins? in a minute or so
+{prog} bench                            all measurements, three rounds, in under ten minutes
+{prog} bench --only telemetry,windows   some of them
+{prog} bench --write                    all, and write docs/performance.md with the pictures
+{prog} bench --quick                    check the goals, in a minute or so
 
---quick has one round, fewer peers, and only what has a goal. Its status is 1, with a line for each
-goal that is missed by more than its slack: what is counted has none, what is timed up to a factor
-of 3, and when such a goal is missed it is measured once more, for a machine does other work too.
+--quick makes one round, with fewer peers, of the measurements that have a goal. It prints a line
+for each goal that is missed by more than its slack, and then its exit status is 1. Counted values
+have no slack, timed ones up to a factor of 3; a timed goal that is missed is measured once more,
+because the machine may have been busy.
 """
 
 import argparse
@@ -19,9 +20,8 @@ import importlib
 import sys
 import time
 
-COMMAND_HELP = (
-    "measure the device client, a board's heap, the hub and the AMQP codec beside others"
-)
+from ..files import CHECKOUT
+
 # Each is a module with measure(rounds, quick); the first paragraph of its docstring says how.
 MEASUREMENTS = (
     "telemetry",
@@ -125,6 +125,9 @@ def run(args):
 
     if args.write and args.only:
         print("--write writes all of the page: leave --only out", file=sys.stderr)
+        return 2
+    if args.write and not CHECKOUT:
+        print("bench: --write changes the page of a checkout: run it in one", file=sys.stderr)
         return 2
     bench = Bench(1 if args.quick else args.rounds, args.quick)
     left_out = WITHOUT_GOALS if args.quick else ()

@@ -57,7 +57,7 @@ class Bench:
 
     async def _cloud(self, device):
         """The service's part: a C2D message and a direct method."""
-        await self._service.send_c2d(device, b"hello", properties={"level": "warm"})
+        await self._service.send_c2d_message(device, b"hello", properties={"level": "warm"})
         await self._service.invoke_method(device, "echo", {"a": [1, 2]})
 
 

@@ -48,7 +48,7 @@ async def _one(hub, service, device):
 
 async def _answer(service, device):
     """Send 64 KB to the device once it is ready."""
-    async for event in service.telemetry(device):
+    async for event in service.local.telemetry(device):
         if event["body"] == b"ready":
             break
-    await service.send_c2d(device, bytes(SIZE))
+    await service.send_c2d_message(device, bytes(SIZE))

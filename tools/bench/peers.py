@@ -1,7 +1,7 @@
 """Fetches the MQTT clients that this firmware's client is compared with.
 
 pip downloads their wheels, from the package registry this machine is set up for, at first use;
-their modules are unpacked to build/peers.
+their modules are unpacked to the folder peers among the tools' downloads.
 """
 
 import functools
@@ -13,6 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from .. import files
+
 # chumicro-config is left out: only MQTTClient.from_config() needs it.
 PEERS = {
     "chumicro-mqtt": "0.30.3",
@@ -21,7 +23,7 @@ PEERS = {
     "aiomqttc": "1.0.7",
 }
 
-FETCHED = Path(__file__).parent.parent.parent / "build" / "peers"
+FETCHED = files.downloads() / "peers"
 
 
 def folder():
@@ -45,7 +47,7 @@ def at_hand():
 
 def fetch():
     """Download and unpack; the folder appears whole or not at all."""
-    FETCHED.parent.mkdir(exist_ok=True)
+    FETCHED.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FETCHED.parent) as scratch:
         download(scratch)
         unpacked = Path(scratch) / "unpacked"

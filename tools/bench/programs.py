@@ -4,7 +4,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from ..interpreter import ROOT, environment, interpreter
+from ..files import ROOT
+from ..interpreter import environment, interpreter
 from ..processes import ProcessError, running
 from . import peers
 from .rows import OURS

@@ -5,15 +5,15 @@ attempt fails at once, the first one afterwards succeeds.
 """
 
 import random
-from pathlib import Path
 
 from iothub.retry import Backoff
 
+from ..files import ROOT
 from .rows import OURS, Row
 
 DEVICES = 1000
 AWAY = 30  # seconds
-PICTURE = Path(__file__).parent.parent.parent / "docs" / "reconnects.png"
+PICTURE = ROOT / "docs" / "reconnects.png"
 
 
 class Fixed:

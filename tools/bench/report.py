@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import umqtt
-from ..interpreter import ROOT, interpreter
+from ..files import ROOT
+from ..interpreter import interpreter
 from . import brokers, peers
 from .rows import OURS
 

@@ -1,5 +1,6 @@
-"""A virtual ESP32: the real MicroPython on a pseudo-terminal, and stand-ins for the hardware.
+"""A virtual ESP32: the real MicroPython on a pseudo-terminal, with stand-ins for the hardware.
 
-machine runs and resets it, terminal is where MicroPython reads and writes, port what a program
-such as mpremote opens, newlines what a UART does to a line's end; standins run inside.
+machine runs and resets MicroPython. terminal is its standard input and output. port is the serial
+port that programs such as mpremote open. newlines converts the ends of lines as a UART does. disk
+fills the flash. standins has the modules of an ESP32 that the unix port of MicroPython lacks.
 """

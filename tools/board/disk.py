@@ -1,16 +1,17 @@
-"""A board's flash as the repository has it, without deploying: for the demo and tests."""
+"""Fill a virtual board's flash without deploying to it, for the demo and the tests."""
 
 import json
 import shutil
 from pathlib import Path
 
-from ..interpreter import ROOT
+from ..files import ROOT
 
 
 def furnish(folder, settings, root=ROOT):
-    """Put boot.py, main.py, settings.json and lib/ (all of firmware/, by reference) in `folder`.
+    """Put boot.py, main.py, settings.json and lib (a symbolic link to firmware/) in `folder`.
 
-    server_verification_cert, if it is among the settings, is a file of the host's: it is copied.
+    settings: a dict. Its server_verification_cert, if any, is a file on the host, which is copied.
+    root: the folder that has boot.py, main.py and firmware.
     """
     folder = Path(folder)
     for name in ("boot.py", "main.py"):

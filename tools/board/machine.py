@@ -1,17 +1,16 @@
-"""The virtual ESP32 itself: power, resets, the watchdog, and a file system in a folder.
+"""The virtual ESP32: power, resets, deep sleep, the watchdog, and the serial console.
 
     off ──start()──> boot.py ──> main.py ──> REPL            (stop(): off)
                        ^            │          │
                        └── "MPY: soft reboot": Ctrl-D in the REPL, SystemExit, machine.soft_reset()
                        └── reset: machine.reset(), the watchdog, the end of a deep sleep, a crash
 
-Each start is a new process. A soft reset that was asked for in the raw REPL leads back there, and
-main.py is left out, as on a board. What a board keeps through a reset (the clock, RTC memory) is
-in a folder of the machine's own, with the state of its Wi-Fi; the stand-ins read and write there.
+Each start is a new MicroPython process. After a soft reset in the raw REPL, main.py is left out
+and the raw REPL comes back, as on a board. A temporary folder holds what a board keeps through a
+reset (the clock, RTC memory) and the state of the Wi-Fi; the stand-ins read and write it.
 """
 
 import asyncio
-import collections
 import contextlib
 import os
 import signal
@@ -21,7 +20,9 @@ import time
 from pathlib import Path
 
 from .. import umqtt
-from ..interpreter import STANDINS, interpreter
+from ..files import STANDINS
+from ..interpreter import interpreter
+from .console import Console
 from .newlines import Newlines
 from .port import Port
 from .terminal import Terminal, interrupt_at_rest, interruptible
@@ -30,8 +31,8 @@ WIFI = ("up", "down", "wrong-password")
 # machine.reset_cause()'s numbers
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = range(1, 6)
 
-# What a chip's ROM says, in short
-_TOLD = {
+# The line that a chip's ROM prints, in short
+_ROM_LINES = {
     PWRON_RESET: b"\r\nrst:0x1 (POWERON_RESET)\r\n",
     HARD_RESET: b"\r\nrst:0xc (SW_CPU_RESET)\r\n",
     WDT_RESET: b"\r\nrst:0x8 (TG1WDT_SYS_RESET)\r\n",
@@ -39,52 +40,52 @@ _TOLD = {
 }
 
 _CTRL_C = b"\x03"
-_PROMPT = b">>> "
-_ROOM = 4096  # bytes typed ahead
-_BUSY = 0.3  # seconds within which a program mostly waits for something, and can be interrupted
-_START = 20  # seconds within which MicroPython must be running
-_RESTART = 0.05  # seconds that a reset takes, so that a loop of them leaves the host some time
-_LINES = 10000  # of the console, kept for lines()
-_LEAST = 4096
-_STANDINS = 8704  # a board's bytes: theirs and umqtt's, less the 900 of umqtt in a real image
+_TYPED_AHEAD = 4096  # bytes of input that the board keeps until its program reads them
+_BUSY = 0.3  # seconds in which to look for a moment when the program waits and can be interrupted
+_START_TIMEOUT = 20  # seconds
+_RESET_TIME = 0.05  # seconds that a reset takes, so that a loop of resets does not load the host
+_LEAST_HEAP = 4096
+# Bytes of a 32-bit board that the stand-ins and umqtt take, less the 900 of umqtt in a real image.
+_STANDINS_HEAP = 8704
 
 
 class BoardError(Exception):
-    """The board cannot run; the text says why."""
+    """The board cannot run. The text says why."""
 
 
 class Board:
     """A board whose flash is `folder`, or with `flash` (bytes) a littlefs of that size in it.
 
-    heap: what a program has, as MicroPython's -X heapsize: `128wK` is a 32-bit board's 128 KiB
-    (`w`: in its words). What the stand-ins take, which a board has in its flash, comes on top.
-    frozen_umqtt: whether its image has umqtt.simple, as all official ones have.
+    heap: the program's memory, in the form of MicroPython's -X heapsize: `128wK` is 128 KiB on a
+    32-bit board (`w`: as many words). The memory of the stand-ins is added, because a real board
+    has them in its flash. frozen_umqtt: whether the image has umqtt.simple, as the official ones
+    have. resets: the number of resets so far, without soft ones.
     """
 
     def __init__(self, folder, heap="128wK", flash=None, wifi="up", frozen_umqtt=True):
         self.folder = Path(folder).resolve()
         self._heap = _with_standins(heap)
-        self.resets = 0  # other than soft ones
+        self.resets = 0
         self._flash = flash
         self._frozen_umqtt = frozen_umqtt
         self._state = tempfile.TemporaryDirectory(prefix="iothub-board-")
         self.wifi = wifi
         self._terminal = Terminal()
-        self._port = Port(lambda: _ROOM - len(self._typed), self._received)
+        self._port = Port(lambda: _TYPED_AHEAD - len(self._typed), self._received)
         self._newlines = Newlines()
         self._typed = bytearray()
         self._process = None
-        self._running = False  # whether this process's program, or REPL, has begun
+        self._running = False  # boot.py, main.py or the REPL of this process has begun
         self._interrupting = False
-        self._verdict = None  # a Future: why this process is to end
+        self._ending = None  # a Future of this process: (reason to end, detail)
         self._watchdog = None
-        self._pressed = asyncio.Event()  # the button
+        self._pressed = asyncio.Event()  # the button EN
         self._tasks = []
-        self._said = _Lines()
+        self._console = Console()
 
     @property
     def port(self):
-        """What to give mpremote: the path of a pseudo-terminal."""
+        """The path of the pseudo-terminal, for mpremote and other programs."""
         return self._port.name
 
     @property
@@ -94,17 +95,17 @@ class Board:
     @wifi.setter
     def wifi(self, state):
         if state not in WIFI:
-            raise ValueError(f"wifi: {state} is none of {', '.join(WIFI)}")
+            raise ValueError(f"wifi: {state} is not one of {', '.join(WIFI)}")
         (Path(self._state.name) / "wifi").write_text(state)
 
     async def start(self):
-        """Power on. BoardError if MicroPython does not start."""
+        """Power on. BoardError: MicroPython does not start."""
         started = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._terminal.outside, self._hear)
+        loop.add_reader(self._terminal.outside, self._read_terminal)
         self._tasks = [
             loop.create_task(self._port.run()),
-            loop.create_task(self._live(started)),
+            loop.create_task(self._run(started)),
         ]
         waiting = loop.create_task(started.wait())
         await asyncio.wait({waiting, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -127,73 +128,74 @@ class Board:
             self._state.cleanup()
 
     async def wait(self):
-        """Until the board breaks: BoardError says how."""
+        """Wait until the board fails. BoardError: the reason."""
         await asyncio.gather(*self._tasks)
 
     def lines(self):
-        """Yield the console's lines that were not asked for yet, the prompt `>>> ` too."""
-        return self._said.lines()
+        """Yield the console's lines that were not yielded yet, without end; `>>> ` is one, too."""
+        return self._console.lines()
 
     def reset(self):
         """Press the button EN."""
         self._pressed.set()
         self._end("power", "")
 
-    # -- one life after the other -------------------------------------------------------------
+    # -- one process after the other ----------------------------------------------------------
 
-    async def _live(self, started):
+    async def _run(self, started):
         cause, raw = PWRON_RESET, False
         while True:
-            verdict, detail = await self._once(cause, raw, started)
+            reason, detail = await self._run_process(cause, raw, started)
             raw = False
-            if verdict == "exit":
-                raw = self._said.raw
+            if reason == "exit":
+                raw = self._console.in_raw_repl
                 cause = SOFT_RESET
-            elif verdict == "soft_reset":
+            elif reason == "soft_reset":
                 cause = SOFT_RESET
-            elif verdict == "deepsleep" and await self._sleep(int(detail) / 1000):
+            elif reason == "deepsleep" and await self._sleep(int(detail) / 1000):
                 cause = DEEPSLEEP_RESET
             else:
-                cause = {"reset": HARD_RESET, "watchdog": WDT_RESET}.get(verdict, PWRON_RESET)
+                cause = {"reset": HARD_RESET, "watchdog": WDT_RESET}.get(reason, PWRON_RESET)
             if cause == SOFT_RESET:
-                self._say(b"MPY: soft reboot\r\n")
+                self._print(b"MPY: soft reboot\r\n")
             else:
                 self.resets += 1
-                self._say(_TOLD[cause])
+                self._print(_ROM_LINES[cause])
                 if cause == PWRON_RESET:
                     (Path(self._state.name) / "rtc").unlink(missing_ok=True)
                     (Path(self._state.name) / "clock").unlink(missing_ok=True)
-            await asyncio.sleep(_RESTART)
+            await asyncio.sleep(_RESET_TIME)
 
     async def _sleep(self, seconds):
-        """Deep sleep, for ever if it is 0 s; whether it came to its end."""
+        """Sleep until the time is over (0: never) or the button is pressed; False: the button."""
         self._pressed.clear()
         pressing = asyncio.ensure_future(self._pressed.wait())
         done, _ = await asyncio.wait({pressing}, timeout=seconds or None)
         pressing.cancel()
         return not done
 
-    async def _once(self, cause, raw, started):
-        """From power-on, or a reset, to the next: (why, detail)."""
+    async def _run_process(self, cause, raw, started):
+        """Run MicroPython from one reset to the next: (reason to end, detail)."""
         loop = asyncio.get_running_loop()
         self._terminal.renew(keep=cause == SOFT_RESET)
-        verdict = self._verdict = loop.create_future()  # another life's is no business of this one
+        ending = self._ending = loop.create_future()
         control, notes = os.pipe()
         process = self._process = await self._launch(cause, raw, notes)
         os.close(notes)
-        loop.add_reader(control, self._note, control)
-        ending = loop.create_task(process.wait())
-        ending.add_done_callback(lambda _: verdict.done() or self._end("exit", ""))
+        loop.add_reader(control, self._read_notes, control)
+        waiting = loop.create_task(process.wait())
+        # Of this process only: `ending` is done when the next one runs.
+        waiting.add_done_callback(lambda _: ending.done() or self._end("exit", ""))
         try:
             if raw:
                 self._terminal.write(b"\x01")
-            await self._begun()
+            await self._wait_for_start()
             started.set()
-            why, detail = await verdict
-            if why == "exit" and process.returncode < 0 and process.returncode != -signal.SIGINT:
-                self._say(b"\r\nMicroPython has crashed\r\n")
-                why = "crash"
-            return why, detail
+            reason, detail = await ending
+            if reason == "exit" and _is_crash(process.returncode):
+                self._print(b"\r\nMicroPython has crashed\r\n")
+                reason = "crash"
+            return reason, detail
         finally:
             self._set_watchdog(None)
             loop.remove_reader(control)
@@ -201,7 +203,7 @@ class Board:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-            self._hear()
+            self._read_terminal()
 
     async def _launch(self, cause, raw, notes):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -223,44 +225,45 @@ class Board:
             },
             cwd=self._state.name,
             pass_fds=(notes,),
-            start_new_session=True,  # the host's Ctrl-C is none of the board's
+            start_new_session=True,  # Ctrl-C on the host does not interrupt the board
             stdin=self._terminal.inside,
             stdout=self._terminal.inside,
             stderr=subprocess.STDOUT,
         )
 
-    async def _begun(self):
-        """Return when boot.py is about to run, or was."""
-        give_up = time.monotonic() + _START
+    async def _wait_for_start(self):
+        """Wait until boot.py begins. BoardError: MicroPython did not come so far."""
+        deadline = time.monotonic() + _START_TIMEOUT
         while not self._running:
-            if self._verdict.done():
-                why, detail = self._verdict.result()
-                if why == "exit":
+            if self._ending.done():
+                reason, detail = self._ending.result()
+                if reason == "exit":
                     status = self._process.returncode
                     detail = f"MicroPython ended at once, with status {status}"
-                if why in ("exit", "broken"):
+                if reason in ("exit", "broken"):
                     raise BoardError(detail)
                 return
-            if time.monotonic() > give_up:
-                raise BoardError(f"MicroPython was not running after {_START} s")
+            if time.monotonic() > deadline:
+                raise BoardError(f"MicroPython was not running after {_START_TIMEOUT} s")
             await asyncio.sleep(0.002)
 
-    def _end(self, why, detail):
-        if self._verdict is not None and not self._verdict.done():
+    def _end(self, reason, detail):
+        """Let the process end for `reason`, unless it ends already."""
+        if self._ending is not None and not self._ending.done():
             self._running = False
-            self._verdict.set_result((why, detail))
+            self._ending.set_result((reason, detail))
 
-    def _note(self, control):
-        """What the stand-ins tell, a line each."""
+    def _read_notes(self, control):
+        """Act on what the stand-ins tell, one note a line."""
         for line in os.read(control, 4096).decode().splitlines():
-            what, _, detail = line.partition(" ")
-            if what == "begun":
+            note, _, detail = line.partition(" ")
+            if note == "begun":
                 self._running = True
-                self._type()
-            elif what == "watch":
+                self._forward_typed()
+            elif note == "watch":
                 self._set_watchdog(int(detail) / 1000)
             else:
-                self._end(what, detail)
+                self._end(note, detail)
 
     def _set_watchdog(self, seconds):
         if self._watchdog is not None:
@@ -272,21 +275,21 @@ class Board:
 
     # -- the console ---------------------------------------------------------------------------
 
-    def _hear(self):
+    def _read_terminal(self):
         while data := self._terminal.read():
-            self._say(self._newlines.to_host(data))
+            self._print(self._newlines.to_host(data))
 
-    def _say(self, data):
+    def _print(self, data):
         self._port.write(data)
-        self._said.feed(data)
+        self._console.feed(data)
 
     def _received(self, data):
         self._newlines.from_host(data)
         self._typed += data
-        self._type()
+        self._forward_typed()
 
-    def _type(self):
-        """Give MicroPython what was typed; Ctrl-C as a signal while a program runs."""
+    def _forward_typed(self):
+        """Give MicroPython what was typed; Ctrl-C becomes a signal while a program runs."""
         if not self._running or self._interrupting:
             return
         if _CTRL_C in self._typed and interruptible(self._process.pid, self._terminal):
@@ -296,64 +299,38 @@ class Board:
             return
         if self._typed:
             del self._typed[: self._terminal.write(bytes(self._typed))]
-        if self._typed:  # full: somebody types ahead of a program that does not read
-            asyncio.get_running_loop().call_later(0.01, self._type)
+        if self._typed:  # the terminal is full, because the program does not read
+            asyncio.get_running_loop().call_later(0.01, self._forward_typed)
 
-    def _interrupt(self, process, give_up):
-        """Raise KeyboardInterrupt in the program: when it waits, or at last wherever it is."""
+    def _interrupt(self, process, deadline):
+        """Raise KeyboardInterrupt in the program: while it waits, or at the deadline anywhere."""
         if process.returncode is None and interruptible(process.pid, self._terminal):
-            busy = time.monotonic() < give_up
-            if busy and not interrupt_at_rest(process.pid):
+            early = time.monotonic() < deadline
+            if early and not interrupt_at_rest(process.pid):
                 again = asyncio.get_running_loop().call_later
-                again(0.002, self._interrupt, process, give_up)
+                again(0.002, self._interrupt, process, deadline)
                 return
-            if not busy:
+            if not early:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGINT)
         self._interrupting = False
-        self._type()
+        self._forward_typed()
 
 
-class _Lines:
-    """The console's last lines, for programs that watch it."""
-
-    def __init__(self):
-        self._lines = collections.deque(maxlen=_LINES)
-        self._rest = self._last = b""
-        self._more = asyncio.Event()
-
-    @property
-    def raw(self):
-        """Whether the raw REPL spoke last: to an empty command, or after one that ran."""
-        return not self._rest and self._last.endswith(b">OK") or self._rest.endswith(b"\x04")
-
-    def feed(self, data):
-        *lines, self._rest = (self._rest + data).split(b"\r\n")
-        for line in lines:
-            self._last = line[-64:]
-            self._lines.append(line.decode(errors="replace"))
-        self._rest = self._rest[-_ROOM:]
-        if self._rest == _PROMPT and (lines or len(data) >= len(_PROMPT)):
-            self._lines.append(_PROMPT.decode())
-        self._more.set()
-
-    async def lines(self):
-        while True:
-            while self._lines:
-                yield self._lines.popleft()
-            self._more.clear()
-            await self._more.wait()
+def _is_crash(status):
+    """Whether a signal ended the process; SIGINT is the program's own Ctrl-C."""
+    return status < 0 and status != -signal.SIGINT
 
 
 def _with_standins(heap):
-    """The heap to ask MicroPython for. ValueError: no size."""
+    """The heap to ask MicroPython for. ValueError: `heap` is not a size."""
     number, scale = heap, 1
     for letter, factor in (("K", 1024), ("M", 1024 * 1024)):
         if heap.upper().endswith(letter):
             number, scale = heap[:-1], factor
-    words = number.endswith("w")
-    digits = number[:-1] if words else number
-    if not digits.isdigit() or int(digits) * scale < _LEAST:
-        raise ValueError(f"heap: {heap} is no size such as 128wK")
+    in_words = number.endswith("w")
+    digits = number[:-1] if in_words else number
+    if not digits.isdigit() or int(digits) * scale < _LEAST_HEAP:
+        raise ValueError(f"heap: {heap} is not a size such as 128wK")
     size = int(digits) * scale
-    return f"{size + _STANDINS}w" if words else str(size + 2 * _STANDINS)
+    return f"{size + _STANDINS_HEAP}w" if in_words else str(size + 2 * _STANDINS_HEAP)

@@ -1,22 +1,22 @@
-"""Ends of lines, as a board's serial port has them: CR LF, where the unix port writes LF.
+"""Converts the ends of lines: a board's serial port has CR LF, the unix port writes LF.
 
-MicroPython's own prompts end lines with CR LF on every port. Bytes of mpremote's `mount`, in which
-the board is the client of a file system on the host, must pass as they are: there the board begins
-with 0x18, the host says 0x18 too, and once the host has answered that is over.
+MicroPython's own prompts end lines with CR LF on every port. The bytes of mpremote's `mount`, in
+which the board is the client of a file system on the host, must not change: there the board sends
+0x18 first, the host answers with 0x18, and the exchange is over once the host has answered.
 """
 
 _CALL = 0x18
 
 
 class Newlines:
-    """Between a board and a host. Feed both directions, in the order in which they come."""
+    """Converts between a board and a host. Feed both directions, in the order of the bytes."""
 
     def __init__(self):
         self._last = 0
         self._called = self._raw = False
 
     def to_host(self, data):
-        """What the host gets for these bytes of the board's."""
+        """The bytes for the host, from bytes that the board wrote."""
         out = bytearray()
         for byte in data:
             if not self._raw:
@@ -29,7 +29,7 @@ class Newlines:
         return bytes(out)
 
     def from_host(self, data):
-        """Note what the host says."""
+        """Note bytes that the host wrote."""
         for byte in data:
             if self._called and not self._raw and byte == _CALL:
                 self._raw = True

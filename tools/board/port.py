@@ -1,4 +1,4 @@
-"""The serial port of the virtual board: a pseudo-terminal that programs open and close at will."""
+"""The serial port of the virtual board: a pseudo-terminal that programs open and close."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,15 @@ import pty
 import select
 import tty
 
-_MOST = 256 * 1024  # bytes that wait for a slow reader
-_LOOK = 0.02  # seconds between two looks for somebody
+_MOST_WAITING = 256 * 1024  # bytes that wait for a slow reader
+_POLL = 0.02  # seconds between two looks whether a program has opened the port
 
 
 class Port:
-    """Made open. run() hands what comes to `received`, as much as there is room() for; what is
-    written while nobody has the port open is lost, as on a wire.
+    """A pseudo-terminal with the path `name`. As on a wire, bytes are lost that are written while
+    no program has it open.
+
+    room(): how many bytes the board can take. received(data): takes bytes from the program.
     """
 
     def __init__(self, room, received):
@@ -30,27 +32,28 @@ class Port:
 
     @property
     def in_use(self):
+        """Whether a program has the port open."""
         return not self._hangup.poll(0)
 
     async def run(self):
-        """Until it is cancelled."""
+        """Read and write until cancelled."""
         while True:
             if self.in_use:
                 self._flush()
             else:
                 self._waiting.clear()
-            self._receive()  # what somebody wrote who has gone is here still
-            await self._something()
+            self._receive()  # also after the program has closed the port: its bytes are still here
+            await self._wait_for_input()
 
-    async def _something(self):
-        """Return when there is something to read, or after a moment."""
+    async def _wait_for_input(self):
+        """Return when there is something to read, or after _POLL seconds."""
         loop = asyncio.get_running_loop()
-        if not self.in_use:  # a descriptor that was hung up is always ready
-            await asyncio.sleep(_LOOK)
+        if not self.in_use:  # a descriptor without a program is always ready
+            await asyncio.sleep(_POLL)
             return
         ready = asyncio.Event()
         loop.add_reader(self._ours, ready.set)
-        alarm = loop.call_later(_LOOK, ready.set)
+        alarm = loop.call_later(_POLL, ready.set)
         try:
             await ready.wait()
         finally:
@@ -60,7 +63,7 @@ class Port:
     def _receive(self):
         room = self._room()
         if room:
-            with contextlib.suppress(OSError):  # nothing there, or nobody
+            with contextlib.suppress(OSError):  # there is nothing to read, or no program
                 self._received(os.read(self._ours, room))
 
     def write(self, data):
@@ -68,7 +71,7 @@ class Port:
             return
         self._waiting += data
         self._flush()
-        del self._waiting[:-_MOST]
+        del self._waiting[:-_MOST_WAITING]
 
     def _flush(self):
         while self._waiting:

@@ -1,9 +1,9 @@
-"""The terminal that MicroPython has for standard input and output, and what it is doing there.
+"""The terminal of MicroPython's standard input and output, and Ctrl-C on it.
 
-On a board Ctrl-C interrupts a program, and is a mere byte to the REPL. The unix port takes it for
-a byte at both; there a signal is what interrupts, and whoever holds the other end must know which
-of the two it is to be. A board raises KeyboardInterrupt between two bytecodes, the unix port where
-it happens to be, in the middle of an allocation if need be: the signal waits for a system call.
+On a board, Ctrl-C interrupts a program and is a byte for the REPL. The unix port of MicroPython
+always takes it for a byte and is interrupted by SIGINT, so the virtual board must know whether a
+program runs. A board raises KeyboardInterrupt between two bytecodes, but the unix port raises it
+anywhere, even in an allocation: so SIGINT is sent while the process waits in a system call.
 """
 
 import contextlib
@@ -14,12 +14,13 @@ import sys
 import termios
 import tty
 
-# Set from the start and cleared by the REPL while it reads: without echo it means nothing else.
+# A flag that is set at the start, and cleared by the REPL while it reads. It has no other effect
+# on a terminal without echo.
 _PROGRAM = termios.NOFLSH
 
 
 class Terminal:
-    """A raw pseudo-terminal. `inside` is MicroPython's file descriptor, `outside` ours."""
+    """A raw pseudo-terminal. File descriptors: `inside` is MicroPython's, `outside` is ours."""
 
     def __init__(self):
         self.outside, self.inside = pty.openpty()
@@ -31,26 +32,26 @@ class Terminal:
         os.set_blocking(self.outside, False)
 
     def renew(self, keep):
-        """For the next process; keep: what is typed ahead."""
+        """Prepare for the next process. keep: whether input that was not read yet stays."""
         if not keep:
             termios.tcflush(self.inside, termios.TCIFLUSH)
         termios.tcsetattr(self.inside, termios.TCSANOW, self._attributes)
 
     def read(self):
-        """What was written; b"" for nothing yet."""
+        """The bytes that MicroPython wrote since the last call."""
         with contextlib.suppress(BlockingIOError):
             return os.read(self.outside, 65536)
         return b""
 
     def write(self, data):
-        """Type `data`, as far as there is room; how many bytes that was."""
+        """Write as much of `data` as there is room for: the number of bytes."""
         with contextlib.suppress(BlockingIOError):
             return os.write(self.outside, data)
         return 0
 
     @property
     def at_prompt(self):
-        """Whether the REPL reads."""
+        """Whether the REPL waits for input."""
         return not termios.tcgetattr(self.inside)[3] & _PROGRAM
 
     def close(self):
@@ -59,26 +60,26 @@ class Terminal:
 
 
 def interrupt_at_rest(pid):
-    """Send SIGINT if process `pid` waits in a system call just now; whether it does."""
+    """Send SIGINT if process `pid` waits in a system call: whether it was sent."""
     if not sys.platform.startswith("linux"):
         os.kill(pid, signal.SIGINT)
         return True
     try:
         if _state(pid) != "S":
             return False
-        os.kill(pid, signal.SIGSTOP)  # or it might go on between the look and the signal
+        os.kill(pid, signal.SIGSTOP)  # else it could go on between the check and the signal
         try:
             for _ in range(1000):
                 if _state(pid) == "T":
                     break
             with open(f"/proc/{pid}/syscall") as file:
-                rests = file.read().split()[0] not in ("-1", "running")
-            if rests:
+                is_waiting = file.read().split()[0] not in ("-1", "running")
+            if is_waiting:
                 os.kill(pid, signal.SIGINT)
         finally:
             os.kill(pid, signal.SIGCONT)
-        return rests
-    except OSError:  # it has just ended
+        return is_waiting
+    except OSError:  # the process has ended
         return True
 
 
@@ -88,7 +89,7 @@ def _state(pid):
 
 
 def interruptible(pid, terminal):
-    """Whether process `pid` runs a program that Ctrl-C is to interrupt."""
+    """Whether process `pid` runs a program, which Ctrl-C interrupts, and not the REPL."""
     if not sys.platform.startswith("linux"):
         return not terminal.at_prompt
     try:
@@ -97,5 +98,5 @@ def interruptible(pid, terminal):
                 if line.startswith("SigCgt:"):
                     return bool(int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1)
     except OSError:
-        pass  # it has just ended
+        pass  # the process has ended
     return False

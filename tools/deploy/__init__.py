@@ -1,6 +1,6 @@
-"""Bringing the firmware to a board: python -m tools deploy.
+"""Deployment of the firmware to a board: the command `iothub deploy`.
 
-image says what a board gets, settings asks a person for the secrets, onboard is what runs on the
-board meanwhile, transfer brings the difference over and lets the board put it in place, frozen
-writes a manifest for whoever builds an image instead.
+image makes the files that a board gets. settings reads the settings, which hold secrets. transfer
+copies the files that differ, and onboard has the programs that run on the board for that. frozen
+makes a manifest, a ROMFS image or a package.json instead.
 """

@@ -1,42 +1,48 @@
-"""Bring the firmware to a board, or bring it up to date: only what differs goes over.
+"""Copy the firmware to a board, or update it. Only files that differ are copied.
 
-    python -m tools deploy --port /dev/ttyUSB0            asks for the settings, the first time
-    python -m tools deploy --port P --settings my.json    or takes them from a file
-    WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… python -m tools deploy --port P
-    python -m tools deploy --port P --root ca.pem --repl  a hub with a CA of its own; then the REPL
-    python -m tools deploy --frozen                       for an image with the library built in
-    python -m tools deploy --romfs                        for one with a partition for ROMFS
+    {prog} deploy --port /dev/ttyUSB0            asks for the settings the first time
+    {prog} deploy --port P --settings my.json    reads the settings from a file
+    WIFI_SSID=… WIFI_PASSWORD=… IOTHUB_DEVICE_CONNECTION_STRING=… {prog} deploy --port P
+    {prog} deploy --port P --root ca.pem --repl  trusts another CA; opens the REPL at the end
+    {prog} deploy --frozen                       for an image that has the library built in
+    {prog} deploy --romfs                        for an image with a ROMFS partition
 
-The library is compiled to .mpy for the MicroPython that the board has; boot.py and main.py go as
-they are. It can be interrupted at any time: the board has the old program, whole, until it has the
-new one, whole. Settings are never taken from the command line, where others could read them.
+The library is compiled to .mpy files for the board's MicroPython; boot.py and main.py are copied
+as they are. Deployment can be interrupted at any time: the board keeps its old program, complete,
+until it has the new one, complete. No option takes a secret, because others can read the command
+line.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
+from ..files import ROOT
 from ..remote import Remote, RemoteError
 from . import frozen, image, settings, transfer
-
-COMMAND_HELP = "bring the firmware to a board, or bring it up to date"
 
 
 def arguments(parser):
     parser.add_argument("--port", metavar="P", help="the board's serial port")
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings.json (see README)")
-    parser.add_argument("--root", type=Path, metavar="FILE", help="trust this CA, not Azure's")
-    parser.add_argument("--azure", action="store_true", help="the package azure.iot.device, too")
-    parser.add_argument("--app", type=Path, metavar="FOLDER", help="where boot.py and main.py are")
-    parser.add_argument("--repl", action="store_true", help="then open the board's REPL")
-    parser.add_argument("--force", action="store_true", help="even where little heap is free")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="the settings, as JSON")
+    parser.add_argument(
+        "--root", type=Path, metavar="FILE", help="trust this CA instead of Azure's"
+    )
+    parser.add_argument(
+        "--azure", action="store_true", help="copy the package azure.iot.device, too"
+    )
+    parser.add_argument(
+        "--app", type=Path, metavar="FOLDER", help="the folder of your own boot.py and main.py"
+    )
+    parser.add_argument("--repl", action="store_true", help="open the board's REPL at the end")
+    parser.add_argument("--force", action="store_true", help="deploy even if little heap is free")
     parser.add_argument(
         "--frozen",
         nargs="?",
         type=Path,
         const=Path("manifest.py"),
         metavar="FILE",
-        help="write a manifest for an image (manifest.py), and no more",
+        help="only write a manifest for an image (manifest.py)",
     )
     parser.add_argument(
         "--romfs",
@@ -44,15 +50,18 @@ def arguments(parser):
         type=Path,
         const=Path("iothub.romfs"),
         metavar="FILE",
-        help="write a ROMFS image of the library (iothub.romfs), and no more",
+        help="only write a ROMFS image of the library (iothub.romfs)",
     )
     parser.add_argument(
-        "--package", type=Path, metavar="FILE", help="write a package.json for mip, and no more"
+        "--package",
+        type=Path,
+        metavar="FILE",
+        help="only write the package.json of a checkout, for mip",
     )
 
 
 class Progress:
-    """What was done, line by line, and a bar while files go over."""
+    """Prints what is done, line by line, and a progress bar while files are copied."""
 
     def __init__(self):
         from rich.console import Console
@@ -63,7 +72,7 @@ class Progress:
         self.console.print(text, markup=False)
 
     def bar(self, size):
-        """A context manager: advance(path, bytes) moves the bar."""
+        """A context manager: a bar of `size` bytes, which advance_file(path, bytes) moves."""
         from rich.progress import BarColumn, DownloadColumn, TextColumn
         from rich.progress import Progress as Bars
 
@@ -76,18 +85,18 @@ class Progress:
 
 
 def deploy(args, progress):
-    """All of it. The errors of settings, image, transfer and remote."""
+    """Deploy to args.port. RemoteError, DeployError, ImageError, ValueError, OSError."""
     given = settings.gather(args.settings, args.root, ask=False)
-    files = image.build(args.azure, args.app or image.ROOT)
+    files = image.build(args.azure, args.app or ROOT)
     with Remote(args.port) as remote:
         if transfer.is_pending(remote):
-            progress.say("an earlier deployment was cut off at its end: it is completed first")
+            progress.say("an earlier deployment was interrupted at its end: completing it first")
             transfer.finish(remote)
     with Remote(args.port) as remote:
         try:
-            _bring(args, progress, remote, given, files)
+            _copy(args, progress, remote, given, files)
         except KeyboardInterrupt:
-            progress.say("interrupted: nothing has changed, and the old program starts again")
+            progress.say("interrupted: nothing was changed; the old program starts again")
             remote.restart()
             raise
         except Exception:
@@ -95,7 +104,7 @@ def deploy(args, progress):
             raise
 
 
-def _bring(args, progress, remote, given, files):
+def _copy(args, progress, remote, given, files):
     from rich.filesize import decimal
 
     found = transfer.survey(remote, args.force)
@@ -105,29 +114,32 @@ def _bring(args, progress, remote, given, files):
         f"{decimal(found['flash'])} of flash are free"
     )
     if transfer.set_clock(remote, found):
-        progress.say("its clock was not set: it has this machine's time now")
+        progress.say("the board's clock was not set: it now has the time of this machine")
     if given is None and not found["settings"]:
         given = settings.gather(None, args.root, ask=True)
         if given is None:
             raise ValueError("the board has no settings: name a file with --settings")
     if found["frozen"]:
-        progress.say("its image has the library built in")
+        progress.say("the board's image has the library built in")
         files = {path: data for path, data in files.items() if not path.endswith(".mpy")}
     if not found["umqtt"]:
-        progress.say("its image has no umqtt.simple: it goes along")
+        progress.say("the board's image has no umqtt.simple: copying it, too")
         files = {**files, **image.umqtt_simple()}
     if given is not None:
         files = {**files, **settings.files(given, args.root)}
     plan = transfer.Plan(remote, files)
     if not plan:
-        progress.say(f"all {len(files)} files are there already")
+        progress.say(f"the board has all {len(files)} files already")
         remote.restart()
         return
     plan.check_room(found)
-    progress.say(f"{len(plan.changed)} of {len(files)} files go over: {_names(plan)}")
+    if plan.changed:
+        progress.say(f"copying {len(plan.changed)} of {len(files)} files: {_names(plan)}")
+    if plan.old:
+        progress.say(f"deleting {len(plan.old)} old files")
     with progress.bar(plan.size) as bar:
-        transfer.bring(remote, plan, bar.advance_file)
-    progress.say("deployed; the board starts with it")
+        transfer.copy(remote, plan, bar.advance_file)
+    progress.say("deployed: the board starts the new program")
 
 
 def _names(plan):
@@ -135,25 +147,29 @@ def _names(plan):
     return ", ".join(names) if len(names) <= 3 else f"{plan.size // 1024} KB"
 
 
-def run(args):
+def write(args):
+    """Write a file instead of deploying. ImageError, ValueError, OSError."""
     if args.frozen:
         args.frozen.write_text(frozen.manifest())
         print(f"wrote {args.frozen}: build an image with FROZEN_MANIFEST={args.frozen.absolute()}")
-        return 0
     if args.romfs:
         args.romfs.write_bytes(frozen.romfs())
-        print(f"wrote {args.romfs}: bring it with mpremote romfs deploy {args.romfs}, then deploy")
-        return 0
+        print(f"wrote {args.romfs}: copy it with mpremote romfs deploy {args.romfs}, then deploy")
     if args.package:
         args.package.write_text(frozen.package())
-        return 0
-    if not args.port:
+
+
+def run(args):
+    writes = args.frozen or args.romfs or args.package
+    if not args.port and not writes:
         print(
-            "deploy: --port is missing: python -m mpremote connect list shows them",
-            file=sys.stderr,
+            "deploy: --port is missing: `mpremote connect list` shows the ports", file=sys.stderr
         )
         return 2
     try:
+        if writes:
+            write(args)
+            return 0
         deploy(args, Progress())
     except KeyboardInterrupt:
         return 130

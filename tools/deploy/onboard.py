@@ -1,8 +1,8 @@
-"""What runs on the board while it is deployed to. MicroPython's Python; sent as source.
+"""Programs that run on the board during a deployment. They are MicroPython, sent as source.
 
-survey() and write() run in the raw REPL. What finish() writes to deploy/finish.py puts a
-deployment in place once all of it has arrived, and can be run as often as it takes: by the host at
-the end, or by boot.py when the power went first. Until then the old program is whole.
+Those in capitals run in the raw REPL. finish() makes deploy/finish.py, which puts the files in
+place once all of them have arrived. The host runs it at the end, or boot.py does after a power
+cut; it can run again if it was interrupted. Until it runs, the old program is complete.
 """
 
 STAGE = "/deploy"
@@ -49,7 +49,7 @@ print(json.dumps({
 """
 )
 
-# HASHES: a tuple of paths; a file that is not there has none.
+# PATHS: the files to hash; the hash of a file that is not there is None.
 HASHES = """
 import binascii, hashlib, json
 def hashed(path, buffer=bytearray(512)):
@@ -66,7 +66,7 @@ def hashed(path, buffer=bytearray(512)):
 print(json.dumps([hashed(path) for path in PATHS]))
 """
 
-# FOLDERS: a tuple of paths; what is in them, and below.
+# FOLDERS: the folders to list, with the folders in them.
 LIST = """
 import json, os
 def walk(folder):
@@ -82,7 +82,7 @@ def walk(folder):
 print(json.dumps([path for folder in FOLDERS for path in walk(folder)]))
 """
 
-# The watchdog brings the old program back if the host falls silent; what writes feeds it.
+# If the host falls silent, the watchdog resets the board to its old program. Each write feeds it.
 BEGIN = f'''
 import binascii, machine, os
 try:
@@ -125,9 +125,7 @@ machine.reset()
 
 
 def finish(new, old):
-    """The program that puts `new`, pairs (where it was staged, where it goes), in place, and
-    removes the paths in `old`.
-    """
+    """The text of deploy/finish.py. new: pairs (staged path, path); old: paths to delete."""
     return (
         f"STAGE, FINISH = {STAGE!r}, {FINISH!r}\nNEW = {tuple(new)!r}\nOLD = {tuple(old)!r}"
         + _FINISH

@@ -1,21 +1,22 @@
-"""The board's settings, as a person gives them: a file, the environment, or answers to questions.
+"""The board's settings: from a file, from the environment, or from answers to questions.
 
-Never the command line: it would stay in the shell's history, and in the list of processes.
+They are never options, because options stay in the shell's history and in the list of processes.
 
-    a file        --settings settings.json: see README, From a box to a running board
+    a file        --settings settings.json; firmware/board/settings.py lists the names
     environment   WIFI_SSID, WIFI_PASSWORD, IOTHUB_DEVICE_CONNECTION_STRING
 """
 
 import getpass
+import importlib.util
 import json
 import os
 import ssl
 import sys
 from pathlib import Path
 
-from iothub.credentials import Credentials
+from iothub.options import from_connection_string
 
-from ..interpreter import ROOT
+from ..files import FIRMWARE
 
 VARIABLES = {
     "wifi_ssid": "WIFI_SSID",
@@ -30,9 +31,10 @@ _ASKED = {
 
 
 def gather(path, root, ask):
-    """The settings as a dict, or None if none are given; ask: whether a person may be asked.
+    """The settings as a dict, or None if there are none. ValueError: they are wrong.
 
-    root: a file with the certificate to trust instead of Azure's, or None. ValueError.
+    path: a file, or None. root: a file with the certificate to trust instead of Azure's, or None.
+    ask: whether to ask for missing settings at a terminal.
     """
     if path is not None:
         values = _from_file(path)
@@ -52,23 +54,22 @@ def gather(path, root, ask):
 
 
 def check(values):
-    """ValueError, in one line without a secret, unless a board can start with them."""
+    """ValueError, without a secret, unless a board can start with the settings."""
     board_settings().check(values, "settings")
-    Credentials.from_connection_string(values["connection_string"])
+    from_connection_string(values["connection_string"])
 
 
 def board_settings():
-    """firmware/board/settings.py, which says what is right on the board, too."""
-    sys.path.insert(0, str(ROOT / "firmware"))
-    try:
-        from board import settings
-    finally:
-        sys.path.pop(0)
-    return settings
+    """The module firmware/board/settings.py, which checks the settings on the board, too."""
+    # By its path: a module of the name `board` may be another package's.
+    spec = importlib.util.spec_from_file_location("settings", FIRMWARE / "board" / "settings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def files(values, root):
-    """{path on the board: bytes} of settings and the root that is trusted."""
+    """{path on the board: bytes} of the settings and the certificate to trust."""
     found = {"/settings.json": json.dumps(values).encode()}
     if root is not None:
         found["/root.der"] = certificate(root)
@@ -76,14 +77,14 @@ def files(values, root):
 
 
 def certificate(path):
-    """The certificate in a file, PEM or DER, as DER. ValueError."""
+    """The DER bytes of a certificate file in PEM or DER. ValueError."""
     data = Path(path).read_bytes()
     if data[:1] == b"\x30":
         return data
     try:
         return ssl.PEM_cert_to_DER_cert(data.decode().strip())
     except ValueError:
-        raise ValueError(f"{path} is no certificate in PEM or DER") from None
+        raise ValueError(f"{path} is not a certificate in PEM or DER") from None
 
 
 def _from_file(path):

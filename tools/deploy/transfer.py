@@ -1,9 +1,9 @@
-"""From the files a board should have to a board that has them.
+"""Copies the files that differ to a board, and lets the board put them in place.
 
-Only what differs goes over, to a folder of its own; when all of it is there, and its hashes are
-right, deploy/finish.py is written, by one rename. Only from then on does the board change: it puts
-the files in place and resets. Whatever interrupts it before leaves the old program, which starts
-again: by the host's last word, or by the watchdog if the host can say no more.
+The files go to the folder deploy first. When all are there with the right hashes, one rename makes
+deploy/finish.py. Only then does the board change: finish.py puts the files in place and resets the
+board. After an interruption before that, the old program starts again: the host resets the board,
+or the watchdog does if the host is gone.
 """
 
 import base64
@@ -14,19 +14,22 @@ import time
 from ..remote import BoardFailure, RemoteError
 from . import image, onboard
 
-HEAP = 48 * 1024  # a 32-bit board's bytes that the program needs, at the least
-_SPARE = 8 * 4096  # flash for a file system's own business
-_CHUNK = 1024
+HEAP = 48 * 1024  # the least bytes that the program needs on a 32-bit board
+_SPARE = 8 * 4096  # bytes of flash that the file system itself may need
+_CHUNK = 1024  # bytes of a file sent at a time
 _WATCHDOG = 30000  # ms
-_BATCH = 24  # files whose hashes are asked for at a time
+_BATCH = 24  # files whose hashes are read at a time
 
 
 class DeployError(Exception):
-    """Nothing was changed; one line that says what to do."""
+    """The board cannot be deployed to, and was not changed. The text says what to do."""
 
 
 def survey(remote, force=False):
-    """What the board is, once it is good enough. DeployError."""
+    """The board's properties, a dict; see onboard.SURVEY. DeployError: it is not good enough.
+
+    force: accept a board with little heap.
+    """
     found = remote.ask(onboard.SURVEY)
     try:
         image.check(found["version"], found["mpy"])
@@ -36,13 +39,13 @@ def survey(remote, force=False):
     if heap < HEAP and not force:
         raise DeployError(
             f"{heap // 1024} KB of heap are free and {HEAP // 1024} are needed: "
-            "use a board with more memory (--force tries it all the same)"
+            "use a board with more memory (--force deploys nevertheless)"
         )
     return found
 
 
 def set_clock(remote, found):
-    """Give the board this machine's time if its own is not set; whether it was not."""
+    """Give the board this machine's time if its clock is not set: whether it was not."""
     if found["year"] >= time.gmtime().tm_year:
         return False
     year, month, day, hour, minute, second, weekday = time.gmtime()[:7]
@@ -52,7 +55,7 @@ def set_clock(remote, found):
 
 
 class Plan:
-    """What has to happen: `changed` {path: bytes} to bring, `old` paths to remove, `size`."""
+    """What to do. changed: {path: bytes} to copy; size: their bytes; old: paths to delete."""
 
     def __init__(self, remote, files):
         digests = _hashes(remote, list(files))
@@ -76,10 +79,11 @@ class Plan:
             )
 
 
-def bring(remote, plan, progress):
-    """Stage the plan's files and let the board put them in place; progress(path, bytes) tells.
+def copy(remote, plan, progress):
+    """Copy the plan's files and let the board put them in place; it resets at the end.
 
-    The board resets at the end. RemoteError: it could not be done, and the old program is whole.
+    progress(path, bytes) is called for each part. RemoteError, DeployError: it failed, and the old
+    program is complete.
     """
     remote.run(f"TIMEOUT = {_WATCHDOG}\n{onboard.BEGIN}")
     try:
@@ -94,19 +98,19 @@ def bring(remote, plan, progress):
 
 
 def is_pending(remote):
-    """Whether a deployment is whole on the board, and not in place yet."""
+    """Whether the board has all files of an earlier deployment, but not in place yet."""
     return remote.ask(onboard.PENDING)
 
 
 def finish(remote):
-    """Put in place what is whole; the board resets."""
+    """Let the board put the files in place; it resets."""
     remote.leave(f"exec(open({onboard.FINISH!r}).read())", until="deployed")
 
 
 def _stage(remote, changed, progress):
-    """Write the files to the stage, as numbers; the pairs (stage, path)."""
+    """Write the files to the stage folder, with numbers as names: pairs (staged path, path)."""
     pairs = [(f"{onboard.STAGE}/{number}", path) for number, path in enumerate(changed)]
-    # What an interrupted deployment left there need not go over again.
+    # Files that an interrupted deployment left there are not sent again.
     there = _hashes(remote, [stage for stage, _ in pairs])
     for stage, path in pairs:
         data = changed[path]
@@ -122,7 +126,7 @@ def _stage(remote, changed, progress):
 
 
 def _write(remote, path, data, progress=lambda size: None):
-    # Secrets are among the files: a chunk that fails must not be shown, and is not.
+    # Some files hold secrets: the text of an error does not have the code that failed.
     remote.run(f"f = open({path!r}, 'wb')\nwdt.feed()")
     for start in range(0, len(data), _CHUNK):
         chunk = data[start : start + _CHUNK]

@@ -1,4 +1,4 @@
-"""The hub assembled: core and fronts, for the command and, in process, for tests."""
+"""The whole hub, core and fronts: for the command `hub`, and for tests in their own process."""
 
 import asyncio
 import contextlib
@@ -7,30 +7,31 @@ import json
 import logging
 from pathlib import Path
 
-from . import USUAL, amqp, certificates, mqtt, rest, tls
+from . import DEFAULT_PORTS, amqp, certificates, host_name, mqtt, rest, tls
 from .core import Core
+from .core.events import ENTITY
 
 log = logging.getLogger("hub")
 
-_SWEEP = 5  # seconds between looks for messages whose time is over
+_SWEEP = 5  # seconds between searches for expired messages and locks
 
 
 class PortTaken(OSError):
-    """A port that was asked for cannot be had."""
+    """The hub cannot listen on a port. The text names the port and the reason."""
 
 
 class Hub:
-    """async with Hub(folder) as hub: a running hub; hub.ports is its JSON line as a dict.
+    """A running hub: async with Hub(folder) as hub. hub.ports is its JSON line, as a dict.
 
-    ports: a dict with USUAL's names. None is the usual port where it may be had, else any free
-    one; 0 is any free one.
+    ports: {name as in DEFAULT_PORTS: port}. None: the default port, or a free port if it is in
+    use. 0: a free port. PortTaken, StorageError.
     """
 
     def __init__(self, folder, host="127.0.0.1", ports=None, **core_options):
         self._folder = Path(folder)
         self._host = host
-        self._wanted = dict.fromkeys(USUAL) if ports is None else ports
-        self.core = Core(self._folder / "hub.sqlite", **core_options)
+        self._wanted = dict.fromkeys(DEFAULT_PORTS) if ports is None else ports
+        self.core = Core(self._folder, **core_options)
         self.ports = {}
         self._stack = contextlib.AsyncExitStack()
 
@@ -57,8 +58,8 @@ class Hub:
             "https_port": https_port,
             "ca_file": str(ca),
             "id_scope": self.core.provisioning.id_scope,
-            "service_connection_string": self.core.service_connection_string(https_port),
-            "eventhub_connection_string": self.core.eventhub_connection_string(plain_port),
+            "service_connection_string": self._service_connection_string(https_port),
+            "eventhub_connection_string": self._eventhub_connection_string(plain_port),
         }
         self._announce()
         return self
@@ -67,25 +68,46 @@ class Hub:
         await self._stack.aclose()
 
     async def _listen(self, name, serving, *options):
-        """Start a front on the port that was asked for, or on the usual one, or on a free one."""
-        wanted = self._wanted[name]
-        for port in (USUAL[name], 0) if wanted is None else (wanted,):
+        """Start a front on the wanted port; without one, on the default port or a free one."""
+
+        async def listen(port):
             try:
                 front = serving(self.core, self._host, port, *options)
                 return await self._stack.enter_async_context(front)
             except OSError as error:
                 if error.errno not in (errno.EACCES, errno.EADDRINUSE):
                     raise
-                log.warning("port %d for %s is not to be had", port, name)
-                refusal = PortTaken(f"port {port} for {name}: {error.strerror}")
-        raise refusal
+                advice = "choose another port, or 0 for a free one"
+                raise PortTaken(f"port {port} for {name}: {error.strerror}: {advice}") from None
+
+        if self._wanted[name] is not None:
+            return await listen(self._wanted[name])
+        default = DEFAULT_PORTS[name]
+        try:
+            return await listen(default)
+        except PortTaken:
+            log.warning("port %d for %s cannot be used; a free port replaces it", default, name)
+            return await listen(0)
 
     def _announce(self):
-        """Leave the JSON line in the data folder, where `tools device` finds a running hub."""
+        """Write the JSON line into the data folder, where the commands find a running hub."""
         path = self._folder / "hub.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(self.ports))
         self._stack.callback(path.unlink, missing_ok=True)
+
+    def _service_connection_string(self, port):
+        """The connection string of the policy iothubowner, for the REST API on `port`."""
+        host, key = host_name("https", port), self.core.policy_keys["iothubowner"]
+        return f"HostName={host};SharedAccessKeyName=iothubowner;SharedAccessKey={key}"
+
+    def _eventhub_connection_string(self, port):
+        """The connection string for the events, which azure-eventhub reads without TLS."""
+        key = self.core.policy_keys["iothubowner"]
+        return (
+            f"Endpoint=sb://localhost:{port};SharedAccessKeyName=iothubowner;SharedAccessKey={key};"
+            f"UseDevelopmentEmulator=true;EntityPath={ENTITY}"
+        )
 
     async def _sweep(self):
         while True:

@@ -1,6 +1,6 @@
-"""The hub's own certificate authority, and its server certificate; kept in the data folder.
+"""The hub's own certificate authority (CA) and server certificate, kept in the data folder.
 
-Elliptic curve P-256 throughout, which a board verifies quickly and in little memory.
+All keys are of the elliptic curve P-256, which a board verifies quickly and in little memory.
 """
 
 import datetime
@@ -17,12 +17,15 @@ _SERVER_DAYS = 397
 
 
 def names_of(host):
-    """The names a hub on `host` answers to."""
+    """The names in the certificate of a hub that listens on `host`."""
     return list(dict.fromkeys(["localhost", "127.0.0.1", "::1", host]))
 
 
 def ensure(folder, host="localhost"):
-    """Make what is missing or worn in `folder`; (CA, server certificate, server key) as paths."""
+    """The paths of CA, server certificate and server key in `folder`.
+
+    What is missing is made, and a server certificate that is for another host or expires soon.
+    """
     folder = Path(folder)
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     server, server_key = folder / "server.pem", folder / "server.key"
@@ -78,7 +81,7 @@ def make_server(certificate, key, ca, ca_key, names, days=_SERVER_DAYS, start=No
 
 
 def _fits(certificate, host):
-    """Whether a server certificate names `host` and is good for another week."""
+    """Whether a server certificate names `host` and is valid for another week."""
     loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
     names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     week = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=7)

@@ -1,30 +1,33 @@
-"""TLS as IoT Hub's: any client certificate is let in, for the hub itself to judge.
+"""Server TLS that accepts any client certificate; the core decides whose it is (core/x509.py).
 
-A device is known by its certificate's thumbprint or by an authority registered later, so that no
-set of trusted certificates could stand in the context beforehand; and Python's ssl refuses what it
-cannot verify. So each certificate a client shows is trusted just before it is verified: TLS then
-proves that the client has its key, and the core judges whose it is (core.x509).
+A device is known by a thumbprint or a CA that may be registered later, so the certificates to
+trust are not known beforehand; and Python's ssl refuses a certificate that it cannot verify.
+Therefore each certificate that a client shows is trusted just before ssl verifies it. TLS then
+proves only that the client has the certificate's private key.
 """
 
 import ssl
 import weakref
 
-_MAX_TRUSTED = 500  # certificates in one context, before another takes its place
-_CERTIFICATE = 11  # the handshake message
+_MAX_TRUSTED = 500  # certificates that one context trusts, before a new one replaces it
+_CERTIFICATE = 11  # type of the handshake message with the client's certificates
 
 
 class Contexts:
-    """Server contexts, one after the other, and what their clients have shown."""
+    """TLS server contexts, one after the other, and the certificates that clients have shown.
+
+    first: the SSLContext to listen with.
+    """
 
     def __init__(self, certificate, key):
         self._files = certificate, key
         self._chains = weakref.WeakKeyDictionary()  # ssl object: [DER, …]
         self.first = self._current = self._new()
-        # Asked at every handshake, with or without SNI: the place to change the context.
-        self.first.sni_callback = self._choose
+        # ssl calls this at every handshake, with or without SNI: the place to change the context.
+        self.first.sni_callback = self._choose_context
 
     def chain(self, writer):
-        """The certificates (DER, its own first) that the client of a stream showed; [] if none."""
+        """The certificates (DER, its own first) that the client of a stream has shown, or []."""
         connection = writer.get_extra_info("ssl_object")
         if connection is None or not connection.getpeercert(binary_form=True):
             return []
@@ -37,17 +40,17 @@ class Contexts:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         self._trusted = set()
-        # The one hook that Python's ssl has for certificates before they are verified.
-        context._msg_callback = self._message
+        # Python's ssl has no other hook that sees certificates before they are verified.
+        context._msg_callback = self._on_message
         return context
 
-    def _choose(self, connection, _name, _context):
+    def _choose_context(self, connection, _name, _context):
         if len(self._trusted) >= _MAX_TRUSTED:
             self._current = self._new()
         if self._current is not self.first:
             connection.context = self._current
 
-    def _message(self, connection, direction, version, _content, kind, data):
+    def _on_message(self, connection, direction, version, _content, kind, data):
         if direction != "read" or kind != _CERTIFICATE:
             return
         chain = certificates_of(data, version == ssl.TLSVersion.TLSv1_3)
@@ -58,13 +61,13 @@ class Contexts:
                 try:
                     connection.context.load_verify_locations(cadata=chain[0])
                 except ssl.SSLError:
-                    pass  # no certificate at all: OpenSSL says so itself
+                    pass  # it is not a certificate: OpenSSL refuses it by itself
 
 
-def certificates_of(message, newest):
-    """The certificates (DER) in a handshake message; newest: it is TLS 1.3's."""
+def certificates_of(message, tls13):
+    """The certificates (DER) in a Certificate handshake message. tls13: it is of TLS 1.3."""
     at = 4
-    if newest:
+    if tls13:
         at += 1 + message[at]
     end = at + 3 + int.from_bytes(message[at : at + 3], "big")
     at += 3
@@ -73,13 +76,13 @@ def certificates_of(message, newest):
         size = int.from_bytes(message[at : at + 3], "big")
         chain.append(bytes(message[at + 3 : at + 3 + size]))
         at += 3 + size
-        if newest:
+        if tls13:
             at += 2 + int.from_bytes(message[at : at + 2], "big")
     return chain
 
 
 def unsent(writer):
-    """Bytes that `writer` has taken and the peer has not."""
+    """The number of bytes that `writer` holds and has not sent yet."""
     try:
         return writer.transport.get_write_buffer_size()
     except AttributeError:  # Python 3.10's TLS, once the connection is lost and not yet closed

@@ -1,4 +1,4 @@
-"""iothub's Message to and from AMQP's. Source: spec iothub-amqp, "Device links"."""
+"""iothub's Message to and from AMQP's. Contract: docs/protocol/amqp.md, Device links."""
 
 from ..messages import Message
 from .codec import Typed
@@ -59,8 +59,8 @@ def message_from(amqp):
         else:
             message.custom_properties[name] = value
     message.input_name = amqp.annotations.get("x-opt-input-name")
-    message.annotations = amqp.annotations  # type: ignore[attr-defined]
-    message.delivery_count = amqp.header.delivery_count if amqp.header is not None else None  # type: ignore[attr-defined]
+    message.annotations = amqp.annotations
+    message.delivery_count = amqp.header.delivery_count if amqp.header is not None else None
     return message
 
 

@@ -1,20 +1,18 @@
-"""What became of a device's messages, said by a message rather than by settling them.
+"""Feedback from a device: what became of its messages, told by a message instead of settlement.
 
-Source: seeds, "Device client": a sender link to /messages/serviceBound/feedback.
+Contract: docs/protocol/amqp.md, Device links: a sender link to /messages/serviceBound/feedback.
 """
 
 import json
 
-from .links import Delivery
 from .sections import AmqpMessage
 
 
-async def send_feedback(client, records):
-    """Send a list of {"originalMessageId", "deviceId", "statusCode"} over a client's connection.
+async def send_feedback(supervisor, records):
+    """The client's method. records: dicts of originalMessageId, deviceId and statusCode.
 
     statusCode: Success, Rejected or Abandoned. The client must be connected, over AMQP.
     ServiceError: the hub does not take it; OperationTimeout.
     """
     message = AmqpMessage(json.dumps(records).encode())
-    address = "/messages/serviceBound/feedback"
-    await client._transport.send_to(address, Delivery(*message.parts_to_send()))
+    await supervisor.transport.send_to("/messages/serviceBound/feedback", message)

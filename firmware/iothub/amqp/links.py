@@ -1,8 +1,12 @@
-"""AMQP links without I/O: Sender and Receiver, as session.Session carries them.
+"""AMQP links without I/O: Sender and Receiver. Source: AMQP 1.0, part 2.6.
 
-Source: AMQP 1.0, part 2.6.
+The owner of a link is told, as methods: on_message(receiver, number, payload),
+on_oversized(receiver, number, size, head), on_settled(delivery, state) and
+on_detached(link, error), where `error` is a Composite that the peer sent, or None.
 """
 
+from ..compat import Future
+from ..errors import ConnectionDroppedError, CredentialError, ServiceError
 from .composites import (
     ACCEPTED,
     ATTACH,
@@ -18,35 +22,26 @@ _HEAD = 1024  # bytes of a message too large to keep, that are kept
 _OVERHEAD = 64  # bytes that a transfer frame has besides its payload, at most
 
 
-class Delivery:
-    """A message that is to be sent, until it is settled: the encoded message, in two parts."""
-
-    def __init__(self, head, body=b"", presettled=False):
-        self.head = head
-        self.body = body
-        self.presettled = presettled
-        self.error = None
-
-
 class Link:
-    """What both kinds share. `about` is whatever the owner wants to find again."""
+    """What both kinds share. opened: a Future, set once the peer has attached it too."""
 
     role = None  # type: bool  # AMQP's: True receives
 
-    def __init__(self, session, handle, address, properties=None, filter=None):
-        self.session = session
+    def __init__(self, protocol, handle, address, owner, properties=None, filter=None):
+        self.protocol = protocol
         self.handle = handle
         self.address = address
+        self.owner = owner
+        self.opened = Future()
         self.attached = False
         self._detached = False  # this side has said so
-        self.about = None
         self._properties = properties
         self._filter = filter
 
     def attach(self):
         """Write the attach."""
         own = "%d" % self.handle
-        self.session.send(
+        self.protocol.send(
             Composite(
                 ATTACH,
                 name=own + self.address,
@@ -63,36 +58,58 @@ class Link:
             )
         )
 
+    def on_attach(self, attach):
+        """The peer has attached it."""
+        self.attached = True
+        self.opened.set_result()
+
     def detach(self):
         """Write the detach, once; the link is forgotten when the peer has said it too."""
         if not self._detached:
             self._detached = True
             self.attached = False
-            self.session.send(Composite(DETACH, handle=self.handle, closed=True))
+            self.protocol.send(Composite(DETACH, handle=self.handle, closed=True))
+
+    def on_detach(self, error):
+        """The peer has detached it, or refused to attach it."""
+        ours = self._detached
+        self.detach()
+        if not self.opened.done():
+            self.opened.set_exception(refusal(error, "attach"))
+        elif not ours:
+            self.owner.on_detached(self, error)
+
+    def fail(self, error):
+        """The connection has ended."""
+        self.attached = False
+        if not self.opened.done():
+            self.opened.set_exception(error)
 
 
 class Sender(Link):
-    """Sends what is in `queue` as the peer gives credit; `unsettled` is {number: Delivery}."""
+    """Sends what is in its queue, then the deliveries of `pending`, as the peer gives credit.
+
+    `unsettled` is {number: Delivery}.
+    """
 
     role = False
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, pending=None):
         super().__init__(*arguments)
-        self.queue = []
         self.unsettled = {}
-        self.limit = 256  # unsettled deliveries on their way at once
+        self._queue = []
+        self._pending = pending
         self._credit = 0
         self._count = 0
-        self._at = 0  # how much of queue[0] has been written
+        self._delivery = None  # the one that is being written,
+        self._at = 0  # and how much of it has been
+        if pending is not None:
+            pending.restart()  # the link before may have ended without its connection
 
     def send(self, delivery):
         """Queue a Delivery."""
-        self.queue.append(delivery)
-
-    def withdraw(self, delivery):
-        """Do not send a Delivery, unless its first frame has left."""
-        if delivery in self.queue[1 if self._at else 0 :]:
-            self.queue.remove(delivery)
+        self._queue.append(delivery)
+        self.protocol.output.set()
 
     def flow(self, flow):
         """The peer's word on its credit."""
@@ -100,19 +117,27 @@ class Sender(Link):
             credit = ((flow.delivery_count or 0) + flow.link_credit - self._count) & 0xFFFFFFFF
             self._credit = 0 if credit >> 31 else credit
 
+    def _next(self):
+        """The next Delivery, if one may leave now."""
+        if not self._credit:
+            return None
+        if self._queue:
+            return self._queue.pop(0)
+        return self._pending.next() if self._pending is not None else None
+
     def write(self):
         """Write the next frame of the oldest message, if one may leave; whether one did."""
-        if not self.queue or not self.session.window:
+        if not self.protocol.window:
             return False
-        if not self._at and (not self._credit or len(self.unsettled) >= self.limit):
+        delivery = self._delivery = self._delivery or self._next()
+        if delivery is None:
             return False
-        delivery = self.queue[0]
         transfer = Composite(TRANSFER, handle=self.handle, more=False)  # type: Any  # type: ignore[name-defined]
         if not self._at:
             # From its first frame on, so that credit taken back meanwhile does not go below none.
             self._credit -= 1
             self._count = (self._count + 1) & 0xFFFFFFFF
-            number = self.session.number()
+            number = self.protocol.number()
             transfer.delivery_id = number
             transfer.delivery_tag = number.to_bytes(4, "big")
             transfer.message_format = 0
@@ -120,35 +145,37 @@ class Sender(Link):
             if not delivery.presettled:
                 self.unsettled[number] = delivery
         head = len(delivery.head)
-        end = min(head + len(delivery.body), self._at + self.session.max_frame - _OVERHEAD)
+        end = min(head + len(delivery.body), self._at + self.protocol.max_frame - _OVERHEAD)
         transfer.more = end < head + len(delivery.body)
         first = memoryview(delivery.head)[self._at : end]
         rest = memoryview(delivery.body)[max(0, self._at - head) : max(0, end - head)]
-        self.session.transfer(transfer, first, rest)
+        self.protocol.transfer(transfer, first, rest)
         self._at = end
         if not transfer.more:
-            self.queue.pop(0)
-            self._at = 0
-            if delivery.presettled:
-                self.session.owner.settled(delivery, None)
+            self._delivery, self._at = None, 0
         return True
+
+    def fail(self, error):
+        super().fail(error)
+        if self._pending is not None:
+            self._pending.restart()
 
     def settle(self, first, last, state):
         """The peer has settled deliveries first to last."""
         for number in sorted([n for n in self.unsettled if first <= n <= last]):
-            self.session.owner.settled(self.unsettled.pop(number), state)
+            self.owner.on_settled(self.unsettled.pop(number), state)
 
 
 class Receiver(Link):
     """Gathers messages, none over max_inbound; `credit` of them may come unasked for.
 
-    Each message that has been dealt with is made up for by grant().
+    grant() makes up for each message that has been dealt with.
     """
 
     role = True
 
-    def __init__(self, session, handle, address, properties=None, filter=None, credit=10):
-        super().__init__(session, handle, address, properties, filter)
+    def __init__(self, protocol, handle, address, owner, properties=None, filter=None, credit=10):
+        super().__init__(protocol, handle, address, owner, properties, filter)
         self._limit = credit
         self._credit = 0  # of what the peer was told, what is left
         self._granted = credit
@@ -157,8 +184,9 @@ class Receiver(Link):
         self._size = 0
         self._parts = bytearray()
 
-    def opened(self, attach):
-        """The peer's attach."""
+    def on_attach(self, attach):
+        """The peer has attached it: give it credit."""
+        super().on_attach(attach)
         self._count = attach.initial_delivery_count or 0
         self._flow()
 
@@ -172,7 +200,7 @@ class Receiver(Link):
         self._credit += self._granted
         self._granted = 0
         if self.attached:
-            self.session.flow(
+            self.protocol.flow(
                 handle=self.handle, delivery_count=self._count, link_credit=self._credit
             )
 
@@ -182,7 +210,7 @@ class Receiver(Link):
             self._first = transfer
             self._size = 0
         self._size += len(payload)
-        fits = self._size <= self.session.max_inbound
+        fits = self._size <= self.protocol.max_inbound
         if transfer.aborted:
             self._first, self._parts = None, bytearray()
         elif fits:
@@ -198,14 +226,30 @@ class Receiver(Link):
         self._credit = max(0, self._credit - 1)  # RabbitMQ may send more than it was allowed
         number = None if first.settled or transfer.settled else first.delivery_id
         if fits:
-            self.session.owner.received(self, number, parts)
+            self.owner.on_message(self, number, parts)
         else:
-            self.session.owner.oversized(self, number, self._size, parts)
+            self.owner.on_oversized(self, number, self._size, parts)
 
     def settle(self, number, descriptor=ACCEPTED, **fields):
-        """Say what became of a message; None: it was settled when it came."""
+        """Say what became of a message. number None: it was settled when it came."""
         if number is not None:
             state = Composite(descriptor, **fields)
-            self.session.send(
+            self.protocol.send(
                 Composite(DISPOSITION, role=True, first=number, settled=True, state=state)
             )
+
+
+def refusal(error, stage):
+    """The exception for an error that the peer sent (a Composite, or None). Its `code` is the
+    condition; `info` is what the peer added.
+    """
+    condition = getattr(error, "condition", None) or "amqp:link:detach-forced"
+    description = getattr(error, "description", None) or "the hub says no more"
+    if condition in ("amqp:connection:forced", "amqp:link:detach-forced", "amqp:link:stolen"):
+        dropped = ConnectionDroppedError("%s (%s)" % (description, condition), stage)
+        dropped.code = condition
+        return dropped
+    kind = CredentialError if condition == "amqp:unauthorized-access" else ServiceError
+    refused = kind(description, stage, condition)
+    refused.info = getattr(error, "info", None)
+    return refused

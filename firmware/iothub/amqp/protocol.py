@@ -1,13 +1,12 @@
-"""AMQP without I/O: a connection with one session and its links. Bytes in, bytes out.
+"""AMQP 1.0 without I/O: a connection with one session and its links. Bytes in, bytes out.
 
-feed() takes what has come, take() gives what is to leave. The owner is told, as methods:
-opened(), link_attached(link), detached(link, error), received(receiver, number, payload),
-oversized(receiver, number, size, head), settled(delivery, state), closed(error), refused(reason).
-
-A peer's error is the Composite that it sent, or None. Source: AMQP 1.0, parts 2 and 5.
+feed() takes what has come, take() gives what is to leave. Links tell their owners what comes on
+them (see links). Source: AMQP 1.0, parts 2 and 5.
 """
 
-from ..errors import ProtocolError
+from ..compat import AutoResetEvent, Future
+from ..errors import ConnectionDroppedError, CredentialError, ProtocolError
+from ..pending import answer
 from .codec import DecodeError
 from .composites import (
     ATTACH,
@@ -25,7 +24,7 @@ from .composites import (
     Composite,
 )
 from .frames import AMQP_HEADER, HEARTBEAT, SASL, SASL_HEADER, FrameDecoder, frame
-from .links import Receiver, Sender
+from .links import Receiver, Sender, refusal
 
 _WINDOW = 0x7FFFFFFF  # links' credit bounds what comes, so the session's window need not
 _ENOUGH = 4096  # bytes gathered before they are written: what is in memory twice
@@ -33,27 +32,30 @@ _MAX_HANDLE = 255
 _START, _SASL, _HEADER, _OPEN = range(4)
 
 
-class Session:
-    """See the module. idle: the milliseconds of silence after which this side gives up."""
+class AMQPProtocol:
+    """One connection. idle: the ms of silence after which this side gives up.
 
-    def __init__(self, owner, container_id, hostname, idle, max_frame, max_inbound):
-        self.owner = owner
+    accepted: a Future, set once the peer has opened the connection and its session.
+    """
+
+    stage = "open"  # of what `accepted` waits for
+
+    def __init__(self, container_id, hostname, idle, max_frame, max_inbound):
+        self.output = AutoResetEvent()  # there may be something to take()
+        self.accepted = Future()
+        self.requests = {}  # what the owner waits for, on this connection: {key: Future}
         self.max_inbound = max_inbound
-        self._identity = container_id, hostname, idle
-        self._max_frame = max_frame
-        self.reset()
-
-    def reset(self):
-        """Forget the connection that was; the links with it."""
         self.window = 0  # transfers that the peer takes
         self.max_frame = 512
         self.remote_idle = None  # milliseconds of silence after which the peer gives up
-        self.links = {}  # handle: Sender or Receiver
+        self._identity = container_id, hostname, idle
+        self._max_frame = max_frame
+        self._links = {}  # handle: Sender or Receiver
         self._remote = {}  # the peer's handle: Link
         self._handle = 0
         self._state = _START
         self._sasl = None
-        self._decoder = FrameDecoder(self._max_frame)
+        self._decoder = FrameDecoder(max_frame)
         self._incoming = 0  # the next transfer's number, of each side
         self._outgoing = 0
         self._number = 0  # the next delivery's
@@ -63,6 +65,7 @@ class Session:
 
     def send(self, performative):
         self._out.extend(frame(0, performative))
+        self.output.set()
 
     def take(self):
         """What is to be sent; the caller has to send it."""
@@ -72,10 +75,13 @@ class Session:
     def pump(self):
         """Gather what may leave; whether there is something to take()."""
         if self._state == _OPEN:
-            for link in list(self.links.values()):
+            for link in list(self._links.values()):
                 while link.role is False and len(self._out) < _ENOUGH and link.write():
                     pass
         return bool(self._out)
+
+    def reuse(self, out):
+        """Nothing: frames are gathered anew."""
 
     def feed(self, data):
         """Take in bytes from the peer. ProtocolError."""
@@ -105,12 +111,21 @@ class Session:
 
     def heartbeat(self):
         self._out.extend(HEARTBEAT)
+        self.output.set()
+
+    def fail(self, error):
+        """The connection has ended: so have its links and requests."""
+        if not self.accepted.done():
+            self.accepted.set_exception(error)
+        for link in self._links.values():
+            link.fail(error)
+        for key in list(self.requests):
+            answer(self.requests, key, None, error)
 
     # -- opening ----------------------------------------------------------------------------
 
     def start(self, mechanism=None, response=None):
-        """Begin a connection: with SASL, by this mechanism, or without."""
-        self.reset()
+        """Begin the connection: with SASL, by this mechanism, or without."""
         self._sasl = mechanism and (mechanism, response)
         if mechanism:
             self._out.extend(SASL_HEADER)
@@ -141,6 +156,8 @@ class Session:
                 handle_max=_MAX_HANDLE,
             )
         )
+        for link in self._links.values():
+            link.attach()
 
     def _header(self, header):
         if header != (SASL_HEADER if self._sasl else AMQP_HEADER):
@@ -151,17 +168,16 @@ class Session:
         mechanism, response = self._sasl
         names = offered.sasl_server_mechanisms
         if mechanism != names and mechanism not in names:
-            self.owner.refused("the hub does not offer SASL " + mechanism)
-            return
+            raise CredentialError("the hub does not offer SASL " + mechanism, "sasl", 401)
         hostname = self._identity[1]
         init = Composite(INIT, mechanism=mechanism, initial_response=response, hostname=hostname)
         self._out.extend(frame(0, init, kind=SASL))
 
     def _on_outcome(self, outcome, _):
         if outcome.code:
-            self.owner.refused("the hub does not accept this token (SASL %d)" % outcome.code)
-        else:
-            self._begin()
+            reason = "the hub does not accept this token (SASL %d)" % outcome.code
+            raise CredentialError(reason, "sasl", 401)
+        self._begin()
 
     def _on_open(self, opened, _):
         # What the peer takes may be more than this side wants to have in memory at once.
@@ -171,26 +187,29 @@ class Session:
     def _on_begin(self, begin, _):
         self.window = begin.incoming_window
         self._incoming = begin.next_outgoing_id
-        self.owner.opened()
+        self.accepted.set_result()
 
     # -- links ------------------------------------------------------------------------------
 
-    def sender(self, address, properties=None):
+    def sender(self, owner, address, properties=None, pending=None):
         """Attach a Sender."""
-        return self._attach(Sender(self, self._handle, address, properties))
+        handle = self._handle
+        return self._attach(Sender(self, handle, address, owner, properties, pending=pending))
 
-    def receiver(self, address, properties=None, filter=None, credit=10):
+    def receiver(self, owner, address, properties=None, filter=None, credit=10):
         """Attach a Receiver."""
-        return self._attach(Receiver(self, self._handle, address, properties, filter, credit))
+        handle = self._handle
+        return self._attach(Receiver(self, handle, address, owner, properties, filter, credit))
 
     def _attach(self, link):
         self._handle += 1
-        self.links[link.handle] = link
-        link.attach()
+        self._links[link.handle] = link
+        if self._state > _SASL:
+            link.attach()  # else _begin() does it
         return link
 
     def _on_attach(self, attach, _):
-        for link in self.links.values():
+        for link in self._links.values():
             # The name begins with the handle, so that it is this link's alone.
             if attach.name == "%d%s" % (link.handle, link.address):
                 break
@@ -201,16 +220,12 @@ class Session:
         self._remote[attach.handle] = link
         if (attach.source if link.role else attach.target) is None:
             return  # refused: a detach follows, and says why
-        link.attached = True
-        if link.role:
-            link.opened(attach)
-        self.owner.link_attached(link)
+        link.on_attach(attach)
 
     def _on_detach(self, detach, _):
         link = self._remote.pop(detach.handle, None)
-        if link is not None and self.links.pop(link.handle, None) is not None:
-            link.detach()
-            self.owner.detached(link, detach.error)
+        if link is not None and self._links.pop(link.handle, None) is not None:
+            link.on_detach(detach.error)
 
     # -- what flows -------------------------------------------------------------------------
 
@@ -261,18 +276,20 @@ class Session:
             return  # the peer settles what it sent, which is settled here already
         first = disposition.first
         last = first if disposition.last is None else disposition.last
-        for link in list(self.links.values()):
+        for link in list(self._links.values()):
             if not link.role:
                 link.settle(first, last, disposition.state)
 
     # -- the end ----------------------------------------------------------------------------
 
-    def close(self):
+    def goodbye(self):
         """Write a close."""
         self.send(Composite(CLOSE))
 
     def _on_end(self, end, _):
-        self.owner.closed(end.error)
+        if end.error is None:
+            raise ConnectionDroppedError("the hub closed the connection", "read")
+        raise refusal(end.error, "close")
 
     _HANDLERS = {
         MECHANISMS: _on_mechanisms,

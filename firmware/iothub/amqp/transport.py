@@ -1,268 +1,305 @@
-"""The AMQP transport: IoT Hub's features as links over a Wire.
+"""The AMQP transport: IoT Hub's features as links. Contract: docs/protocol/amqp.md, Device links.
 
-It offers the client the few operations that mqtt's does, and tells it the same. Source: spec
-iothub-amqp, "Device links".
+Its public methods are those of Transport in iothub/__init__.pyi, where each is explained.
 """
 
 import os
 
-from ..deadline import Answer, within
-from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
-from ..future import DONE, coroutine
-from ..quoting import quote
+from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
+from ..connection import client_context, dial
+from ..errors import (
+    ConnectionDroppedError,
+    OperationCancelled,
+    ServiceError,
+)
+from ..pending import Delivery, Pending, answer
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
+from .connection import PORT, AMQPConnection
 from .convert import message_from, message_to
-from .links import Delivery
-from .pending import Pending
+from .links import refusal
 from .sections import AmqpMessage, correlation_of, decode_message
-from .wire import Wire, refusal
 
 _DESIRED = "/notifications/twin/properties/desired"
 _OUTCOMES = {"complete": ACCEPTED, "reject": REJECTED, "abandon": RELEASED}
 _API = "2021-04-12"
 _MAX_REDIRECTS = 3
+_PATHS = {
+    "messages": "/messages/devicebound",
+    "twin": "/twin",
+    "methods": "/methods/devicebound",
+}
 
 
 class AMQPTransport:
-    """See the module. The features are "messages", "methods", "twin" and "desired"."""
+    """events: the Dispatcher. The features are "messages", "methods", "twin" and "desired"."""
 
-    def __init__(self, credentials, client, options):
-        self._client = client
-        self.problem = client.problem
+    def __init__(self, credentials, events, options):
+        self.credentials = credentials
+        self._events = events
+        self._options = options
         self._timeout = options["timeout"]
-        self._qos = options["qos"]
-        self._window = options["window"]
-        self._max_inbound = options["max_inbound"]
         own = "/devices/" + quote(credentials.device_id)
         if credentials.module_id:
             own += "/modules/" + quote(credentials.module_id)
         self._own = own
+        self.renewal_lock = None  # renewal's
         self._rid = int.from_bytes(os.urandom(3), "big")
-        self._pending = Pending(options["operation_timeout"])  # telemetry
-        self._links = {}  # feature: (Sender or None, Receiver)
-        self._events = None
-        host, port = credentials.host, credentials.port
-        name, signer = credentials.client_id, credentials.signer
-        self._wire = Wire(self, options, host, port, credentials.hostname, name, signer)
-        self.expiring = client.expiring
-        self.renew = self._wire.renew
-        self.trust_anew = self._wire.trust_anew
+        limit = options["operation_timeout"] * 1000
+        self._pending = Pending(limit, options["window"], "disposition")
+        self._amqp = None  # the current AMQPConnection, or the last that was
+        self._telemetry = None  # its Sender,
+        self._links = {}  # and of features: (Sender or None, Receiver)
+        self.reload_roots()
 
-    def health(self):
-        """(messages that wait to be acknowledged, round trip in ms or None)."""
-        return len(self._pending), self._wire.watch.round_trip
+    def stats(self):
+        connection = self._amqp and self._amqp.connection
+        keep_alive = connection and connection.keep_alive
+        return len(self._pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
 
-    async def connect(self, features, read_twin=False):
-        """Connect with `features` on; what waits is sent again. The wire makes its own tokens.
+    def reload_roots(self):
+        # At once: a context is one large object, and the heap is not yet in pieces.
+        options = self._options
+        self._context = client_context(options["server_verification_cert"], options["x509"])
 
-        With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
-        """
-        again = _MAX_REDIRECTS
+    async def open(self, wanted):
+        host, port = self.credentials.host, self.credentials.port
+        redirects = _MAX_REDIRECTS
         while True:
             try:
-                return await self._connect(features, read_twin)
+                return await self._open(host, port, wanted)
             except ServiceError as error:
-                if error.code != "amqp:link:redirect" or not error.info or not again:  # type: ignore[attr-defined]
+                info = error.info
+                if error.code != "amqp:link:redirect" or not info or not redirects:
                     raise
-                again -= 1
-                self._wire.follow(error.info)  # type: ignore[attr-defined]
+                redirects -= 1
+                host, port = info.get("network-host") or info["hostname"], info.get("port")
 
-    async def _connect(self, features, read_twin):
-        self._links = {}
-        await self._wire.connect()
+    async def _open(self, host, port, wanted):
+        credentials = self.credentials
+        amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
+        self._amqp, self._links = amqp, {}
+        features, read_twin = wanted()
+        address = self._own + "/messages/events"
+        self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
         try:
-            self._events, answer = self._wire.begin_sender(self._own + "/messages/events")
-            self._events.limit = self._window
-            answers = [answer]
+            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            await amqp.open(stream, self._sign())
+            links = [self._telemetry]
             for feature in features:
-                answers += self._begin(feature)
-            await self._wire.attached(*answers)
-            self._pending.attach(self._events)
+                links += self._attach(feature)
+            await amqp.attached(links)
             if "desired" in features:
                 await self._want_desired()
-            asked = self._ask_twin(None)[1] if read_twin else None
-            self._wire.welcome()
+            twin = self._ask("GET", None, b" ")[1] if read_twin else None
+            amqp.connection.set_open()
         except BaseException:
-            await self._wire.hang_up(ConnectionDroppedError("it was given up", "attach"))
+            await amqp.connection.release(ConnectionDroppedError("it was given up", "attach"))
             raise
-        self._wire.wake()
-        return asked
+        return twin
 
-    def _begin(self, feature):
-        """Attach what `feature` needs, where it is not attached; the Answers to come."""
+    def _attach(self, feature):
+        """Attach what `feature` needs: the links that are new."""
         name = "twin" if feature == "desired" else feature
         if name in self._links:
             return []
-        path, handler = {
-            "messages": ("/messages/devicebound", self._on_message),
-            "twin": ("/twin", self._on_twin),
-            "methods": ("/methods/devicebound", self._on_method),
-        }[name]
-        sender, answers, properties = None, [], None
-        if name != "messages":
-            correlation = "%s:%s" % (name, "".join(["%02x" % b for b in os.urandom(16)]))
-            properties = {
-                "com.microsoft:channel-correlation-id": correlation,
-                "com.microsoft:api-version": _API,
-            }
-            sender, answer = self._wire.begin_sender(self._own + path, properties)
-            sender.about = name
-            answers.append(answer)
-        receiver, answer = self._wire.begin_receiver(self._own + path, properties)
-        receiver.about = handler
+        protocol, address = self._amqp.protocol, self._own + _PATHS[name]
+        if name == "messages":
+            receiver = protocol.receiver(self, address)
+            self._links[name] = None, receiver
+            return [receiver]
+        correlation = "%s:%s" % (name, "".join(["%02x" % b for b in os.urandom(16)]))
+        properties = {
+            "com.microsoft:channel-correlation-id": correlation,
+            "com.microsoft:api-version": _API,
+        }
+        sender = protocol.sender(self, address, properties)
+        receiver = protocol.receiver(self, address, properties)
         self._links[name] = sender, receiver
-        return answers + [answer]
+        return [sender, receiver]
+
+    def prepare(self):
+        """Nothing: a feature needs no further module."""
 
     async def enable(self, feature):
-        """Attach what `feature` needs, on the connection that stands."""
-        await self._wire.attached(*self._begin(feature))
+        await self._amqp.attached(self._attach(feature))
         if feature == "desired":
             await self._want_desired()
 
-    async def disconnect(self):
-        """Wait, within the timeout, for what is unsettled; close."""
-        if self._wire.open and self._pending:
-            self._pending.drained.clear()
-            try:
-                await within(self._timeout, "disconnect", self._pending.drained.wait())
-            except OSError as error:
-                self.problem(error)
-        await self._wire.disconnect()
-        self.give_up(OperationCancelled("the client disconnected", "disposition"))
+    async def wait_closed(self):
+        connection = self._amqp.connection
+        error = await connection.closed
+        await connection.release(error)
+        return error
 
-    def give_up(self, error):
-        """Nobody will connect again: what is unsettled fails with `error`."""
+    def is_open(self):
+        return self._amqp is not None and self._amqp.connection.state != "closed"
+
+    async def close(self):
+        error = OperationCancelled("the client disconnected", "disconnect")
+        if self._amqp is not None:
+            connection = self._amqp.connection
+            try:
+                if connection.is_up():
+                    await wait_for(self._pending.drained(), self._timeout, "disconnect")
+            except OSError as failure:
+                self._events.report(failure)
+            try:
+                if connection.is_up():
+                    await connection.close(error)
+            except OSError as failure:
+                self._events.report(failure)
+            finally:
+                await connection.release(error)
+        self.fail(OperationCancelled("the client disconnected", "disposition"))
+
+    def fail(self, error):
         self._pending.fail(error)
 
-    def lost(self, error):
-        """The wire's word: the connection is gone."""
-        self._pending.drained.set()
-        self._client.lost(error)
+    def tick(self, now):
+        self._pending.expire(now)
+        amqp = self._amqp
+        if amqp is None or not amqp.connection.is_up():
+            return
+        amqp.tick(now, self._pending.oldest(unsent=True))
+        if amqp.connection.renewal_due(now):
+            from .. import renewal
 
-    def due(self, now):
-        """What is oldest of what waits; what has waited too long fails."""
-        return self._pending.oldest(now)
+            idle = not len(self._pending) and self._events.is_idle()
+            renewal.begin(self, amqp.connection, self._events, idle)
 
-    def detached(self, link, error):
-        """The hub has ended a link that is needed: all begin anew on another connection."""
-        if link is self._events or link.about is not None:
-            self._wire.break_off(error)
+    # -- the token --------------------------------------------------------------------------
+
+    def _sign(self):
+        return self.credentials.sign(unix_time() + self._options["sastoken_ttl"])
+
+    def token(self):
+        return self._sign()[0]
+
+    async def renew(self):
+        await self._amqp.put_token(self._sign())
 
     # -- telemetry --------------------------------------------------------------------------
 
     def send_message(self, message):
-        """Send telemetry. To be awaited: done once the hub has settled it.
+        head, body = message_to(message).parts_to_send()
+        if self._options["qos"]:
+            delivery = self._pending.add(head, body, ticks_ms())
+            if self._amqp is not None:
+                self._amqp.protocol.output.set()
+        else:
+            delivery = self._send(self._telemetry, head, body, "write")
+            delivery.set_result()
+        return as_coroutine(delivery)
 
-        At QoS 0 it is done at once: the message is sent settled, on the connection that stands.
-        """
-        delivery = Delivery(*message_to(message).parts_to_send())
-        if self._qos:
-            return self._pending.deliver(self._wire, delivery)
-        delivery.presettled = True
-        self._send(self._events, delivery, "write")
-        return coroutine(DONE)
-
-    async def send_to(self, address, delivery):
-        """Send a Delivery on a link of its own; returns once the hub has taken it."""
-        if not self._wire.up:
+    async def send_to(self, address, message):
+        """Send an AmqpMessage on a link of its own; returns once the hub has taken it."""
+        if not self.is_open():
             raise ConnectionDroppedError("there is no connection", "write")
-        link, answer = self._wire.begin_sender(address)
-        await self._wire.attached(answer)
-        answer = self._wire.answers[delivery] = Answer()
+        amqp = self._amqp
+        sender = amqp.protocol.sender(self, address)
+        await amqp.attached([sender])
+        delivery = Delivery(*message.parts_to_send())
+        settled = amqp.protocol.requests[delivery] = Future()
+        sender.send(delivery)
         try:
-            self._wire.send(link, delivery)
-            await within(self._timeout, "disposition", answer.wait())
+            await wait_for(settled, self._timeout, "disposition")
         finally:
-            self._wire.answers.pop(delivery, None)
-            link.detach()
-            self._wire.wake()
+            amqp.protocol.requests.pop(delivery, None)
+            sender.detach()
 
-    def settled(self, delivery, state):
-        """The hub has settled a Delivery, or it was sent settled."""
-        answer = self._wire.answers.pop(delivery, None)
-        if answer is not None:
-            if getattr(state, "descriptor", None) == ACCEPTED:
-                answer.give()
-            else:
-                answer.fail(refusal(getattr(state, "error", None), "disposition"))
-        self._pending.settled(delivery, state)
+    def on_settled(self, delivery, state):
+        """The hub has settled a Delivery."""
+        outcome = getattr(state, "descriptor", None)
+        error = (
+            None if outcome == ACCEPTED else refusal(getattr(state, "error", None), "disposition")
+        )
+        answer(self._amqp.protocol.requests, delivery, None, error)
+        if outcome in (ACCEPTED, REJECTED):
+            self._pending.settle(delivery, error)
+        else:
+            self._pending.send_again(delivery)  # released, or modified: not taken yet
 
-    def _send(self, sender, delivery, stage):
-        if not self._wire.open or sender is None:
+    def _send(self, sender, head, body, stage):
+        """Send a message settled, on the connection that stands: its Delivery."""
+        if not self.is_open() or sender is None:
             raise ConnectionDroppedError("there is no connection", stage)
-        self._wire.send(sender, delivery)
+        delivery = Delivery(head, body)
+        delivery.presettled = True
+        sender.send(delivery)
+        return delivery
 
-    # -- messages ---------------------------------------------------------------------------
+    # -- what comes -------------------------------------------------------------------------
 
-    def received(self, receiver, number, payload):
-        """Hand a message to whom it is for. One that nobody can read is reported, and refused."""
+    def _feature(self, link):
+        return link.address[len(self._own) :].split("/")[1]
+
+    def on_message(self, receiver, number, payload):
+        """Hand a message on by its link. One that cannot be read is reported, and refused."""
         try:
-            if not receiver.about(receiver, number, decode_message(payload)):
-                self._wire.done(receiver, number)
+            amqp, feature = decode_message(payload), self._feature(receiver)
+            if feature == "messages":
+                # Settled once its handler has ended.
+                self._events.on_message(message_from(amqp), (receiver, number))
+                return
+            if feature == "twin":
+                self._on_twin(amqp)
+            else:
+                name = amqp.application["IoThub-methodname"]
+                self._events.on_method(name, amqp.properties.correlation_id, amqp.body)
+            _settle(receiver, number)
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
-            self._refuse(receiver, number, "amqp:decode-error", str(error))
-            self.problem(error)
+            _refuse(receiver, number, "amqp:decode-error", str(error))
+            self._events.report(error)
 
-    def oversized(self, receiver, number, size, head):
-        """A message over max_inbound, which was not kept: whoever waits for it is told."""
-        from ..oversized import OversizedError
+    def on_oversized(self, receiver, number, size, head):
+        """A message over max_inbound, which was not kept, but for its head."""
+        from ..inbox import OversizedError
 
-        feature = receiver.address[len(self._own) :].split("/")[1]
+        feature, limit = self._feature(receiver), self._options["max_inbound"]
         if feature == "messages":
-            self._refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
-            self._client.oversized(OversizedError("message", size, self._max_inbound))
+            _refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
+            self._events.on_dropped(OversizedError("message", size, limit))
             return
-        self._wire.done(receiver, number)
+        _settle(receiver, number)
         rid = correlation_of(head)
         if feature == "twin" and rid is not None:
-            answer = self._wire.answers.pop(rid, None)
-            if answer is not None:
-                answer.fail(OversizedError("twin", size, self._max_inbound))
+            error = OversizedError("twin", size, limit)
+            answer(self._amqp.protocol.requests, rid, None, error)
             return
         if feature != "twin":
-            self.send_method_response(rid, 413, b"")
+            self.respond(rid, 413, b"")
         stage = "desired" if feature == "twin" else "method"
-        self.problem(OversizedError(stage, size, self._max_inbound))
+        self._events.report(OversizedError(stage, size, limit))
 
-    def _refuse(self, receiver, number, condition, description):
-        self._wire.done(receiver, number, REJECTED, error=error_of(condition, description))
-
-    def _on_message(self, receiver, number, amqp):
-        self._client.received(message_from(amqp), (receiver, number))
-        return True  # settled once its handler has ended
+    def on_detached(self, link, error):
+        """The hub has ended a link. If it is needed, all begin anew on another connection."""
+        if link is self._telemetry or any(link in pair for pair in self._links.values()):
+            self._amqp.connection.abort(refusal(error, "link"))
 
     def settle(self, receipt, outcome):
-        """Say what became of a C2D message: "complete", "reject" or "abandon"."""
         receiver, number = receipt
-        if receiver.attached and self._wire.session.links.get(receiver.handle) is receiver:
-            self._wire.done(receiver, number, _OUTCOMES[outcome])
+        if receiver.attached:
+            _settle(receiver, number, _OUTCOMES[outcome])
 
     # -- twin -------------------------------------------------------------------------------
 
     async def request_twin(self, patch=None):
-        """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.
-
-        ServiceError with the hub's status; ConnectionDroppedError; OperationTimeout at twin.
-        """
-        if not self._wire.open:
+        if not self.is_open():
             raise ConnectionDroppedError("there is no connection", "twin")
-        await self._wire.attached(*self._begin("twin"))
-        return await self._answer(*self._ask_twin(patch))
-
-    async def _answer(self, rid, answer):
-        try:
-            return await within(self._timeout, "twin", answer.wait())
-        finally:
-            self._wire.answers.pop(rid, None)
-
-    def _ask_twin(self, patch):
+        await self._amqp.attached(self._attach("twin"))
         if patch is None:
-            return self._ask("GET", None, b" ")
-        return self._ask("PATCH", "/properties/reported", patch)
+            return await self._answer(*self._ask("GET", None, b" "))
+        return await self._answer(*self._ask("PATCH", "/properties/reported", patch))
+
+    async def _answer(self, rid, asked):
+        try:
+            return await wait_for(asked, self._timeout, "twin")
+        finally:
+            self._amqp.protocol.requests.pop(rid, None)
 
     async def _want_desired(self):
         await self._answer(*self._ask("PUT", _DESIRED, b" "))
@@ -274,35 +311,37 @@ class AMQPTransport:
         message.annotations = {"operation": operation}
         if resource is not None:
             message.annotations["resource"] = resource
-        answer = self._wire.answers[rid] = Answer()
-        self._send(self._links["twin"][0], Delivery(message.encode(), b"", True), "twin")
-        return rid, answer
+        self._send(self._links["twin"][0], message.encode(), b"", "twin")
+        asked = self._amqp.protocol.requests[rid] = Future()
+        return rid, asked
 
-    def _on_twin(self, receiver, number, amqp):
+    def _on_twin(self, amqp):
         rid = amqp.properties and amqp.properties.correlation_id
         if rid is None:
-            self._client.desired(amqp.body)
+            self._events.on_desired(amqp.body)
             return
-        answer = self._wire.answers.pop(rid, None)
-        if answer is None:
-            return  # of a request given up
-        status = amqp.annotations.get("status", 200)
+        status, error = amqp.annotations.get("status", 200), None
         if status >= 300:
-            answer.fail(ServiceError("the hub refused a twin request", "twin", status))
-        else:
-            answer.give((amqp.body, amqp.annotations.get("version")))
+            error = ServiceError("the hub refused a twin request", "twin", status)
+        found = amqp.body, amqp.annotations.get("version")
+        answer(self._amqp.protocol.requests, rid, found, error)
 
     # -- methods ----------------------------------------------------------------------------
 
-    def _on_method(self, receiver, number, amqp):
-        name = amqp.application["IoThub-methodname"]
-        self._client.method(name, amqp.properties.correlation_id, amqp.body)
-
-    def send_method_response(self, rid, status, body):
-        """Answer a method; an answer that misses its connection is worth nothing."""
+    def respond(self, rid, status, body):
         if not isinstance(status, int):
             raise ValueError("a method's status is an integer")
         message = AmqpMessage(body, correlation_id=rid)
         message.application = {"IoThub-status": Typed("int", status)}
         sender = self._links["methods"][0] if "methods" in self._links else None
-        self._send(sender, Delivery(message.encode(), b"", True), "method")
+        self._send(sender, message.encode(), b"", "method")
+
+
+def _settle(receiver, number, outcome=ACCEPTED, **fields):
+    """A message has been dealt with: settle it, and let another come."""
+    receiver.settle(number, outcome, **fields)
+    receiver.grant()
+
+
+def _refuse(receiver, number, condition, description):
+    _settle(receiver, number, REJECTED, error=error_of(condition, description))

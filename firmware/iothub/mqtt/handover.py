@@ -1,122 +1,87 @@
-"""A second connection that takes the first one's place, with a new token, within one session.
+"""Token handover: a connection with a new token takes the place of the one before.
 
-IoT Hub reads a token at CONNECT alone, and has one connection of each device: the next one ends
-the first. So the first one serves until the hub has accepted its successor, and a successor that
-fails costs nothing. A part of Link and Carrier, loaded when it is first needed.
+IoT Hub reads a token at CONNECT alone, and keeps one connection of each device: the next one ends
+the first. So the first one serves until the hub has accepted the next, and nothing is lost on the
+way. What was to be sent on the first one still is, what it still receives is taken in, telemetry
+waits in Pending, and QoS 1 messages that are not acknowledged come again on the next one. A
+failure costs nothing: the first one goes on. Loaded when it is first needed.
 """
 
-from ..blame import refusal
-from ..deadline import within
-from ..errors import ConnectionDroppedError, ProtocolError
+from ..compat import Future, wait_for
+from ..errors import ConnectionDroppedError, OperationCancelled
 
 _DRY = 2  # seconds for the hub to end the first one
 
 
-async def renew(link, signed):
-    """Show a new token: sign()'s. ConnectionFailedError, OperationTimeout, CredentialError: the
-    first connection goes on.
-    """
-    link.moving = True
-    session = link.session
-    session.hold = hold = Hold(session.sock)
+async def renew(transport):
+    """Show transport.token() to the hub: see Transport.renew() in iothub/__init__.pyi."""
+    old, token = transport.connection, transport.token()
+    transport.handover = handover = Future()
     try:
-        stream, session_present = await _dialled(link, signed)
-        session.begin()
-        old = _succeed(link, stream)
-        link.shown(signed)
-        answers = [] if session_present else link.subscribe_anew()
-        link.owner.renewed()
-        await old.close()
-        await link.subscribed(answers)
+        stream = await transport.dial()
+        if transport.connection is not old or transport.handover is not handover:
+            await stream.close()
+            raise OperationCancelled("the client was disconnected meanwhile", "token")
+        new = transport.next = transport.begin(token)
+        transport.target = new.protocol  # what is published from now on leaves there
+        session_present = await hand_over(old, new, stream, transport.on_publish)
+        transport.connection = new
+        transport.pending.restart()
+        new.token_accepted(token)
+        resume(new.protocol, b"", transport.on_publish)
+        transport.events.on_handover()
+        if not session_present:
+            await _subscribe_again(transport, new)
     finally:
-        if session.hold is hold:  # then there is no successor
-            session.hold = None
-            hold.undo(session.sock, link)
-        link.moving = False
-        link.wake()
-        if link._error is not None and link.up:
-            link._broken.set()  # what was let pass meanwhile
+        transport.target = transport.connection.protocol
+        if transport.handover is handover:
+            transport.end_handover()
 
 
-def _succeed(link, stream):
-    """Go on with `stream` instead; the old one."""
-    link._cancel_tasks()
-    old, link._stream = link._stream, stream
-    link._error = None
-    link._fail_answers(ConnectionDroppedError("the connection was renewed", "read"))
-    link._start_reading()
-    link._start_writing()
-    return old
-
-
-class Hold:
-    """What a session does while its connection may be succeeded by another.
-
-    What was to be sent still is; what is written from now on goes to the one that is there in
-    the end. PUBACKs are for this one alone; and QoS 1 messages come again if it is succeeded.
-    """
-
-    def __init__(self, pipe):
-        self._owed, pipe.out = pipe.out, bytearray()
-        self._pubacks = []
-        self._messages = []
-
-    def pump(self):
-        return len(self._owed) > 0
-
-    def take(self):
-        owed, self._owed = self._owed, bytearray()
-        return owed
-
-    def write(self, puback):
-        self._pubacks.append(puback)
-
-    def message(self, *message):
-        self._messages.append(message)
-
-    def undo(self, pipe, listener):
-        """The connection goes on."""
-        pipe.out = self._owed + pipe.out
-        for puback in self._pubacks:
-            pipe.write(puback)
-        for message in self._messages:
-            listener.message(*message)
-
-
-async def _dialled(link, signed):
-    """(stream, session present) of a connection that the hub has accepted."""
-    timeout = link.timeout
-    stream = await link.dial()
+async def _subscribe_again(transport, connection):
     try:
-        hello = link.session.greeting(signed and signed[0], link.clean_session)
-        await within(timeout, stream.stage, stream.write(hello))
-        session_present = await within(timeout, "connack", _connack(stream))
-        await _run_dry(link)
-        return stream, session_present
-    except BaseException:
-        await stream.close()
+        await transport.subscribed(transport.subscribe_again())
+    except Exception as error:  # a connection that lacks a feature is worse than none
+        connection.abort(error)
         raise
 
 
-async def _run_dry(link):
-    """Take in what the hub sent before it ends the first connection, as it will in a moment."""
+async def hand_over(old, new, stream, on_publish):
+    """Open the Connection `new` over `stream` beside `old`; whether the hub has kept the session.
+
+    On return the hub has accepted `new`, and no more comes from `old`, which is released; `new`
+    is paused until resume(). Any error is as Connection.open()'s: `new` is released, and `old`
+    goes on.
+    """
+    old.fire("drain")
+    old.protocol.paused, new.protocol.paused = [], []
     try:
-        await within(_DRY, "read", link._tasks[0])  # its reader
+        session_present = await new.open(stream)
+        await _run_dry(old)
+        new.set_open()
+    except BaseException as error:
+        await new.release(error)
+        old.fire("resume")
+        # What was written for the new one, behind its CONNECT.
+        resume(old.protocol, new.protocol.take(), on_publish)
+        raise
+    return session_present
+
+
+async def _run_dry(connection):
+    """Take in what the peer still sends, until it ends the connection, or the time is over."""
+    error = ConnectionDroppedError("the token was renewed", "read")
+    try:
+        await wait_for(connection.reader, _DRY, "read")
     except OSError:
-        pass  # then it is ended here
+        pass
+    await connection.release(error)
 
 
-async def _connack(stream):
-    """Session present, of the CONNACK that is to come; not a byte more is read."""
-    packet = b""
-    while len(packet) < 4:
-        rest = bytearray(4 - len(packet))
-        size = await stream.readinto(rest)
-        if not size:
-            raise ConnectionDroppedError("the hub closed the connection", "connack")
-        packet += rest[:size]
-    if packet[0] != 0x20 or packet[1] != 2:
-        raise ProtocolError("no CONNACK, but %d" % packet[0], "connack")
-    if packet[3]:
-        raise refusal(packet[3])
-    return bool(packet[2] & 1)
+def resume(protocol, written, on_publish):
+    """Send telemetry again, and hand on the QoS 1 messages that were held since it was paused."""
+    held, protocol.paused = protocol.paused, None
+    protocol.write(written)
+    protocol.output.set()
+    for message in held:
+        on_publish(*message)

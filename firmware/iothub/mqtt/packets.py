@@ -1,13 +1,102 @@
-"""The MQTT packets that umqtt.simple cannot write, appended to a bytearray; all fields are bytes.
+"""MQTT packets: cut out of a byte stream, each whole and of bounded size; and those written that
+umqtt.simple cannot write. Without I/O; all fields are bytes.
 
-Lengths are those of the bytes. Source: MQTT 3.1.1, 2.2 and chapter 3.
+Numbers are sections of MQTT 3.1.1.
 """
+
+from ..compat import const
+from ..errors import ProtocolError
+
+_PUBLISH = const(3)
+# The first bytes that a server sends: CONNACK, PUBACK, SUBACK, PINGRESP; PUBLISH has more flags.
+_CONTROL = b"\x20\x40\x90\xd0"
+# Of a packet too large to keep, this much is: enough for its topic.
+_HEAD_LIMIT = const(1024)
+
+
+def topic_end(buffer, body):
+    """Where the topic of the PUBLISH whose body starts at `body` ends, as far as is known."""
+    if len(buffer) < body + 2:
+        return body + 2
+    return body + 2 + (buffer[body] << 8 | buffer[body + 1])
+
+
+class Framer:
+    """packet(buffer, start, body, end) is called for each packet: its header stands at `start`,
+    its body from `body` to `end`. oversized(topic or None, size) for each one dropped.
+    """
+
+    def __init__(self, packet, oversized, max_inbound):
+        self._packet = packet
+        self._oversized = oversized
+        self._max_inbound = max_inbound
+        self._buffer = bytearray()
+        self._skip = 0
+        self._length = 0
+
+    def feed(self, data):
+        """Take in what arrived. ProtocolError: no packet of a server's."""
+        if self._skip:
+            drop = min(self._skip, len(data))
+            self._skip -= drop
+            data = data[drop:]
+        buffer = self._buffer
+        buffer.extend(data)
+        at = 0
+        while True:
+            body = self._header(buffer, at)
+            if not body:
+                break
+            length = self._length
+            end = body + length
+            if length > self._max_inbound:
+                if not self._drop(buffer, at, body, end):
+                    break
+                self._skip = max(0, end - len(buffer))
+            elif end > len(buffer):
+                break
+            else:
+                self._packet(buffer, at, body, end)
+            at = min(end, len(buffer))
+        if at:
+            self._buffer = buffer[at:]
+
+    def _header(self, buffer, at):
+        """Where the body of the packet at `at` starts, and its _length; 0 while not all is here.
+
+        What no server sends is refused at its first byte: its length may never be reached.
+        """
+        length = 0
+        if at < len(buffer) and buffer[at] >> 4 != _PUBLISH and buffer[at] not in _CONTROL:
+            raise ProtocolError("packet type %d, flags %d" % divmod(buffer[at], 16), "read")
+        for i in range(4):
+            if at + i + 1 >= len(buffer):
+                return 0
+            byte = buffer[at + i + 1]
+            length |= (byte & 127) << 7 * i
+            if byte < 128:
+                self._length = length  # no tuple: that would cost each packet its heap
+                return at + i + 2
+        raise ProtocolError("a remaining length of more than four bytes", "read")
+
+    def _drop(self, buffer, at, body, end):
+        """Report a packet over the bound; False while its topic may still come."""
+        topic = topic_end(buffer, body)
+        enough = min(topic, body + _HEAD_LIMIT, end)
+        if len(buffer) < enough:
+            return False
+        known = buffer[at] >> 4 == _PUBLISH and enough == topic
+        self._oversized(bytes(buffer[body + 2 : topic]) if known else None, end - body)
+        return True
 
 
 def write_connect(out, flags, keep_alive, fields):
     """CONNECT (3.1) with protocol level 4: `flags` as in 3.1.2.3, `fields` in payload order."""
     out.append(0x10)
-    _length(out, 10 + sum(2 + len(field) for field in fields))
+    size = 10
+    for field in fields:
+        size += 2 + len(field)
+    _length(out, size)
     out.extend(b"\0\x04MQTT\x04")
     out.append(flags)
     _integer(out, keep_alive)

@@ -1,9 +1,9 @@
-"""Property bags, built and parsed: what an MQTT topic says of its message.
+"""Property bags: the properties of a message, percent-encoded in its MQTT topic.
 
-Source: spec iothub-mqtt. The names here are found in iothub.mqtt.topics too.
+Contract: docs/protocol/mqtt.md, Property bags.
 """
 
-from ..quoting import unquote, write_quoted
+from ..compat import unquote, write_quoted
 
 # A system property's name in the bag, and the attribute of Message that holds it.
 _SYSTEM = (
@@ -59,9 +59,9 @@ def decode_properties(bag):
     return properties
 
 
-def telemetry(events, message):
-    """The topic of an outgoing Message, as bytes: `events`, which is events(…) as bytes, and its
-    property bag: the system properties, then its own. Without any it is `events` itself.
+def telemetry_topic(events, message):
+    """The topic of an outgoing Message, as bytes: `events` (bytes) and its property
+    bag: the system properties, then its own. Without any it is `events` itself.
     """
     topic, start = events, len(events)
     for name, attribute in _SYSTEM:
@@ -72,7 +72,7 @@ def telemetry(events, message):
             if hasattr(value, "isoformat"):
                 value = value.isoformat()
             write_property(topic, start, name, value)
-    custom = message._custom
+    custom = message.properties
     if custom:
         if topic is events:
             topic = bytearray(events)

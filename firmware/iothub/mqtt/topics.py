@@ -1,37 +1,31 @@
-"""IoT Hub's MQTT topics, built and parsed; matched at their start only. Property bags: bags.py.
+"""IoT Hub's MQTT topics: built, parsed, and handed on to the events that they mean.
 
-Source: spec iothub-mqtt. A parser answers None for "not mine", so a router tries them in turn.
+They are matched at their start only. A parser answers None for a topic of another kind. Loaded
+with the first feature beyond telemetry. Contract: docs/protocol/mqtt.md.
 """
 
-from ..quoting import unquote
-from .properties import decode_message, decode_properties, encode_properties, telemetry  # noqa: F401
+from ..compat import unquote
+from ..errors import ServiceError
+from ..messages import Message
+from ..pending import answer
+from .properties import decode_message, decode_properties
 
 METHODS_FILTER = "$iothub/methods/POST/#"
 TWIN_ANSWER_FILTER = "$iothub/twin/res/#"
 DESIRED_FILTER = "$iothub/twin/PATCH/properties/desired/#"
 
 
-def identity(device_id, module_id=None):
-    """The start of this device's or module's own topics."""
-    if module_id:
-        return "devices/" + device_id + "/modules/" + module_id + "/"
-    return "devices/" + device_id + "/"
-
-
-def events(device_id, module_id=None):
-    """The telemetry topic, to which the property bag is appended."""
-    return identity(device_id, module_id) + "messages/events/"
-
-
-def messages_filter(device_id, module_id=None):
-    """The filter under which C2D messages arrive, and a module's inputs."""
-    if module_id:
-        return identity(device_id, module_id) + "#"
-    return identity(device_id) + "messages/devicebound/#"
+def filter_of(feature, own):
+    """(topic filter, QoS) of a feature; `own`: the start of the device's own topics."""
+    if feature == "messages":  # those of a module are its inputs
+        return own + ("#" if "/modules/" in own else "messages/devicebound/#"), 1
+    return {"methods": METHODS_FILTER, "twin": TWIN_ANSWER_FILTER, "desired": DESIRED_FILTER}[
+        feature
+    ], 0
 
 
 def parse_message(topic, own):
-    """(input name or None, bag) of a C2D or input message; `own` is identity(…)."""
+    """(input name or None, bag) of a C2D or input message; `own`: the start of its own topics."""
     if not topic.startswith(own):
         return None
     rest = topic[len(own) :]
@@ -45,18 +39,14 @@ def parse_message(topic, own):
     return None
 
 
-def twin_get(rid):
-    """The topic that asks for the whole twin; `rid` must need no encoding."""
-    return "$iothub/twin/GET/?$rid=" + rid
-
-
-def twin_patch(rid):
-    """The topic that reports properties; `rid` must need no encoding."""
-    return "$iothub/twin/PATCH/properties/reported/?$rid=" + rid
+def twin_request(rid, patch=None):
+    """The topic that asks for the whole twin, or reports a patch; `rid` must need no encoding."""
+    what = "GET" if patch is None else "PATCH/properties/reported"
+    return "$iothub/twin/" + what + "/?$rid=" + rid
 
 
 def parse_twin_answer(topic):
-    """(status, rid, version or None) of an answer to twin_get or twin_patch."""
+    """(status, rid, version or None) of an answer to twin_request."""
     rest = _after(TWIN_ANSWER_FILTER, topic)
     if rest is None:
         return None
@@ -104,3 +94,32 @@ def _integer(text, name):
     if not text.isdigit():
         raise ValueError("a %s that is no number" % name)
     return int(text)
+
+
+def dispatch(topic, payload, receipt, own, events, requests):
+    """Hand on a PUBLISH to `topic` (bytes): to the Dispatcher `events`, or to the twin request of
+    `requests` that it answers. own: the start of this device's own topics.
+
+    True: it is settled later, with `receipt`. ValueError: the topic is not known.
+    """
+    topic = topic.decode()
+    parsed = parse_message(topic, own)
+    if parsed is not None:
+        message = Message(payload)
+        message.input_name, bag = parsed
+        decode_message(bag, message)
+        events.on_message(message, receipt)
+        return True
+    parsed = parse_twin_answer(topic)
+    if parsed is not None:
+        status, rid, version = parsed
+        error = None
+        if status >= 300:
+            error = ServiceError("the hub refused a twin request", "twin", status)
+        return answer(requests, rid, (payload, version), error)
+    parsed = parse_method(topic)
+    if parsed is not None:
+        return events.on_method(parsed[0], parsed[1], payload)
+    if parse_desired(topic) is not None:
+        return events.on_desired(payload)
+    raise ValueError("a message on a topic that is not this device's")

@@ -1,127 +1,267 @@
-"""The MQTT transport: IoT Hub's features as topics over a Link; what comes in is in routes.py.
+"""The MQTT transport: IoT Hub's features as topics. Contract: docs/protocol/mqtt.md.
 
-It offers the client the few operations that any transport does. Source: spec iothub-mqtt.
-
-The client is told, as methods: received(message, receipt), method(name, rid, body),
-desired(body), oversized(error), problem(error), lost(error), renewed(), expiring(); and
-asked whether it is calm().
+Its public methods are those of Transport in iothub/__init__.pyi, where each is explained.
 """
 
 import os
 
-from ..deadline import Answer, within
-from ..errors import ConnectionDroppedError
-from ..future import DONE, coroutine
-from . import topics
-from .link import Link
-from .routes import Routes
+from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
+from ..connection import Connection, client_context, dial
+from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
+from ..pending import Pending
+from .properties import telemetry_topic
+from .protocol import MQTTProtocol
+
+_PORT = const(8883)
 
 
-class MQTTTransport(Routes):
-    """See the module. The features are "messages", "methods", "twin" and "desired"."""
+class MQTTTransport:
+    """events: the Dispatcher. The features are "messages", "methods", "twin" and "desired"."""
 
-    def __init__(self, credentials, client, options):
-        self._client = client
-        self.problem = client.problem
-        self.lost = client.lost
-        self.renewed = client.renewed
-        self.expiring = client.expiring
-        self.calm = client.calm
+    def __init__(self, credentials, events, options):
+        self.credentials = credentials
+        self.events = events
+        self._options = options
         self._timeout = options["timeout"]
-        self._qos = options["qos"]
-        self.max_inbound = options["max_inbound"]
-        device, module = credentials.device_id, credentials.module_id
-        self._own = topics.identity(device, module)
-        self._events = topics.events(device, module).encode()
-        self._filters = {
-            "messages": (topics.messages_filter(device, module), 1),
-            "methods": (topics.METHODS_FILTER, 0),
-            "twin": (topics.TWIN_ANSWER_FILTER, 0),
-            "desired": (topics.DESIRED_FILTER, 0),
-        }
-        # A stale answer, to a request made before a restart, must meet no request of now.
+        self.renewal_lock = None  # renewal's
+        own = "devices/" + credentials.device_id
+        if credentials.module_id:
+            own += "/modules/" + credentials.module_id
+        self._own = own + "/"  # the start of this device's or module's own topics
+        self._telemetry = (self._own + "messages/events/").encode()
+        self._granted = set()  # features that the hub has in its session
+        self.pending = Pending(options["operation_timeout"] * 1000, options["window"], "puback")
+        # An answer to a request made before a restart must meet no request of now.
         self._rid = int.from_bytes(os.urandom(3), "big")
-        self._link = Link(self, credentials, options)
+        self.connection = None  # the current one, or the last that was
+        self.target = None  # the protocol that takes what is published
+        self.handover = self.next = None  # a Future for its end, and its connection: handover.py
+        self.reload_roots()
+
+    def stats(self):
+        connection = self.connection
+        keep_alive = connection and connection.keep_alive
+        return len(self.pending), keep_alive and keep_alive.round_trip
+
+    # -- connection -------------------------------------------------------------------------
+
+    def reload_roots(self):
+        # At once: a context is one large object, and the heap is not yet in pieces.
+        options = self._options
+        self._context = client_context(options["server_verification_cert"], options["x509"])
+
+    def dial(self):
+        host, port = self.credentials.host, self.credentials.port
+        return dial(self._options, self._context, host, port, _PORT, "mqtt")
+
+    def begin(self, token):
+        """A Connection whose first flight begins with CONNECT."""
+        options, credentials = self._options, self.credentials
+        protocol = MQTTProtocol(
+            self,
+            self.pending,
+            credentials.client_id,
+            credentials.username(options["product_info"], options["model_id"]),
+            options["keep_alive"],
+            options["max_inbound"],
+        )
         will = options["will"]
         if will is not None:
-            topic = topics.telemetry(self._events, will)
-            self._link.session.set_last_will(topic, will.payload(), qos=1)
-        self.renew = self._link.renew
-        self.trust_anew = self._link.trust_anew
-        self.disconnect = self._link.disconnect
-        self.give_up = self._link.give_up
+            protocol.set_last_will(telemetry_topic(self._telemetry, will), will.payload(), qos=1)
+        protocol.connect(token)
+        return Connection(protocol, self._timeout, options["keep_alive"])
 
-    def health(self):
-        """(messages that wait to be acknowledged, round trip in ms or None)."""
-        return self._link.session.unacknowledged, self._link.watch.round_trip
+    async def open(self, wanted):
+        # CONNECT, SUBSCRIBEs, the twin's request and waiting telemetry leave in one flight. On a
+        # connection after the first the hub is taken to remember what it granted.
+        token = self.token()
+        connection = self.connection = self.begin(token)
+        self.target = connection.protocol
+        before = len(self._granted)  # a SUBACK may come in one piece with CONNACK
+        features, read_twin = wanted()
+        asked = self._ask_for(features)
+        twin = self._ask_twin()[1] if read_twin else None
+        try:
+            session_present = await connection.open(await self.dial())
+            if before and not session_present:
+                asked += self.subscribe_again()
+                twin = self._ask_twin()[1] if read_twin else None
+            await self.subscribed(asked)
+            connection.set_open()
+        except BaseException:
+            await connection.release(ConnectionDroppedError("it was given up", "connack"))
+            raise
+        connection.token_accepted(token)
+        return twin
 
-    async def connect(self, features, read_twin=False):
-        """Connect with `features` on, in one flight with what waits to be sent.
+    async def wait_closed(self):
+        while True:
+            connection = self.connection
+            error = await connection.closed
+            if self.handover is not None:
+                await self.handover
+            if connection is self.connection:
+                await connection.release(error)
+                return error
 
-        With read_twin the twin is asked for too: an Answer, whose value is as request_twin()'s.
-        """
-        asked = []
-        await self._link.connect(
-            dict(self._filters[feature] for feature in features),
-            lambda: asked.append(self._ask_twin(None)[1]) if read_twin else None,
+    def is_open(self):
+        connection = self.connection
+        return connection is not None and (
+            connection.state != "closed" or self.handover is not None
         )
-        return asked[-1] if asked else None
+
+    async def close(self):
+        error = OperationCancelled("the client disconnected", "disconnect")
+        if self.next is not None:
+            self.next.abort(error)
+        self.end_handover()
+        connection = self.connection
+        if connection is not None:
+            try:
+                if connection.is_up():
+                    await wait_for(self.pending.drained(), self._timeout, "disconnect")
+                    await connection.close(error)
+            except OSError as failure:
+                self.events.report(failure)
+            finally:
+                await connection.release(error)
+        self.pending.fail(OperationCancelled("the client disconnected", "puback"))
+
+    def fail(self, error):
+        self.pending.fail(error)
+
+    def tick(self, now):
+        self.pending.expire(now)
+        connection = self.connection
+        if connection is None or not connection.is_up():
+            return
+        keep_alive, protocol = connection.keep_alive, connection.protocol
+        error = keep_alive.overdue(now, self.pending.oldest(), "puback")
+        if error is not None:
+            connection.abort(error)
+        elif keep_alive.ping_due(now):
+            protocol.ping()
+            protocol.output.set()
+        elif connection.renewal_due(now):
+            from .. import renewal
+
+            busy = len(self.pending) or self.target.requests
+            renewal.begin(self, connection, self.events, not busy and self.events.is_idle())
+
+    # -- the token --------------------------------------------------------------------------
+
+    def token(self):
+        signed = self.credentials.sign(unix_time() + self._options["sastoken_ttl"])
+        return signed and signed[0]
+
+    async def renew(self):
+        from .handover import renew
+
+        await renew(self)
+
+    def end_handover(self):
+        self.next = None
+        handover, self.handover = self.handover, None
+        if handover is not None:
+            handover.set_result()
+
+    # -- subscriptions ----------------------------------------------------------------------
+
+    def prepare(self):
+        from . import topics  # noqa: F401
+
+    def _ask_for(self, features):
+        """Subscribe to what the hub has not granted yet: [(feature, Future)]."""
+        asked = []
+        for feature in features:
+            if feature not in self._granted:
+                from .topics import filter_of
+
+                asked.append((feature, self.target.subscribe(*filter_of(feature, self._own))))
+        return asked
+
+    def subscribe_again(self):
+        """The hub has forgotten its subscriptions: ask for all of them."""
+        forgotten, self._granted = self._granted, set()
+        return self._ask_for(forgotten)
+
+    async def subscribed(self, asked):
+        """Wait for what was asked for. ServiceError: the hub does not grant it."""
+        for feature, suback in asked:
+            code = await wait_for(suback, self._timeout, "subscribe")
+            if code & 0x80:
+                raise ServiceError("the hub does not grant " + feature, "subscribe", code)
+            self._granted.add(feature)
 
     async def enable(self, feature):
-        """Subscribe to what `feature` needs, on the connection that stands."""
-        await self._link.subscribe(*self._filters[feature])
+        await self.subscribed(self._ask_for([feature]))
 
-    def settle(self, receipt, outcome):
-        """Say what became of a C2D message. MQTT can only complete: "reject" does that too, and
-        what is "abandon"ed stays unacknowledged, and comes again with the next connection.
-        """
-        if outcome != "abandon":
-            self.acknowledge(receipt)
-
-    def acknowledge(self, receipt):
-        """Send the PUBACK that a message waits for."""
-        self._link.session.acknowledge(receipt)
-        self._link.wake()
+    # -- outgoing ---------------------------------------------------------------------------
 
     def send_message(self, message):
-        """Send telemetry. To be awaited: done once the hub has acknowledged it.
-
-        At QoS 0 it is done at once: the message is queued, on the connection that stands.
-        """
-        topic = topics.telemetry(self._events, message)
-        if self._qos:
-            return coroutine(self._link.deliver(topic, message.payload()))
-        self._publish(topic, message.payload(), "write")
-        return coroutine(DONE)
+        topic = telemetry_topic(self._telemetry, message)
+        payload = message.payload()
+        if self._options["qos"]:
+            delivery = self.pending.add(topic, payload, ticks_ms())
+            if self.connection is not None:
+                self.connection.protocol.output.set()
+        else:
+            self._publish(topic, payload, "write")
+            delivery = Future()
+            delivery.set_result()
+        return as_coroutine(delivery)
 
     async def request_twin(self, patch=None):
-        """Get the twin (bytes of JSON), or report `patch` (bytes); (body, version) of the answer.
-
-        ServiceError with the hub's status; ConnectionDroppedError; OperationTimeout at twin.
-        """
-        subscribed = self._link.begin_subscribe(*self._filters["twin"])
-        rid, answer = self._ask_twin(patch)
+        subscribing = self._ask_for(["twin"]) if self.is_open() else []
+        rid, asked = self._ask_twin(patch)
         try:
-            if subscribed is not None:
-                await within(self._timeout, "subscribe", subscribed.wait())
-            return await within(self._timeout, "twin", answer.wait())
+            await self.subscribed(subscribing)
+            return await wait_for(asked, self._timeout, "twin")
         finally:
-            self._link.answers.pop(rid, None)
+            self.target.requests.pop(rid, None)
 
-    def _ask_twin(self, patch):
+    def _ask_twin(self, patch=None):
+        from .topics import twin_request
+
         self._rid = (self._rid + 1) & 0xFFFFFF
         rid = "%x" % self._rid
-        topic = topics.twin_get(rid) if patch is None else topics.twin_patch(rid)
-        answer = self._link.answers[rid] = Answer()
-        self._publish(topic.encode(), patch or b"", "twin")
-        return rid, answer
+        self._publish(twin_request(rid, patch).encode(), patch or b"", "twin")
+        asked = self.target.requests[rid] = Future()
+        return rid, asked
 
-    def send_method_response(self, rid, status, body):
-        """Answer a method. At QoS 0: an answer that misses its connection is worth nothing."""
-        self._publish(topics.method_answer(rid, status).encode(), body, "method")
+    def respond(self, rid, status, body):
+        from .topics import method_answer
+
+        self._publish(method_answer(rid, status).encode(), body, "method")
+
+    def settle(self, receipt, outcome):
+        # MQTT can only complete: "reject" does that too, and what is "abandon"ed stays
+        # unacknowledged, and comes again with the next connection.
+        if outcome != "abandon":
+            protocol, puback = receipt
+            protocol.acknowledge(puback)
 
     def _publish(self, topic, payload, stage):
-        if not self._link.open:
+        if not self.is_open():
             raise ConnectionDroppedError("there is no connection", stage)
-        self._link.session.publish(topic, payload)
-        self._link.wake()
+        self.target.publish(topic, payload)
+
+    # -- what the protocol says -------------------------------------------------------------
+
+    def on_publish(self, topic, payload, receipt):
+        """Hand a PUBLISH on by its topic. One that cannot be read is reported, and dropped."""
+        from .topics import dispatch
+
+        try:
+            if not dispatch(topic, payload, receipt, self._own, self.events, self.target.requests):
+                self.settle(receipt, "complete")
+        except Exception as error:
+            # One bad message must not end the connection: it would come again, and again.
+            self.events.report(error)
+
+    def on_oversized(self, topic, size):
+        """A PUBLISH over max_inbound, which was not kept. topic: bytes, or None."""
+        from .oversized import report
+
+        limit = self._options["max_inbound"]
+        report(topic, size, limit, self.events, self.target.requests, self.respond)

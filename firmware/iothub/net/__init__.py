@@ -1,0 +1,1 @@
+"""Byte streams: TLS, WebSocket, HTTP proxy, HTTPS, trusted root certificates."""

@@ -1,6 +1,6 @@
 """One HTTP/1.1 request on a TLS stream of its own, streamed from where it comes."""
 
-from ..deadline import within
+from ..compat import wait_for
 from ..errors import ConnectionDroppedError, ProtocolError
 
 _MAX_HEAD = 4096
@@ -22,10 +22,10 @@ async def request(stream, timeout, method, host, path, headers, body=b"", limit=
     for name, value in headers.items():
         head += "%s: %s\r\n" % (name, value)
     try:
-        await within(timeout, stream.stage, stream.write((head + "\r\n").encode()))
+        await wait_for(stream.write((head + "\r\n").encode()), timeout, stream.stage)
         if read is None:
             if body:
-                await within(timeout, "write", stream.write(body))
+                await wait_for(stream.write(body), timeout, "write")
         else:
             await _stream(stream, timeout, length, read)
         return _parsed(await _read(stream, timeout, limit + _MAX_HEAD))
@@ -38,7 +38,7 @@ async def _stream(stream, timeout, length, read):
         chunk = read(min(length, 2048))
         if not chunk:
             raise ValueError("the file ends %d bytes early" % length)
-        await within(timeout, "write", stream.write(chunk))
+        await wait_for(stream.write(chunk), timeout, "write")
         length -= len(chunk)
 
 
@@ -46,7 +46,7 @@ async def _read(stream, timeout, limit):
     """All that comes until the server closes, or has sent what it said it would."""
     answer, buffer = bytearray(), bytearray(1024)
     while not _complete(answer):
-        size = await within(timeout, "read", _some(stream, buffer))
+        size = await wait_for(_some(stream, buffer), timeout, "read")
         if not size:
             break
         answer.extend(memoryview(buffer)[:size])

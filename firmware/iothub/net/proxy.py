@@ -3,7 +3,7 @@
 import binascii
 import errno
 
-from ..deadline import within
+from ..compat import wait_for
 from ..errors import ConnectionFailedError, TransportError
 
 _MAX_HEAD = 4096
@@ -22,12 +22,12 @@ class ProxyOptions:
         for text in (proxy_addr, proxy_username or "", proxy_password or ""):
             if any(ord(c) < 32 for c in text):
                 raise ValueError("a control character in proxy_options")
-        self.place = proxy_addr, int(proxy_port)
+        self.address = proxy_addr, int(proxy_port)
         self._user = proxy_username
         self._password = proxy_password
 
     def __repr__(self):
-        return "<ProxyOptions %s:%d>" % self.place
+        return "<ProxyOptions %s:%d>" % self.address
 
     async def open(self, plain, host, port, timeout):
         """tunnel() over a stream of MicroPython's, which is closed if there will be none."""
@@ -37,7 +37,7 @@ class ProxyOptions:
             await plain.drain()
 
         try:
-            await within(timeout, "proxy", self.tunnel(host, port, send, plain.read))
+            await wait_for(self.tunnel(host, port, send, plain.read), timeout, "proxy")
         except BaseException as error:
             plain.close()
             if isinstance(error, OSError) and not isinstance(error, TransportError):

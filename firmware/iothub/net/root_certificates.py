@@ -2,7 +2,7 @@
 
 Two roots are built in, so that a change of Microsoft's CA strands nobody: DigiCert Global
 Root G2 and Microsoft RSA Root Certificate Authority 2017. A third one is a file, which trust
-puts there. Source: spec iothub-mqtt, "TLS".
+puts there. Contract: docs/protocol/mqtt.md, TLS.
 """
 
 import binascii

@@ -1,4 +1,4 @@
-"""A root certificate of one's own beside the two built in: kept once it has proved itself.
+"""Update of the trusted root certificates: a third one, kept once it has proved itself.
 
 So a fleet can be moved to another CA from afar: send the certificate, by a message or the twin,
 while the old one still holds.
@@ -6,8 +6,8 @@ while the old one still holds.
 
 import os
 
+from ..compat import wait_for
 from ..connection import client_context, open_stream
-from ..deadline import within
 from .root_certificates import UPDATED, load, place
 
 _TIMEOUT = 20
@@ -28,11 +28,11 @@ async def update_root(client, certificate, hostname, port=443):
     stream = await open_stream(hostname, port, context, _TIMEOUT)
     try:
         # The handshake may be left to the first write; what is written does not matter.
-        await within(_TIMEOUT, stream.stage, stream.write(b"\r\n"))
+        await wait_for(stream.write(b"\r\n"), _TIMEOUT, stream.stage)
     finally:
         await stream.close()
     _save(found[0])
-    client._transport.trust_anew()
+    client.reload_roots()
 
 
 def _save(certificate):
@@ -48,4 +48,9 @@ def forget_root(client):
         os.remove(place(UPDATED))
     except OSError:
         pass  # there was none
-    client._transport.trust_anew()
+    client.reload_roots()
+
+
+def reload_roots(supervisor):
+    """The client's method: read the root certificates again, for the next connection."""
+    supervisor.transport.reload_roots()

@@ -1,28 +1,29 @@
-"""A TLS byte stream under asyncio, as MicroPython has it. CPython's way is in stream_host.
+"""A TLS byte stream under asyncio, as MicroPython has it. CPython's is in stream_cpython.
 
-The hub's certificate and its name are always verified. A failure says where it came: dns, tcp,
-tls, or later read and write.
+The hub's certificate and its name are always verified. A failure names its stage: dns, tcp, tls,
+or later read and write.
 """
 
 import asyncio
 import errno
 import socket
 
-from ..deadline import within
-from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError
-from .root_certificates import load
+from ..compat import forget, wait_for
+from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError, reason
 
 _NOTHING = bytearray(0)
-# A TCP connection that failed says so at the first write, with one of these.
+# A TCP connection that failed reports it at the first write, with one of these.
 _AT_TCP = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
 def client_context(certificate=None, x509=None):
-    """A TLS context that trusts `certificate` (see roots.load) and shows `x509` (an X509).
+    """A TLS context that trusts `certificate` (see root_certificates.load) and shows `x509`.
 
     ValueError: one of them cannot be read.
     """
     import tls  # it starts at CERT_REQUIRED, where MicroPython's ssl module does not
+
+    from .root_certificates import load
 
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     for der in load(certificate):
@@ -35,17 +36,18 @@ def client_context(certificate=None, x509=None):
             context.load_cert_chain(*x509.der())
         except OSError:
             raise ValueError("x509 is no certificate and key that TLS can read")
+    forget("net.root_certificates")
     return context
 
 
 class Stream:
-    """Bytes to and from a peer. Reads and writes have no deadline: whoever calls them sets it."""
+    """Bytes to and from a peer. Reads and writes have no deadline: the caller sets it."""
 
-    copies = True  # what was written is the caller's again
+    copies = True  # a buffer that was written may be used again at once
 
-    def __init__(self, arrival, writer, tls=None):
-        self._arrival = arrival  # a reader of the bare socket, by which to wait
-        self._writer = writer
+    def __init__(self, plain, tls):
+        self._plain = plain  # a stream of the bare socket, by which to wait
+        self._writer = asyncio.StreamWriter(tls)
         self._tls = tls
         self._more = False  # the last read may have left some of its TLS record behind
         self.stage = "tls"  # of a write: "write" once the handshake is over
@@ -55,7 +57,7 @@ class Stream:
         try:
             self._writer.write(data)
             await self._writer.drain()
-        except (OSError, ValueError) as error:  # ValueError: the certificate's fault
+        except (OSError, ValueError) as error:  # ValueError: the certificate was refused
             if self.stage == "write":
                 raise ConnectionDroppedError(reason(error), "write")
             stage = "tcp" if error.args and error.args[0] in _AT_TCP else "tls"
@@ -63,29 +65,26 @@ class Stream:
         self.stage = "write"
 
     async def readinto(self, buffer):
-        """Read what has arrived, at most len(buffer) bytes; how many, 0 at the peer's end."""
+        """Read what has arrived, at most len(buffer) bytes; the count, 0 at the peer's end.
+
+        It waits by the bare socket and reads from TLS: the unix port polls a TLS object once a
+        millisecond, and all tasks with it; a socket it polls at once. To read nothing is the
+        public way to wait.
+        """
         try:
-            return await self._readinto(buffer)
+            if not self._more:
+                await self._plain.readinto(_NOTHING)
+            size = self._tls.readinto(buffer)
+            while size is None:
+                await self._plain.readinto(_NOTHING)
+                size = self._tls.readinto(buffer)
         except (OSError, ValueError) as error:
             raise ConnectionDroppedError(reason(error), "read")
-
-    async def _readinto(self, buffer):
-        """Wait by the bare socket, and read from TLS.
-
-        The unix port polls a TLS object once a millisecond, and all tasks with it; a socket it
-        polls at once. To read nothing is the public way to wait.
-        """
-        if not self._more:
-            await self._arrival.readinto(_NOTHING)
-        size = self._tls.readinto(buffer)
-        while size is None:
-            await self._arrival.readinto(_NOTHING)
-            size = self._tls.readinto(buffer)
         self._more = size == len(buffer)
         return size
 
     async def close(self):
-        """Close at once; whoever reads or writes must have been cancelled before."""
+        """Close at once; tasks that read or write must have been cancelled before."""
         try:
             await self._writer.wait_closed()
         except (OSError, ValueError):
@@ -100,7 +99,7 @@ async def open_stream(host, port, context, timeout, proxy=None):
     ConnectionFailedError or OperationTimeout, with the stage. The handshake is left to the first
     write, which waits for it.
     """
-    near = proxy.place if proxy is not None else (host, port)
+    near = proxy.address if proxy is not None else (host, port)
     try:
         # This blocks; MicroPython has no other way. The resolver brings its own deadline.
         socket.getaddrinfo(near[0], near[1], 0, socket.SOCK_STREAM)
@@ -108,20 +107,15 @@ async def open_stream(host, port, context, timeout, proxy=None):
         raise ConnectionFailedError("%s has no address: %s" % (near[0], reason(error)), "dns")
     try:
         # It looks the name up once more, in the resolver's cache: there is no other public way.
-        plain, _ = await within(timeout, "tcp", asyncio.open_connection(*near))
+        plain, _ = await wait_for(asyncio.open_connection(*near), timeout, "tcp")
     except TransportError:
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tcp")
     if proxy is not None:
         await proxy.open(plain, host, port, timeout)
-    # IPPROTO_TCP, TCP_NODELAY: what is written together is one write already.
+    # IPPROTO_TCP, TCP_NODELAY: what belongs together is one write already.
     plain.s.setsockopt(6, 1, 1)
-    tls = context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
-    return Stream(plain, asyncio.StreamWriter(tls), tls)
-
-
-def reason(error):
-    """One line for what the system said, which on MicroPython may be a bare number."""
-    parts = [errno.errorcode.get(part, str(part)).strip() for part in error.args]
-    return " ".join(parts) or type(error).__name__
+    return Stream(
+        plain, context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
+    )

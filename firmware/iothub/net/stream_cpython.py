@@ -1,4 +1,4 @@
-"""A TLS byte stream under asyncio, as CPython has it: the same calls as stream's."""
+"""A TLS byte stream under asyncio, as CPython has it: the same functions as stream's."""
 
 import asyncio
 import binascii
@@ -7,14 +7,13 @@ import socket
 import ssl
 import tempfile
 
-from ..deadline import within
-from ..errors import ConnectionFailedError, TransportError
+from ..compat import wait_for
+from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError, reason
 from .root_certificates import load
-from .stream import Stream, reason
 
 
 def client_context(certificate=None, x509=None):
-    """A TLS context that trusts `certificate` (see roots.load) and shows `x509` (an X509).
+    """A TLS context that trusts `certificate` (see root_certificates.load) and shows `x509`.
 
     ValueError: one of them cannot be read.
     """
@@ -47,17 +46,35 @@ def _show(context, certificate, key):
     raise ValueError("x509 is no certificate and key that TLS can read")
 
 
-class HostStream(Stream):
-    """CPython's readers have no readinto(), and its TLS no quick close()."""
+class Stream:
+    """Bytes to and from a peer. Reads and writes have no deadline: the caller sets it."""
 
-    copies = False
+    copies = False  # the transport may keep a buffer that was written
 
-    async def _readinto(self, buffer):
-        data = await self._arrival.read(len(buffer))
+    def __init__(self, reader, writer):
+        self._reader = reader
+        self._writer = writer
+        self.stage = "write"  # of a write: the TLS handshake is over
+
+    async def write(self, data):
+        """Send `data` (bytes-like)."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise ConnectionDroppedError(reason(error), "write")
+
+    async def readinto(self, buffer):
+        """Read what has arrived, at most len(buffer) bytes; the count, 0 at the peer's end."""
+        try:
+            data = await self._reader.read(len(buffer))
+        except OSError as error:
+            raise ConnectionDroppedError(reason(error), "read")
         buffer[: len(data)] = data
         return len(data)
 
     async def close(self):
+        """Close at once: TLS's own close would wait for the peer."""
         self._writer.transport.abort()
 
 
@@ -69,16 +86,16 @@ async def open_stream(host, port, context, timeout, proxy=None):
     """
     loop = asyncio.get_running_loop()
     failure = None
-    near = proxy.place if proxy is not None else (host, port)
+    near = proxy.address if proxy is not None else (host, port)
     for family, kind, protocol, _, endpoint in await _resolve(*near, timeout):
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
         try:
-            await within(timeout, "tcp", loop.sock_connect(sock, endpoint))
+            await wait_for(loop.sock_connect(sock, endpoint), timeout, "tcp")
             if proxy is not None:
                 send = functools.partial(loop.sock_sendall, sock)
                 receive = functools.partial(loop.sock_recv, sock)
-                await within(timeout, "proxy", proxy.tunnel(host, port, send, receive))
+                await wait_for(proxy.tunnel(host, port, send, receive), timeout, "proxy")
             return await _secure(sock, host, context, timeout)
         except TransportError as error:
             failure = error
@@ -93,7 +110,7 @@ async def open_stream(host, port, context, timeout, proxy=None):
 async def _resolve(host, port, timeout):
     found = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:
-        return await within(timeout, "dns", found)
+        return await wait_for(found, timeout, "dns")
     except TransportError:
         raise
     except OSError as error:
@@ -103,11 +120,9 @@ async def _resolve(host, port, timeout):
 async def _secure(sock, host, context, timeout):
     try:
         opened = asyncio.open_connection(sock=sock, ssl=context, server_hostname=host)
-        reader, writer = await within(timeout, "tls", opened)
+        reader, writer = await wait_for(opened, timeout, "tls")
     except TransportError:
         raise
     except OSError as error:
         raise ConnectionFailedError(reason(error), "tls")
-    stream = HostStream(reader, writer)
-    stream.stage = "write"
-    return stream
+    return Stream(reader, writer)

@@ -1,7 +1,7 @@
 """WebSocket over a stream: the upgrade, and a stream again, of what binary frames carry.
 
 A packet may span frames and a frame may hold several packets, so that the frames are taken as one
-stream of bytes; none is ever in memory as a whole. Source: RFC 6455; spec iothub-mqtt.
+stream of bytes; none is ever in memory as a whole. Source: RFC 6455; docs/protocol/mqtt.md.
 """
 
 import asyncio

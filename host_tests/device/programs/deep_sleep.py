@@ -4,7 +4,7 @@ import asyncio
 
 from harness import describe, make, run, say, settings
 
-from iothub.deep_sleep import visit
+from iothub.deep_sleep import run_cycle
 
 
 class Memory:
@@ -27,7 +27,7 @@ async def life(memory, number):
     queued = ["life {}, reading {}".format(number, i) for i in range(settings["queued"])]
     slept = []
     reported = {"life": number} if settings["report"] else None
-    count = await visit(client, queued, reported, memory, sleep=lambda: slept.append(1))
+    count = await run_cycle(client, queued, reported, memory, sleep=lambda: slept.append(1))
     say("slept", number, count, len(slept))
 
 

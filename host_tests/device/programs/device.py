@@ -3,10 +3,9 @@
 import asyncio
 import json
 
-from harness import describe, make, run, say, settings, word
+from harness import describe, make, run, say, set_backoff, settings, word
 
 from iothub import Message, MethodResponse
-from iothub.retry import Backoff
 
 OUTCOMES = {"fail": [], "reject": [], "abandon": [], "hold": []}
 let_go = asyncio.Event()  # for what is held
@@ -80,8 +79,8 @@ async def do(client, verb, argument):
     if verb.startswith("send"):
         return await send(client, verb, argument)
     if verb == "outbox":
-        outbox = client._options["outbox"]
-        return ["outbox", len(outbox), outbox.dropped]
+        outbox = client.status()["outbox"]
+        return ["outbox", outbox["waiting"], outbox["dropped"]]
     if verb == "twin":
         return ["twin", await client.get_twin()]
     if verb == "report":
@@ -125,16 +124,10 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
-def told():
-    """A fixed share of the back-off's ceiling; the test is told of each call."""
-    say("back-off")
-    return 0.05
-
-
 async def main():
-    client = make(handler_timeout=settings["options"].get("handler_timeout", 3))
     if settings.get("tell_backoff"):
-        client._backoff = Backoff(random=told)
+        set_backoff(1, 60, 0.05, lambda delay: say("back-off"))
+    client = make(handler_timeout=settings["options"].get("handler_timeout", 3))
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)

@@ -8,7 +8,7 @@ import vfs
 from harness import say
 from ram_flash import Flash, PowerGone
 
-from iothub.flash_queue import Journal
+from iothub.flash_queue import FlashQueue
 
 BLOCKS = 32
 MESSAGES = 24
@@ -20,24 +20,24 @@ def mounted(flash):
 
 def play(flash, accepted, done):
     """Store messages and acknowledge some of them; both lists grow with each completed call."""
-    journal = Journal("/flash/outbox", 16384)
+    queue = FlashQueue("/flash/outbox", 16384)
     for number in range(0, MESSAGES, 2):
-        seq = journal.append([message(number), message(number + 1)])
+        seq = queue.append([message(number), message(number + 1)])
         assert seq == number
         accepted += [number, number + 1]
         if number % 6 == 4:
             done.append(number - 3)
-            journal.done(number - 3)
+            queue.acknowledge(number - 3)
 
 
 def message(number):
     return b"bag", b"%d:" % number + b"x" * 200
 
 
-def numbers(journal):
+def numbers(queue):
     found = []
     while True:
-        record = journal.next()
+        record = queue.next()
         if record is None:
             return found
         assert record[1:] == message(record[0])
@@ -62,14 +62,14 @@ def main():
         flash.left = 1 << 30
         vfs.umount("/flash")
         mounted(flash)  # what it has of it after the power is back
-        journal = Journal("/flash/outbox", 16384)
-        found = numbers(journal)
+        queue = FlashQueue("/flash/outbox", 16384)
+        found = numbers(queue)
         settled = done[-1] + 1 if done else 0
         assert found == list(range(found[0], found[-1] + 1)) if found else not accepted, found
         assert set(accepted) - set(range(settled)) <= set(found), (accepted, done, found)
-        seq = journal.append([(b"bag", b"next")])
+        seq = queue.append([(b"bag", b"next")])
         assert seq >= len(accepted)
-        assert journal.next() == (seq, b"bag", b"next")
+        assert queue.next() == (seq, b"bag", b"next")
         vfs.umount("/flash")
         promised += len(accepted)
         cuts += 1

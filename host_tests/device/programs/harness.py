@@ -33,26 +33,8 @@ def describe(error):
 
 def make(**options):
     """A device or module client for the settings, with short deadlines."""
-    client = _make(options)
     if "backoff" in settings:
-        client._backoff = _backoff(*settings["backoff"])
-    return client
-
-
-def _backoff(base, cap, jitter=None):
-    """A Backoff that reports its delays; jitter: what its random function always gives."""
-    from iothub import retry
-
-    class Told(retry.Backoff):
-        def next(self):
-            delay = super().next()
-            say("wait", delay)
-            return delay
-
-    return Told(base, cap, retry.random if jitter is None else lambda: jitter)
-
-
-def _make(options):
+        set_backoff(*settings["backoff"], wait=lambda delay: say("wait", delay))
     if "ModuleId=" in settings.get("connection_string", ""):
         from iothub import IoTHubModuleClient as IoTHubDeviceClient
     else:
@@ -83,6 +65,38 @@ def _make(options):
     if "sastoken" in settings:
         return IoTHubDeviceClient.create_from_sastoken(settings["sastoken"], **given)
     return IoTHubDeviceClient.create_from_connection_string(settings["connection_string"], **given)
+
+
+def set_backoff(base, cap, jitter=None, wait=None):
+    """Clients that are made from now on connect again after other delays.
+
+    jitter: what the back-off's random always gives; wait: a function that is told each delay.
+    """
+    from iothub import compat, connection, supervisor, twin
+
+    class Backoff(connection.Backoff):
+        def next(self):
+            delay = super().next()
+            if wait is not None:
+                wait(delay)
+            return delay
+
+    random = compat.random if jitter is None else lambda: jitter
+    supervisor.Backoff = twin.Backoff = lambda: Backoff(base, cap, random)
+
+
+def note_tokens(note):
+    """Call note(token) for each SAS token that a hub accepts from now on."""
+    from iothub.connection import Connection
+
+    accepted = Connection.token_accepted
+
+    def token_accepted(self, token):
+        accepted(self, token)
+        if token is not None:
+            note(token)
+
+    Connection.token_accepted = token_accepted
 
 
 async def word():

@@ -2,10 +2,9 @@
 
 import asyncio
 
-from harness import describe, make, run, say
+from harness import describe, make, run, say, set_backoff
 
 from iothub.errors import OperationCancelled, RefusedError
-from iothub.retry import Backoff
 
 
 def tell(error):
@@ -14,9 +13,9 @@ def tell(error):
 
 
 async def main():
+    set_backoff(0.02, 0.05)  # the hub is bad on purpose, and often
     client = make()
     well = asyncio.Event()
-    client._backoff = Backoff(0.02, 0.05)  # the hub is bad on purpose, and often
     client.on_message_received = lambda message: None
     client.on_method_request_received = lambda request: (200, request.payload)
     client.on_twin_desired_properties_patch_received = lambda patch: "well" in patch and well.set()

@@ -33,7 +33,7 @@ async def level(client):
     looks = []
     while len(looks) < 10:
         await asyncio.sleep(0.1)
-        if client.connected and not client._transport.health()[0]:
+        if client.connected and not client.status()["waiting"]:
             looks.append(held())
     say("held", min(looks))
 

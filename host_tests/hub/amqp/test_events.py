@@ -147,7 +147,7 @@ def test_higher_epoch_takes_the_partition(on_hub):
 def test_feedback_is_kept_until_it_is_settled(on_hub):
     async def scenario(testbed):
         await testbed.new()
-        await testbed.service.send_c2d("dev", b"1", ack="full", message_id="a")
+        await testbed.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
         testbed.hub.core.identities.get("dev").queue.purge()
         for leave in ("close", "release", "accept"):
             service = await testbed.amqp_service()

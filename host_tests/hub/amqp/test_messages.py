@@ -70,7 +70,7 @@ def test_outcomes(on_hub):
             )
         ):
             body = str(number).encode()
-            await testbed.service.send_c2d("dev", body)
+            await testbed.service.send_c2d_message("dev", body)
             transfer, message = await peer.message()
             assert message.body == body
             peer.settle(transfer, **settle)
@@ -94,7 +94,7 @@ def test_message_is_delivered_at_most_ten_times(on_hub):
     async def scenario(testbed):
         peer = await device(testbed)
         await peer.receiver(MESSAGES, credit=100)
-        await testbed.service.send_c2d("dev", b"unwanted", ack="full", message_id="u")
+        await testbed.service.send_c2d_message("dev", b"unwanted", ack="full", message_id="u")
         for count in range(10):
             transfer, message = await peer.message()
             assert message.header.delivery_count == count
@@ -108,7 +108,7 @@ def test_lock_expires_after_a_minute(on_hub):
     async def scenario(testbed):
         peer = await device(testbed)
         await peer.receiver(MESSAGES)
-        await testbed.service.send_c2d("dev", b"slow", ack="full")
+        await testbed.service.send_c2d_message("dev", b"slow", ack="full")
         first, _ = await peer.message()
         testbed.clock.ahead = 61
         testbed.hub.core.sweep()
@@ -127,7 +127,7 @@ def test_messages_wait_for_credit(on_hub):
         peer = await device(testbed)
         handle = await peer.receiver(MESSAGES, credit=1)
         for body in (b"1", b"2", b"3"):
-            await testbed.service.send_c2d("dev", body)
+            await testbed.service.send_c2d_message("dev", body)
         assert (await peer.message())[1].body == b"1"
         peer.credit(handle, 5, count=1, drain=True)
         assert (await peer.message())[1].body == b"2"
@@ -143,8 +143,8 @@ def test_transfers_wait_for_the_session_window(on_hub):
         key = await testbed.new()
         peer = await testbed.amqp_device("dev", key)
         _, handle = await peer.attach(MESSAGES, True)
-        await testbed.service.send_c2d("dev", b"1")
-        await testbed.service.send_c2d("dev", b"2")
+        await testbed.service.send_c2d_message("dev", b"1")
+        await testbed.service.send_c2d_message("dev", b"2")
         peer.send(
             Composite(
                 FLOW,
@@ -193,8 +193,8 @@ def test_refused_c2d_messages(on_hub):
 def test_device_reports_outcomes_by_message(on_hub):
     async def scenario(testbed):
         peer = await device(testbed)
-        await testbed.service.send_c2d("dev", b"1", ack="full", message_id="a")
-        await testbed.service.send_c2d("dev", b"2", ack="full", message_id="b")
+        await testbed.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
+        await testbed.service.send_c2d_message("dev", b"2", ack="full", message_id="b")
         await peer.receiver(MESSAGES)
         await peer.message()
         await peer.message()
@@ -221,7 +221,7 @@ def test_second_link_takes_over_the_messages(on_hub):
         second = await testbed.amqp_device("dev", key)
         await second.receiver(MESSAGES)
         assert (await first.expect(DETACH)).error.condition == "amqp:link:stolen"
-        await testbed.service.send_c2d("dev", b"for the second")
+        await testbed.service.send_c2d_message("dev", b"for the second")
         assert (await second.message())[1].body == b"for the second"
 
     on_hub(scenario)

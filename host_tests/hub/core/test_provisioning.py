@@ -7,9 +7,10 @@ import pytest
 
 from host_tests.support.processes import hub_process, run_tools
 from iothub import ProvisioningDeviceClient
+from iothub.errors import ServiceError
 from iothub.provisioning import derive_device_key
 from tools.hub.app import Hub
-from tools.hub.client import ServiceClient, ServiceError
+from tools.service.client import ServiceClient
 
 
 def enrollment(folder, *arguments):
@@ -117,12 +118,10 @@ def test_invalid_enrollment_is_refused(tmp_path, name, fields):
     async def scenario():
         async with Hub(tmp_path, ports=dict.fromkeys(USUAL_PORTS, 0)) as hub:
             ports = hub.ports
-            async with ServiceClient(
-                ports["service_connection_string"], ports["ca_file"]
-            ) as service:
+            async with ServiceClient.create_for_local_hub(ports) as service:
                 with pytest.raises(ServiceError) as refused:
-                    await service.enroll(name, **fields)
-                assert refused.value.status == 400
-                assert await service.list_enrollments() == []
+                    await service.enrollments.create(name, **fields)
+                assert refused.value.code == 400
+                assert await service.enrollments.list() == []
 
     asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -5,46 +5,48 @@ import json
 
 from host_tests.support.hostile_mqtt import BODIES, LIMIT, PACKETS, TOPICS, whole_messages
 from host_tests.support.mutation import cases, mutated, pieces
+from iothub.compat import Future
+from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
-from iothub.handlers import Handlers
 from iothub.messages import Message
-from iothub.mqtt import topics
-from iothub.mqtt.protocol import Session
+from iothub.mqtt import properties, topics
+from iothub.mqtt.incoming import dispatch
+from iothub.mqtt.protocol import MQTTProtocol
 from iothub.net.websocket import WebSocket, upgrade
-from iothub.twin import Desired, desired_of
+from iothub.pending import Pending
+from iothub.twin import DesiredProperties, desired_section
 
 OWN = "devices/any/"
 
 
-class Listener:
-    """Records the messages of a session."""
+class Events:
+    """Keeps the messages that a protocol hands on."""
 
     def __init__(self):
         self.messages = []
 
-    def message(self, topic, payload, receipt):
+    def on_publish(self, topic, payload, receipt):
         self.messages.append((bytes(topic), bytes(payload), receipt[1]))
 
-    def nothing(self, *arguments):
-        pass
-
-    connack = suback = puback = failed = oversized = pong = nothing
+    def on_oversized(self, topic, size):
+        assert size > LIMIT
 
 
-def test_only_whole_messages_are_delivered_and_acknowledged():
+def test_protocol_takes_whole_messages_and_nothing_else():
     taken = 0
     for chance in cases(600):
-        listener = Listener()
-        session = Session(listener, "d", "u", max_inbound=LIMIT)
-        session.connect()
+        events = Events()
+        pending = Pending(120000, 16, "puback")
+        protocol = MQTTProtocol(events, pending, "d", "u", max_inbound=LIMIT)
+        protocol.connect()
         data = bytes(mutated(chance, PACKETS))
         try:
             for piece in pieces(chance, data):
-                session.feed(piece)
+                protocol.feed(piece)
         except ProtocolError:
             pass
-        assert listener.messages == whole_messages(data), data
-        taken += len(listener.messages)
+        assert events.messages == whole_messages(data), data
+        taken += len(events.messages)
     assert taken > 100
 
 
@@ -54,8 +56,8 @@ def test_hostile_topics_and_property_bags_are_value_errors_at_most():
         topics.parse_twin_answer,
         topics.parse_method,
         topics.parse_desired,
-        topics.decode_properties,
-        lambda topic: topics.decode_message(topic, Message(b"")),
+        properties.decode_properties,
+        lambda topic: properties.decode_message(topic, Message(b"")),
     )
     parts = [topic.encode() for topic in TOPICS]
     understood = 0
@@ -73,41 +75,66 @@ def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     assert understood > 100
 
 
+class Told:
+    """Takes what a PUBLISH may mean, and counts it."""
+
+    def __init__(self):
+        self.count = 0
+
+    def tell(self, *arguments):
+        self.count += 1
+
+    on_message = on_method = on_desired = tell
+
+
+def test_publishes_by_their_topics():
+    told, parts = Told(), [topic.encode() for topic in TOPICS]
+    answered = 0
+    for chance in cases(400):
+        requests = {"1f": Future(), "20": Future()}
+        topic = bytes(mutated(chance, parts, 1))
+        try:
+            dispatch(topic, b"{}", None, OWN, told, requests)
+        except ValueError:
+            pass
+        answered += 2 - len(requests)
+    assert told.count > 30
+    assert answered > 10
+
+
 class Answers(list):
     """A transport that records the answers to methods: (rid, status)."""
 
-    def send_method_response(self, rid, status, body):
+    def respond(self, rid, status, body):
         self.append((rid, status))
 
-
-class Program(Handlers):
-    """In place of a client: what Handlers need of it."""
-
-    connected = False
-
-    def __init__(self):
-        super().__init__()
-        self._options = {"handler_timeout": 5}
-        self._transport = Answers()
-        self._desired = Desired()
-        self.on_method_request_received = lambda request: (200, request.payload)
+    def is_open(self):
+        return False
 
 
 async def play(chance):
     """The status that a method with a hostile body is answered with; the same body is a twin's,
     too.
     """
-    program = Program()
+    answers, problems = Answers(), []
+    dispatcher = Dispatcher({"handler_timeout": 5, "timeout": 5})
+    dispatcher.transport = answers
+    dispatcher.set_handler("background", problems.append)
+    dispatcher.set_handler("methods", lambda request: (200, request.payload))
     body = bytes(mutated(chance, BODIES, 2))
-    program.method("m", "rid", body)
-    for take in (program._desired.patch, program._desired.whole, program._desired.patch):
+    dispatcher.on_method("m", "rid", body)
+    desired = DesiredProperties()
+    for take in (desired.apply_patch, desired.apply_snapshot, desired.apply_patch):
         try:
-            take(desired_of({"desired": json.loads(body)}))
+            take(desired_section({"desired": json.loads(body)}))
         except ValueError:
             pass
-    await asyncio.gather(*program._tasks)
-    assert len(program._transport) == 1, body
-    return program._transport[0][1]
+    while not dispatcher.is_idle():
+        await asyncio.sleep(0)
+    assert len(answers) == 1, body
+    assert answers[0][0] == "rid"
+    assert problems == []
+    return answers[0][1]
 
 
 def test_hostile_method_payloads_are_answered_once():

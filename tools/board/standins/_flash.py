@@ -1,4 +1,4 @@
-"""The board's flash: a folder of the host's, or a littlefs of a board's size."""
+"""The board's flash: a folder on the host, or a littlefs of a fixed size."""
 
 import vfs
 
@@ -7,7 +7,7 @@ _IMAGE = "/flash.img"
 
 
 class Folder:
-    """A folder as a file system: VfsPosix, but for a mistake of its."""
+    """A folder as a file system: VfsPosix, with a rename() that works."""
 
     def __init__(self, root):
         self._rooted = vfs.VfsPosix(root)
@@ -18,7 +18,7 @@ class Folder:
         return getattr(self._rooted, name)
 
     def rename(self, old, new):
-        # It makes both names in one buffer, and so renames the new one to itself.
+        # VfsPosix builds both paths in one buffer, and so renames the new path to itself.
         paths = [self._root + path if path[0] == "/" else path for path in (old, new)]
         self._host.rename(*paths)
 
@@ -56,7 +56,7 @@ class _Image:
 
 
 def littlefs(folder, size):
-    """The file system in flash.img of `folder`, made if need be; it can be full."""
+    """The file system in flash.img of `folder`, which is made unless it is there."""
     image = _Image(folder, size)
     if image.blank:
         vfs.VfsLfs2.mkfs(image)

@@ -1,10 +1,10 @@
-"""Between the stand-ins and tools/board/machine.py, which keeps what outlives a reset."""
+"""Notes from the stand-ins to tools/board/machine.py, and files that outlive a reset."""
 
 import os
 
 from vfs import VfsPosix
 
-# A file system of its own: the board's programs see nothing of it.
+# A file system of its own, which the board's programs cannot see.
 _folder = os.getenv("STANDIN_STATE")
 _state = VfsPosix(_folder)
 _control = os.getenv("STANDIN_CONTROL")
@@ -13,7 +13,7 @@ if _control:
 
 
 def load(name, default):
-    """What was saved as `name` (bytes), else the default."""
+    """The bytes that were saved as `name`, or the default."""
     try:
         with _state.open("/" + name, "rb") as file:
             return file.read()
@@ -24,11 +24,11 @@ def load(name, default):
 def save(name, data):
     with _state.open("/new", "wb") as file:
         file.write(data)
-    # With absolute names: see Folder in _flash. The process may be killed at any moment.
+    # Renamed, as the process may be killed at any moment; by absolute paths, see _flash.Folder.
     VfsPosix().rename(_folder + "/new", _folder + "/" + name)
 
 
 def tell(line):
-    """Tell the machine that a program begins, or asks for: reset, deepsleep MS, watch MS."""
+    """Send a note: begun, reset, soft_reset, deepsleep MS, watch MS, broken REASON."""
     if _control:
         _control.write(line + "\n")

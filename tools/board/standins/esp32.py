@@ -1,4 +1,4 @@
-"""The chip's own temperature sensor: here it drifts a little with time."""
+"""The chip's temperature sensor, whose value changes with time."""
 
 import time
 

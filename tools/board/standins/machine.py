@@ -1,4 +1,4 @@
-"""The unix port's machine module, and what an ESP32's has besides: resets, sleep, clock, pins."""
+"""The unix port's machine module, with the resets, sleep, clock and pins of an ESP32's."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def freq(hz=None):
 
 def _gone(line):
     _host.tell(line)
-    while True:  # no `finally` runs any more; the process is about to be killed
+    while True:  # until the host kills the process, so that no `finally` runs
         _time.sleep(1)
 
 
@@ -68,7 +68,7 @@ class RTC:
 
 
 class Pin:
-    """A pin with nothing on it: an input reads what was last written."""
+    """A pin with nothing connected: an input reads the value that was last written."""
 
     IN, OUT, OPEN_DRAIN = 1, 3, 7
     PULL_DOWN, PULL_UP = 1, 2

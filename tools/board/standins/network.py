@@ -1,4 +1,4 @@
-"""A Wi-Fi that is up, down, or refuses the password: the file `wifi` of the machine says which."""
+"""A Wi-Fi that is up, is down, or refuses the password, as the host's file `wifi` says."""
 
 import _host
 

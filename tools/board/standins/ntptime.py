@@ -1,4 +1,4 @@
-"""NTP that answers with the host's time, as long as the Wi-Fi is up."""
+"""NTP that answers with the host's time while the Wi-Fi is up."""
 
 import time
 from utime import time as _right

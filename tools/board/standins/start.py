@@ -1,6 +1,7 @@
-"""Power-on of the virtual board: flash at /, what an image has built in, boot.py, main.py.
+"""Power-on of the virtual board: imports what an image has built in, mounts the flash, and runs
+boot.py and main.py.
 
-After it comes the REPL (-i). The names here begin with an underscore: a program shares them.
+The REPL follows (-i). The names begin with an underscore, because the board's program shares them.
 """
 
 
@@ -9,7 +10,7 @@ def _power_on():
     import sys
     import vfs
 
-    import _host  # noqa: F401  what is imported here is there without a file, as if frozen
+    import _host  # noqa: F401  imported here, a module needs no file later, as if it were frozen
     import time  # noqa: F401
     import machine  # noqa: F401
     import network  # noqa: F401
@@ -32,13 +33,13 @@ def _power_on():
 
 
 def _execute(name):
-    """Whether file `name` ran to its end; a file that is not there is no failure."""
+    """Run file `name`: False if it raised. A file that is not there is left out."""
     import os
 
     import _host
 
     try:
-        _host.tell("begun")  # from here on Ctrl-C is welcome
+        _host.tell("begun")  # from here on Ctrl-C interrupts
         try:
             os.stat(name)
         except OSError:
@@ -64,7 +65,7 @@ def _execute(name):
 
 try:
     _power_on()
-except BaseException as error:  # no REPL then, which would have the host's files for its flash
+except BaseException as error:  # no REPL, because it would see the host's files
     import _host as _told
 
     _told.tell("broken %r" % error)

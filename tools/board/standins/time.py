@@ -1,4 +1,4 @@
-"""The clock, which starts in 2000 at power-on, and goes on through resets once it is set."""
+"""The clock: it starts in 2000 at power-on, and keeps running through resets once it is set."""
 
 import _host
 from utime import *  # noqa: F403

@@ -1,7 +1,9 @@
-"""The AMQP front: devices and services over AMQP 1.0, and the events as an event hub gives them.
+"""The AMQP front: devices and services over AMQP 1.0, and events as from an event hub.
 
-connection ─ session ─ links carry; addresses says which node a link is for; device, service,
-events and requests are the nodes; claims says who may have them.
+server listens; connection, session and links are AMQP's own layers over stream (frames) and
+settlement (dispositions). addresses finds the node behind a link: device, service, events and
+requests hold the nodes. claims says what a connection may do; sasl and faults are the encoding of
+SASL and of errors, messages that of properties.
 """
 
 from .connection import Connection

@@ -1,6 +1,6 @@
-"""Which node a link is for, by its address alone.
+"""Link addresses: which node stands behind each.
 
-Source: spec iothub-amqp, the tables of links.
+A link is classified by its address alone. Source: docs/protocol/amqp.md, "Links".
 """
 
 import re
@@ -14,7 +14,7 @@ from .faults import LinkFault
 _DEVICE = re.compile(r"/devices/([^/]+)(?:/modules/([^/]+))?/(.+)")
 _PARTITION = re.compile(r"/(.+?)/consumergroups/([^/]+)/partitions/([^/]+)", re.IGNORECASE)
 
-# What stands behind an address, where the peer is sender and where it is receiver.
+# The node behind an address: (where the peer sends, where the peer receives).
 _OF_DEVICE = {
     "messages/events": (device.Telemetry, device.Messages),
     "messages/devicebound": (None, device.Messages),
@@ -30,18 +30,24 @@ _OF_HUB = {
 }
 
 
-def node_of(link, attach):
+def node_of(core, connection, link, attach):
     """The Node for a link. LinkFault, HubError."""
     if link.address is None:
-        raise LinkFault("amqp:not-implemented", "a link without an address")
+        raise LinkFault("amqp:not-implemented", "the hub supports no link without an address")
     path = path_of(link.address)
-    node = _in(_OF_HUB, path.lower(), link, attach) or _of_device(path, link, attach)
-    node = node or _of_events(path, link, attach)
-    if node is None:
-        raise LinkFault(faults.NOT_FOUND, f"there is no {link}")
-    if not node.allowed(link.connection.claims):
-        raise LinkFault(faults.UNAUTHORIZED, f"Unauthorized: the claims do not cover {link}")
-    if attach.role and isinstance(node, events.Redirect):
+    kind, arguments = (
+        _kind_of_hub(path, attach)
+        or _kind_of_device(core, path, attach)
+        or _kind_of_events(path, attach)
+        or (None, ())
+    )
+    if kind is None:
+        raise LinkFault(faults.NOT_FOUND, f"nothing is at this address for a {link}")
+    node = kind(core, connection, link, *arguments)
+    if not node.allowed(connection.claims):
+        reason = f"Unauthorized: no token or certificate of this connection covers the {link}"
+        raise LinkFault(faults.UNAUTHORIZED, reason)
+    if isinstance(node, events.Redirect):
         raise node.fault()
     return node
 
@@ -55,35 +61,41 @@ def path_of(address):
     return "/" + address.strip("/")
 
 
-def _in(table, name, link, attach, *arguments):
-    kinds = table.get(name)
-    if kinds is None:
-        return None
-    kind = kinds[1 if attach.role else 0]
-    return kind and kind(link, *arguments)
+def _choose(kinds, attach):
+    return kinds[1 if attach.role else 0]
 
 
-def _of_device(path, link, attach):
+def _kind_of_hub(path, attach):
+    """(class of the node, its further arguments), or None: the address is of another kind."""
+    kinds = _OF_HUB.get(path.lower())
+    return kinds and (_choose(kinds, attach), ())
+
+
+def _kind_of_device(core, path, attach):
     match = _DEVICE.fullmatch(path)
     if match is None:
         return None
-    device_id, module_id, rest = match[1], match[2] or "", match[3].lower()
-    core = link.connection.core
-    identity = core.identities.find(unquote(device_id), unquote(module_id))
+    device_id, module_id, rest = unquote(match[1]), unquote(match[2] or ""), match[3].lower()
+    identity = core.identities.find(device_id, module_id)
     if identity is None:
-        raise not_found(unquote(f"{device_id}/{module_id}" if module_id else device_id))
-    node = _in(_OF_DEVICE, rest, link, attach, identity)
-    if node is not None and not identity.enabled:
-        raise LinkFault(faults.UNAUTHORIZED, "DeviceDisabled: the device is disabled")
-    return node
+        raise not_found(f"{device_id}/{module_id}" if module_id else device_id)
+    kinds = _OF_DEVICE.get(rest)
+    kind = kinds and _choose(kinds, attach)
+    if kind is None:
+        return None
+    if not identity.enabled:
+        reason = "DeviceDisabled: the device is disabled: set its status to enabled"
+        raise LinkFault(faults.UNAUTHORIZED, reason)
+    return kind, (identity,)
 
 
-def _of_events(path, link, attach):
+def _kind_of_events(path, attach):
     match = _PARTITION.fullmatch(path)
     if match is None or not attach.role:
         return None
-    if match[1].lower() == "messages/events":
-        return events.Redirect(link, f"{ENTITY}/ConsumerGroups/{match[2]}/Partitions/{match[3]}")
-    if match[1].lower() != ENTITY:
+    entity, group, partition = match.groups()
+    if entity.lower() == "messages/events":
+        return events.Redirect, (f"{ENTITY}/ConsumerGroups/{group}/Partitions/{partition}",)
+    if entity.lower() != ENTITY:
         return None
-    return events.Reader(link, match[2], match[3], attach)
+    return events.Reader, (group, partition, attach)

@@ -1,20 +1,20 @@
-"""What one connection may do: by tokens in SASL PLAIN or put-token, or by its certificate.
+"""Claims of one connection: what its tokens (SASL PLAIN, put-token) and its certificate allow.
 
-Source: spec iothub-amqp, "Authentication".
+Source: docs/protocol/amqp.md, "Authentication".
 """
 
 import re
-from urllib.parse import unquote
 
-from ..core.access import host_of
-from ..core.auth import TokenError, parse
+from ..core import auth
+from ..core.access import split_resource
+from ..core.errors import Unauthorized
 
 _SERVICE = re.compile(r"(.+)@sas\.root\.(.+)")
 _DEVICE = re.compile(r"(.+)@sas\.(.+)")
 
 
 class Claims:
-    """The claims of a connection; each ends when its token does."""
+    """The claims of a connection. Each ends when its token expires."""
 
     def __init__(self, core, chain=()):
         self._core = core
@@ -22,29 +22,33 @@ class Claims:
         self._claims = {}  # (policy, identity, path): Claim
 
     def add(self, token, hosts):
-        """Take in a token for one of `hosts`. TokenError."""
-        claim = self._core.access.of_token(token, hosts)
+        """Take in a token for one of `hosts`. Unauthorized."""
+        claim = self._core.access.claim_of_token(token, hosts)
         self._claims[claim.policy, claim.identity, claim.path] = claim
         return claim
 
     def add_plain(self, user, token):
-        """Take in SASL PLAIN's user name and password. TokenError."""
+        """Take in SASL PLAIN's user name and password. Unauthorized."""
         service = _SERVICE.fullmatch(user)
         match = service or _DEVICE.fullmatch(user)
         if match is None:
-            raise TokenError("the user name is not {policy}@sas.root.{hub} or {device}@sas.{hub}")
+            raise Unauthorized(
+                "the user name must be {policy}@sas.root.{hub name} or {device id}@sas.{hub name}"
+            )
         name, hub = match[1], match[2].lower()
-        host = host_of(unquote(parse(token)["sr"]))[0]
+        host = split_resource(auth.resource_of(auth.parse(token)))[0]
         if hub not in (host, host.partition(".")[0]):
-            raise TokenError("the token is for another hub than the user name")
+            raise Unauthorized(
+                f"the SAS token is for the hub {host[:100]}, and the user name for {hub[:100]}"
+            )
         claim = self.add(token, {host})
         named = self._core.identities.find(*name.partition("/")[::2])
         if claim.policy != name if service else named is None or not claim.covers(named):
             self._claims.clear()
-            raise TokenError("the token is for someone else than the user name")
+            raise Unauthorized(f"the SAS token is not for {name[:100]}, which the user name says")
 
     def may(self, permission):
-        """Whether a service may do this."""
+        """Whether a service may do this. permission: "registry" or "service"."""
         return any(claim.may(permission) for claim in self._claims.values())
 
     def covers(self, identity):
@@ -53,21 +57,21 @@ class Claims:
             return True
         try:
             if self._chain:
-                self._core.access.of_certificates(self._chain, identity)
+                self._core.access.check_certificates(self._chain, identity)
                 return True
-        except TokenError:
+        except Unauthorized:
             pass
         return False
 
     def method_of(self, identity):
-        """How the identity is authenticated, for its events."""
+        """How the identity is authenticated: "sas", or the type of its certificate."""
         by_token = any(claim.covers(identity) for claim in self._claims.values())
         return "sas" if by_token else identity.record["authentication"]["type"]
 
     def next_expiry(self):
-        """When the first claim ends, in seconds since 1970; None: none does."""
+        """When the first claim ends, in seconds since 1970; None: no claim ends."""
         return min((claim.expiry for claim in self._claims.values()), default=None)
 
-    def expire(self, now):
-        """Forget the claims that ended by `now`."""
+    def remove_expired(self, now):
+        """Forget the claims that have ended by `now`."""
         self._claims = {key: one for key, one in self._claims.items() if one.expiry > now}

@@ -1,208 +1,153 @@
-"""One AMQP connection: headers, SASL, open and close, heartbeats, and its sessions.
+"""One AMQP connection: protocol headers, SASL, open and close, tokens, and its sessions.
 
-Source: AMQP 1.0, parts 2.2 to 2.4 and 5.
+Source: AMQP 1.0, parts 2.2 to 2.4 and 5; docs/protocol/amqp.md, "Connection".
 """
 
 import asyncio
-import collections
 import logging
-import sqlite3
 
 from iothub.amqp.codec import DecodeError
-from iothub.amqp.composites import (
-    BEGIN,
-    CLOSE,
-    DISPOSITION,
-    END,
-    OPEN,
-    Composite,
-)
-from iothub.amqp.frames import (
-    AMQP,
-    AMQP_HEADER,
-    HEARTBEAT,
-    MIN_MAX_FRAME_SIZE,
-    SASL_HEADER,
-    FrameDecoder,
-    frame,
-)
+from iothub.amqp.composites import BEGIN, CLOSE, END, OPEN, Composite
+from iothub.amqp.frames import AMQP, AMQP_HEADER, MIN_MAX_FRAME_SIZE, SASL_HEADER, frame
 
-from ..core.access import host_of
-from ..tls import unsent
+from ..core.access import split_resource
+from ..listener import peer_name
 from . import faults, sasl
 from .claims import Claims
 from .faults import Fault, SessionFault
 from .session import Session
+from .settlement import Settlement
+from .stream import MAX_FRAME, FrameStream
 
 log = logging.getLogger("hub.amqp")
 
-MAX_FRAME = 65536
-MAX_OUT = 4 * 1024 * 1024
 CHANNEL_MAX = 255
-OPEN_TIMEOUT = 20  # seconds for TLS's end, SASL and open
-IDLE_TIMEOUT = 120  # announced; twice that without a byte ends the connection
+OPEN_TIMEOUT = 20  # seconds that each step up to open may take
+IDLE_TIMEOUT = 120  # announced in open; a peer that is silent for twice as long is closed
 TOKEN_GRACE = 5
-DRAIN_TIMEOUT = 60
 OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 class Connection:
-    """One connection, from its first byte on. What it may do is in `claims`."""
+    """One connection, from its first byte to its end."""
 
     def __init__(self, core, reader, writer, chain=(), redirect_port=None):
-        self.core = core
-        self.claims = Claims(core, chain)
+        self.claims = Claims(core, chain)  # what the peer may do
         self.redirect_port = redirect_port  # where readers of events are sent
-        self.hostname = None  # what the peer calls this hub
-        self.answers = {}  # node: the Answers link that its answers go to
-        self._reader = reader
-        self._writer = writer
+        self.hostname = None  # the name that the peer calls this hub by; None before open
+        self.answers = {}  # {path of a request node: the Answers node of this connection}
+        self.max_frame = MIN_MAX_FRAME_SIZE  # the largest frame that the peer takes
+        self._core = core
         self._chain = chain
-        self._decoder = FrameDecoder(MAX_FRAME)
-        self._peer = str(writer.get_extra_info("peername"))
-        self._patience = OPEN_TIMEOUT
+        self._peer = peer_name(writer)
+        self._stream = FrameStream(reader, writer, OPEN_TIMEOUT, self._overflowed)
+        self._settlement = Settlement(core.durable, self._storage_failed)
         self._sessions = {}  # channel: Session
-        self._ended = set()  # channels whose session is over
-        self._out = bytearray()
-        self._flushing = None
-        self._wrote = False
-        self.max_frame = MIN_MAX_FRAME_SIZE  # the largest frame the peer takes
-        self._settling = asyncio.Queue(1000)
+        self._ended = set()  # channels whose session has ended
         self._tasks = []
-        self._expiry = None
-        self._closed = None  # why
+        self._expiry_timer = None
+        self._close_reason = None
 
     def __str__(self):
         return self._peer
 
-    # -- life -------------------------------------------------------------------------------
-
     async def run(self):
-        """Serve until the end; never raises what the peer did."""
-        self._tasks.append(asyncio.create_task(self._settle()))
+        """Serve the connection to its end. No error of the peer is raised."""
+        self._tasks.append(asyncio.create_task(self._settlement.run()))
         try:
             await self._negotiate()
-            while self._closed is None:
-                await self._handle(*await self._frame())
+            while self._close_reason is None:
+                await self._handle(*await self._stream.frame())
         except DecodeError as error:
-            self.end(Fault(faults.DECODE_ERROR, str(error)))
+            self._close(Fault(faults.DECODE_ERROR, str(error)))
         except Fault as fault:
-            self.end(fault)
+            self._close(fault)
         except asyncio.TimeoutError:
-            self.end(Fault(faults.LIMIT, "nothing came within the idle timeout"))
+            reason = f"nothing has come for {self._stream.timeout:g} s"
+            self._close(Fault(faults.LIMIT, reason))
         except (OSError, EOFError) as error:
-            self._note(str(error) or "the connection broke")
+            self._note_closed(str(error) or "the connection broke")
         finally:
-            self._leave()
+            self._release()
 
-    def _leave(self):
+    def _release(self):
         for task in self._tasks:
             task.cancel()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
         for session in self._sessions.values():
-            session.gone()
+            session.closed()
         self._sessions = {}
-        self._flush()
-        self._writer.close()
+        self._stream.close()
 
-    def _note(self, why):
-        if self._closed is None:
-            self._closed = why
-            log.info("%s: closed: %s", self, why)
-
-    def end(self, fault=None):
-        """Close the connection, with an error or without."""
-        if self._closed is None:
-            self._note(f"{fault.condition}: {fault}" if fault else "it was closed")
-            self._out += frame(0, Composite(CLOSE, error=fault and fault.error()))
-            self._flush()
-            self._writer.close()
-
-    def shut(self, reason):
-        """End it because this side wants so."""
-        self.end(Fault(faults.FORCED, reason))
-
-    def drop(self):
-        """Cut the connection as a broken network does: nothing more is sent."""
-        self._note("dropped on request")
-        self._writer.transport.abort()
-
-    # -- bytes ------------------------------------------------------------------------------
+    # -- sending and ending -----------------------------------------------------------------
 
     def send(self, channel, composite, payload=b""):
-        """Send a frame; what is sent in one go leaves together."""
-        if self._closed is not None:
-            return
-        self._out += frame(channel, composite, payload)
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+        """Send a frame."""
+        if self._close_reason is None:
+            self._stream.write(frame(channel, composite, payload))
 
-    def _flush(self):
-        self._flushing = None
-        if self._out:
-            self._wrote = True
-            self._writer.write(bytes(self._out))
-            self._out.clear()
-            if unsent(self._writer) > MAX_OUT:
-                self.drop()  # a peer that does not read is gone before it costs memory
+    async def drain(self):
+        """Wait until the peer has taken most of what was sent. asyncio.TimeoutError, OSError."""
+        await self._stream.drain()
 
-    async def drained(self):
-        """Wait until the peer has taken most of what was sent; TimeoutError."""
-        self._flush()
-        await asyncio.wait_for(self._writer.drain(), DRAIN_TIMEOUT)
+    def close(self, reason):
+        """End the connection in order, because the hub wants to."""
+        self._close(Fault(faults.FORCED, reason))
 
-    async def _read(self):
-        data = await asyncio.wait_for(self._reader.read(65536), self._patience)
-        if not data:
-            raise EOFError("the peer closed the connection")
-        self._decoder.feed(data)
+    def abort(self, reason):
+        """Cut the connection as a broken network does: nothing more is sent."""
+        self._note_closed(reason)
+        self._stream.abort()
 
-    async def _header(self):
-        while (header := self._decoder.take_header()) is None:
-            await self._read()
-        return header
+    def _close(self, fault=None):
+        """Send close, with the error if there is one."""
+        if self._close_reason is None:
+            self._note_closed(f"{fault.condition}: {fault}" if fault else "the peer closed it")
+            self._stream.write(frame(0, Composite(CLOSE, error=fault and fault.error())))
+            self._stream.close()
 
-    async def _frame(self):
-        while (taken := self._decoder.take()) is None:
-            await self._read()
-        return taken
+    def _note_closed(self, reason):
+        if self._close_reason is None:
+            self._close_reason = reason
+            log.info("%s: closed: %s", self, reason)
 
-    async def _beat(self, interval):
-        """Let the peer hear something within its idle timeout."""
-        while True:
-            self._wrote = False
-            await asyncio.sleep(interval)
-            if not self._wrote:
-                self._writer.write(HEARTBEAT)
+    def _overflowed(self):
+        self.abort("the peer does not read what is sent to it")
+
+    def _storage_failed(self, error):
+        reason = f"what the peer sent could not be stored: {error}"
+        self._close(Fault("amqp:internal-error", reason))
 
     # -- opening ----------------------------------------------------------------------------
 
     async def _negotiate(self):
-        """Headers and SASL, up to the AMQP header; a peer may leave SASL out altogether."""
-        header = await self._header()
+        """Protocol headers and SASL, up to the AMQP header; a peer may leave SASL out."""
+        header = await self._stream.header()
         if header == SASL_HEADER:
-            self._out += SASL_HEADER + sasl.offer(self._chain)
-            self._flush()
-            _, _, init, _ = await self._frame()
+            self._send_now(SASL_HEADER + sasl.offer(self._chain))
+            _, _, init, _ = await self._stream.frame()
             answer, refusal = sasl.judge(init, self.claims)
-            self._out += answer
-            self._flush()
+            self._send_now(answer)
             if refusal:
-                raise EOFError(f"refused: {refusal}")
-            header = await self._header()
-        self._writer.write(AMQP_HEADER)
+                raise EOFError(f"SASL refused: {refusal}")
+            header = await self._stream.header()
+        self._send_now(AMQP_HEADER)
         if header != AMQP_HEADER:
-            raise EOFError(f"no AMQP 1.0 begins with {header!r}")
+            raise EOFError(f"the peer does not speak AMQP 1.0: its first bytes are {header!r}")
+
+    def _send_now(self, data):
+        self._stream.write(data)
+        self._stream.flush()
 
     def _open(self, performative):
         if self.hostname is not None:
             raise Fault(faults.FRAMING, "a second open")
-        self.hostname = host_of(performative.hostname or "localhost")[0]
+        self.hostname = split_resource(performative.hostname or "localhost")[0]
         self.max_frame = min(performative.max_frame_size or MAX_FRAME, MAX_FRAME)
         if self.max_frame < MIN_MAX_FRAME_SIZE:
-            raise Fault(faults.NOT_ALLOWED, "max-frame-size is at least 512")
-        self._patience = 2 * IDLE_TIMEOUT
+            raise Fault(faults.NOT_ALLOWED, "max-frame-size must be at least 512")
+        self._stream.timeout = 2 * IDLE_TIMEOUT
         self.send(
             0,
             Composite(
@@ -216,44 +161,46 @@ class Connection:
         )
         if performative.idle_time_out:
             interval = max(performative.idle_time_out / 2000, 0.1)
-            self._tasks.append(asyncio.create_task(self._beat(interval)))
+            self._tasks.append(asyncio.create_task(self._stream.send_heartbeats(interval)))
         self.watch_expiry()
-        log.info("%s: opened, for %s", self, self.hostname)
+        log.info("%s: opened, for the host %s", self, self.hostname)
 
-    # -- claims -----------------------------------------------------------------------------
+    # -- tokens -----------------------------------------------------------------------------
 
     def put_token(self, token, audience):
-        """Take in a token from $cbs. TokenError."""
-        claim = self.claims.add(token, OWN_NAMES | {self.hostname, host_of(audience)[0]})
+        """Take in a token from $cbs. Unauthorized."""
+        hosts = OWN_NAMES | {self.hostname, split_resource(audience)[0]}
+        claim = self.claims.add(token, hosts)
         self.watch_expiry()
         return claim
 
     def watch_expiry(self):
-        """Look again when the first claim ends."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+        """Set the timer for the time when the first token expires."""
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+            self._expiry_timer = None
         expiry = self.claims.next_expiry()
         if expiry is not None:
-            until = max(0, expiry + TOKEN_GRACE - self.core.clock())
-            self._expiry = asyncio.get_running_loop().call_later(until, self._expire)
+            delay = max(0, expiry + TOKEN_GRACE - self._core.clock())
+            self._expiry_timer = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self):
-        """An expired token ends the links it was for, and the connection with the last claim."""
-        self.claims.expire(self.core.clock())
+        """Detach the links of expired tokens; without any token left, close the connection."""
+        self.claims.remove_expired(self._core.clock())
         self.watch_expiry()
-        fault = Fault(faults.UNAUTHORIZED, "ExpiredToken: its token has expired")
+        reason = "ExpiredToken: the SAS token has expired; put a new one before that"
+        fault = Fault(faults.UNAUTHORIZED, reason)
         if self.claims.next_expiry() is None:
-            self.end(fault)
+            self._close(fault)
             return
         for session in self._sessions.values():
-            session.detach_unauthorized(fault)
+            session.close_unauthorized(fault)
 
     # -- frames -----------------------------------------------------------------------------
 
     async def _handle(self, kind, channel, performative, payload):
         if kind != AMQP:
-            raise Fault(faults.FRAMING, "a frame that is not AMQP's")
+            raise Fault(faults.FRAMING, "a SASL frame after SASL has ended")
         if performative is None:
             return  # a heartbeat
         code = performative.descriptor
@@ -262,82 +209,33 @@ class Connection:
         elif self.hostname is None:
             raise Fault(faults.FRAMING, f"{performative} before open")
         elif code == CLOSE:
-            self.end()
+            self._close()
         elif code == BEGIN:
-            self._begin(channel, performative)
+            self._begin_session(channel, performative)
         elif channel in self._ended:
             pass  # azure-eventhub detaches links after it has ended their session
         elif channel not in self._sessions:
-            raise Fault(faults.NOT_ALLOWED, f"channel {channel} has no session")
+            raise Fault(faults.NOT_ALLOWED, f"channel {channel} has no session: begin one")
         elif code == END:
-            self._end(channel)
+            self._end_session(channel)
         else:
-            await self._within(channel, performative, payload)
+            await self._handle_in_session(channel, performative, payload)
 
-    def _begin(self, channel, begin):
+    def _begin_session(self, channel, begin):
         if channel in self._sessions or channel > CHANNEL_MAX:
             raise Fault(faults.NOT_ALLOWED, f"channel {channel} is in use, or over channel-max")
         self._ended.discard(channel)
-        self._sessions[channel] = Session(self, channel, begin)
+        session = Session(self._core, self, self._settlement, channel, begin)
+        self._sessions[channel] = session
 
-    def _end(self, channel):
-        self._drop_session(channel)
-
-    def _drop_session(self, channel, fault=None):
-        self._sessions.pop(channel).gone()
-        self._ended.add(channel)
-        self.send(channel, Composite(END, error=fault and fault.error()))
-
-    async def _within(self, channel, performative, payload):
+    async def _handle_in_session(self, channel, performative, payload):
         try:
             await self._sessions[channel].handle(performative, payload)
         except SessionFault as fault:
             log.info("%s: session ended: %s: %s", self, fault.condition, fault)
-            self._drop_session(channel, fault)
+            self._end_session(channel, fault)
 
-    # -- what waits for the store -----------------------------------------------------------
-
-    async def settle_later(self, session, delivery_id, outcome, then=None):
-        """Send a delivery's outcome, and call then(), once all that was stored is durable.
-
-        This waits while too many wait already: the peer is held back.
-        """
-        await self._settling.put((session, delivery_id, outcome, then))
-
-    async def _settle(self):
-        while True:
-            batch = [await self._settling.get()]
-            while not self._settling.empty():
-                batch.append(self._settling.get_nowait())
-            try:
-                await self.core.durable()
-            except sqlite3.Error:
-                self.end(Fault("amqp:internal-error", "what it sent could not be stored"))
-                continue
-            for session, first, last, outcome in _runs(batch):
-                disposition = Composite(
-                    DISPOSITION, role=True, first=first, last=last, settled=True, state=outcome
-                )
-                self.send(session.channel, disposition)
-            used = collections.Counter(session for session, *_ in batch)
-            for session in used:
-                session.replenish()
-            for *_, then in batch:
-                if then is not None:
-                    then()
-
-
-def _runs(batch):
-    """(session, first, last, outcome): one after the other, and of one outcome, is one run."""
-    run = None
-    for session, delivery_id, outcome, _ in batch:
-        if delivery_id is None:
-            continue  # the peer had settled it itself
-        if run and run[0] is session and run[2] + 1 == delivery_id and run[3] is outcome:
-            run[2] = delivery_id
-        else:
-            if run:
-                yield run
-            run = [session, delivery_id, delivery_id, outcome]
-    if run:
-        yield run
+    def _end_session(self, channel, fault=None):
+        self._sessions.pop(channel).closed()
+        self._ended.add(channel)
+        self.send(channel, Composite(END, error=fault and fault.error()))

@@ -1,6 +1,6 @@
-"""A device's links: telemetry, messages, twin and methods; and its presence, made of them.
+"""Device nodes: telemetry, cloud-to-device messages, twin and direct methods.
 
-Source: spec iothub-amqp, "Device links".
+Source: docs/protocol/amqp.md, "Device links".
 """
 
 import json
@@ -9,116 +9,36 @@ from iothub.amqp.codec import DecodeError, Typed
 from iothub.amqp.composites import ACCEPTED, MODIFIED, REJECTED, Composite
 from iothub.amqp.sections import DATA, AmqpMessage, decode_message
 
-from ..core import twins
+from ..core import json_body, twins
 from ..core.errors import HubError, bad_request
 from . import faults, messages
+from .device_session import DeviceNode
 from .faults import Fault, LinkFault
-from .links import Node, Queued
+from .links import Buffer
 
-LOCK = 60  # seconds a device has to settle a message
-_BATCH_FORMAT = 0x80013700  # many messages in one: each a data section
-
-
-class Presence:
-    """The core's connection of an identity: its links, over one AMQP connection or several."""
-
-    def __init__(self, core, identity):
-        self._core = core
-        self._identity = identity
-        self._nodes = []
-
-    @classmethod
-    def add(cls, node):
-        """A node of an identity is there: with the first one the identity is connected."""
-        core, identity = node.link.connection.core, node.identity
-        presence = identity.connection
-        if not isinstance(presence, cls):
-            presence = cls(core, identity)
-            presence._nodes.append(node)
-            core.connect(identity, presence)
-            return presence
-        others = [other for other in presence._nodes if isinstance(other, node.alone)]
-        presence._nodes.append(node)
-        for other in others:
-            other.link.detach(LinkFault(faults.STOLEN, "another link took its place"))
-        core.ready(identity)
-        return presence
-
-    def remove(self, node):
-        if node in self._nodes:
-            self._nodes.remove(node)
-            if not self._nodes:
-                self._core.disconnect(self._identity, self)
-
-    def _of(self, kind):
-        return [node for node in self._nodes if isinstance(node, kind)]
-
-    # -- what the core asks -----------------------------------------------------------------
-
-    def close(self, reason):
-        for node in list(self._nodes):
-            node.link.detach(LinkFault(faults.DETACH_FORCED, reason))
-
-    def drop(self):
-        for connection in {node.link.connection for node in self._nodes}:
-            connection.drop()
-
-    def messages_waiting(self):
-        for node in self._of(Messages):
-            node.pull()
-
-    def desired(self, patch):
-        for node in self._of(TwinAnswers):
-            node.tell_desired(patch)
-
-    def call_method(self, name, request_id, body):
-        for node in self._of(MethodCalls):
-            node.call(name, request_id, body)
-            return True
-        return False
+LOCK = 60  # seconds that a device has to settle a C2D message
+_BATCH_FORMAT = 0x80013700  # message-format of a batch: each data section is a message
+_DESIRED = "/notifications/twin/properties/desired"
 
 
-class _DeviceNode(Node):
-    alone = ()  # the kinds of node of which an identity has one: a new one takes its place
-
-    def __init__(self, link, identity):
-        super().__init__(link)
-        self.identity = identity
-        self._presence = None
-
-    def allowed(self, claims):
-        return claims.covers(self.identity)
-
-    def opened(self):
-        self._presence = Presence.add(self)
-
-    def closed(self):
-        if self._presence is not None:
-            self._presence.remove(self)
-
-
-# -- telemetry ----------------------------------------------------------------------------------
-
-
-class Telemetry(_DeviceNode):
-    """/devices/{d}/messages/events"""
+class Telemetry(DeviceNode):
+    """/devices/{id}/messages/events, where the device sends."""
 
     def receive(self, message):
         if message.format == _BATCH_FORMAT:
             try:
                 inner = [decode_message(part, exact=True) for part in message.parts]
             except (DecodeError, TypeError):
-                raise bad_request("a batch holds something that is no message") from None
+                raise bad_request("a data section of the batch is not a message") from None
         else:
             inner = [message]
-        parsed = [_telemetry_of(one) for one in inner]
-        core, identity = self.link.connection.core, self.identity
-        method = self.link.connection.claims.method_of(identity)
+        parsed = [_parts_of(one) for one in inner]
+        method = self.connection.claims.method_of(self.identity)
         for body, system, application, annotations in parsed:
-            core.telemetry(identity, body, system, application, annotations, method)
+            self.core.telemetry(self.identity, body, system, application, annotations, method)
 
 
-def _telemetry_of(message):
+def _parts_of(message):
     return (
         messages.body_of(message),
         messages.system_of(message),
@@ -127,14 +47,17 @@ def _telemetry_of(message):
     )
 
 
-# -- messages -----------------------------------------------------------------------------------
+class Messages(DeviceNode):
+    """/devices/{id}/messages/devicebound, where the device receives C2D messages.
 
-
-class Messages(_DeviceNode):
-    """/devices/{d}/messages/devicebound: accepted completes, released abandons.
-
-    A module receives its inputs at …/messages/events: that is this node too.
+    accepted completes a message, released abandons it. A module receives its inputs at
+    …/messages/events: that is this node too.
     """
+
+    exclusive = True
+
+    def deliver_messages(self):
+        self.pull()
 
     def pull(self):
         to = f"/devices/{self.identity.device_id}/messages/devicebound"
@@ -143,47 +66,49 @@ class Messages(_DeviceNode):
             if waiting is None:
                 break
             self.link.send(messages.of_c2d(waiting, to), waiting)
-        self.link.drained()
+        self.link.finish_drain()
 
-    def settled(self, what, outcome):
+    def settled(self, item, outcome):
         queue = self.identity.queue
         code = outcome.descriptor if isinstance(outcome, Composite) else None
         if code == ACCEPTED:
-            kept = queue.complete(what, self.link)
+            held = queue.complete(item, self.link)
         elif code == REJECTED or (code == MODIFIED and outcome.undeliverable_here):
-            kept = queue.reject(what, self.link)
+            held = queue.reject(item, self.link)
         else:
-            queue.abandon(what)
-            kept = True
-        return None if kept else Fault(faults.LOCK_LOST, "the message is another's by now")
+            queue.abandon(item)
+            held = True
+        return None if held else Fault(faults.LOCK_LOST, "the lock on the message has timed out")
 
     def closed(self):
         self.identity.queue.release(self.link)
         super().closed()
 
 
-Messages.alone = (Messages,)
+class TwinAnswers(DeviceNode):
+    """/devices/{id}/twin, where the device receives answers and desired properties."""
 
-
-# -- twin ---------------------------------------------------------------------------------------
-
-
-class TwinAnswers(_DeviceNode, Queued):
-    """/devices/{d}/twin, received from: answers, and desired properties as they change."""
-
-    def __init__(self, link, identity):
-        super().__init__(link, identity)
+    def __init__(self, core, connection, link, identity):
+        super().__init__(core, connection, link, identity)
         self.wants_desired = False
+        self._buffer = Buffer(link)
 
-    def tell_desired(self, patch):
+    def pull(self):
+        self._buffer.pull()
+
+    def send(self, message):
+        """Send an AmqpMessage as soon as there is credit."""
+        self._buffer.send(message)
+
+    def send_desired(self, patch):
         if self.wants_desired:
-            message = AmqpMessage(json.dumps(patch, ensure_ascii=False).encode())
-            message.annotations = {"resource": "/notifications/twin/properties/desired"}
-            self.queue(message)
+            message = AmqpMessage(json_body.encode(patch))
+            message.annotations = {"resource": _DESIRED}
+            self.send(message)
 
 
-class TwinRequests(_DeviceNode):
-    """/devices/{d}/twin, sent to: GET and PATCH, and whether desired changes are told."""
+class TwinRequests(DeviceNode):
+    """/devices/{id}/twin, where the device sends: GET, PATCH, and PUT or DELETE of notices."""
 
     def receive(self, request):
         answers = self._answers()
@@ -199,50 +124,50 @@ class TwinRequests(_DeviceNode):
         answer.annotations = {"status": Typed("int", status)}
         if version is not None:
             answer.annotations["version"] = version
-        return lambda: answers.queue(answer)
+        return lambda: answers.send(answer)
 
     def _answers(self):
-        """The link on the same connection that the answers go to."""
-        for node in self._presence._of(TwinAnswers):
-            if node.link.connection is self.link.connection:
+        """The node on the same connection that the answers go to. LinkFault."""
+        for node in self.session.nodes:
+            if isinstance(node, TwinAnswers) and node.connection is self.connection:
                 return node
-        raise LinkFault(faults.NOT_ALLOWED, "no link receives the twin's answers")
+        reason = "no link of this connection receives from the twin: attach one first"
+        raise LinkFault(faults.NOT_ALLOWED, reason)
 
     def _perform(self, operation, resource, request, answers):
         """(version or None, body) of the answer. HubError."""
-        notifications = resource == "/notifications/twin/properties/desired"
         if operation == "GET" and not resource:
-            twin = {s: twins.plain(self.identity.twin[s]) for s in ("desired", "reported")}
-            return None, json.dumps(twin, ensure_ascii=False).encode()
+            return None, twins.device_document(self.identity.twin)
         if operation == "PATCH" and resource == "/properties/reported":
-            try:
-                patch = json.loads(messages.body_of(request))
-            except (ValueError, RecursionError):
-                raise bad_request("the body is no JSON") from None
-            return self.link.connection.core.report(self.identity, patch), b""
-        if operation in ("PUT", "DELETE") and notifications:
+            patch = json_body.decode(messages.body_of(request))
+            return self.core.report(self.identity, patch), b""
+        if operation in ("PUT", "DELETE") and resource == _DESIRED:
             answers.wants_desired = operation == "PUT"
             return None, b""
-        raise bad_request("the twin has no such operation or resource")
+        raise bad_request("the twin does not support this operation on this resource")
 
 
-# -- methods ------------------------------------------------------------------------------------
+class MethodCalls(DeviceNode):
+    """/devices/{id}/methods/devicebound, where the device receives calls."""
 
+    exclusive = True
 
-class MethodCalls(_DeviceNode, Queued):
-    """/devices/{d}/methods/devicebound, received from: calls."""
+    def __init__(self, core, connection, link, identity):
+        super().__init__(core, connection, link, identity)
+        self._buffer = Buffer(link)
 
-    def call(self, name, request_id, body):
+    def pull(self):
+        self._buffer.pull()
+
+    def call_method(self, name, request_id, body):
         message = AmqpMessage(body, correlation_id=request_id)
         message.application = {"IoThub-methodname": name}
-        self.queue(message)
+        self._buffer.send(message)
+        return True
 
 
-MethodCalls.alone = (MethodCalls,)
-
-
-class MethodAnswers(_DeviceNode):
-    """/devices/{d}/methods/devicebound, sent to: answers."""
+class MethodAnswers(DeviceNode):
+    """/devices/{id}/methods/devicebound, where the device sends its answers."""
 
     def receive(self, message):
         status = messages.plain(message.application.get("IoThub-status"))
@@ -250,6 +175,6 @@ class MethodAnswers(_DeviceNode):
         if isinstance(request_id, Typed):
             request_id = str(request_id.value)
         if not isinstance(status, int) or request_id is None:
-            raise bad_request("a method's answer has correlation-id and IoThub-status")
+            raise bad_request("a method's answer must have correlation-id and IoThub-status")
         body = b"" if message.body is None else messages.body_of(message)
-        self.link.connection.core.answer_method(self.identity, request_id, status, body)
+        self.core.methods.answer(self.identity, request_id, status, body)

@@ -1,6 +1,6 @@
-"""AMQP's errors: what a link, a session or a connection is ended with.
+"""AMQP errors: the conditions that a link, a session or a connection is closed with.
 
-Source: AMQP 1.0, parts 2.8 and 3.5; spec iothub-amqp, "Errors".
+Source: AMQP 1.0, parts 2.8 and 3.5; docs/protocol/amqp.md, "Errors".
 """
 
 from iothub.amqp.composites import ERROR, Composite
@@ -23,6 +23,7 @@ FORCED = "amqp:connection:forced"
 LOCK_LOST = "com.microsoft:message-lock-lost"
 TIMEOUT = "com.microsoft:timeout"
 
+# The condition for a HubError, by its status.
 _BY_STATUS = {
     400: "com.microsoft:argument-error",
     401: UNAUTHORIZED,
@@ -35,7 +36,7 @@ _BY_STATUS = {
 
 
 class Fault(Exception):
-    """Ends whatever it is raised in with `condition`; info is a map of symbols."""
+    """Closes the connection with an error. info: a map with symbols as keys, or None."""
 
     def __init__(self, condition, description, info=None):
         super().__init__(description)
@@ -43,21 +44,21 @@ class Fault(Exception):
         self.info = info
 
     def error(self):
-        """The error as it is sent."""
+        """The error as AMQP encodes it."""
         return Composite(
             ERROR, condition=self.condition, description=str(self), info=self.info or None
         )
 
 
 class LinkFault(Fault):
-    """Detaches the link."""
+    """Closes only the link."""
 
 
 class SessionFault(Fault):
-    """Ends the session."""
+    """Ends only the session."""
 
 
-def of_refusal(refusal):
-    """The LinkFault that says a HubError."""
-    condition = _BY_STATUS.get(refusal.status, "amqp:internal-error")
-    return LinkFault(condition, f"{refusal.name}: {refusal}")
+def from_error(error):
+    """The LinkFault for a HubError of the core."""
+    condition = _BY_STATUS.get(error.status, "amqp:internal-error")
+    return LinkFault(condition, f"{error.name}: {error}")

@@ -1,6 +1,6 @@
-"""Links: what a peer sends (Incoming) and what it receives (Outgoing), and the nodes behind them.
+"""AMQP links, and the base of the nodes behind them.
 
-Source: AMQP 1.0, part 2.6.
+On an Incoming link the peer sends; on an Outgoing link it receives. Source: AMQP 1.0, part 2.6.
 """
 
 import collections
@@ -16,58 +16,66 @@ from .faults import Fault, LinkFault
 CREDIT = 200
 MAX_MESSAGE = 320 * 1024  # telemetry of 256 KB, with its properties
 _SETTLED = 1  # snd-settle-mode
-_MAX_WAITING = 100
+_MAX_BUFFERED = 100
 ACCEPT = Composite(ACCEPTED)
 
 
 class Node:
-    """What stands at a link's other end. A subclass says who may have it and what it does."""
+    """The hub's end of one link. A subclass says who may attach to it, and what it does."""
 
-    def __init__(self, link):
+    def __init__(self, core, connection, link):
+        self.core = core
+        self.connection = connection
         self.link = link
 
     def allowed(self, claims):
-        """Whether the connection's claims (still) cover this node."""
+        """Whether the claims cover this node; asked at attach, and when a claim expires."""
         raise NotImplementedError
 
     def opened(self):
         """The link is attached."""
 
     def closed(self):
-        """The link is gone."""
+        """The link has ended."""
 
     def pull(self):
-        """There may be credit: send what there is."""
+        """The peer may have given credit: send what waits."""
 
     def receive(self, message):
-        """Take in a message; what to call once all is durable, or None. HubError, Fault."""
-        raise LinkFault(faults.NOT_ALLOWED, "nothing can be sent there")
+        """Take in a message. HubError: it is rejected; LinkFault: the link is closed.
 
-    def settled(self, what, outcome):
-        """The peer has settled what link.send() sent; a Fault if it may not any more."""
+        Returns None, or a function to call when what the message changed is on disk.
+        """
+        raise LinkFault(faults.NOT_ALLOWED, "nothing can be sent to this address")
+
+    def settled(self, item, outcome):
+        """The peer has settled the message of `item`; returns a Fault if it came too late."""
 
 
-class Queued(Node):
-    """A node that sends messages, settled, as credit allows; the newest hundred wait for it."""
+class Buffer:
+    """Sends settled messages on a link as credit allows. Without credit, the newest 100 wait."""
 
     def __init__(self, link):
-        super().__init__(link)
-        self._waiting = collections.deque(maxlen=_MAX_WAITING)
+        self._link = link
+        self._messages = collections.deque(maxlen=_MAX_BUFFERED)
 
-    def queue(self, message):
-        self._waiting.append(message)
+    def send(self, message):
+        """Send an AmqpMessage as soon as there is credit."""
+        self._messages.append(message)
         self.pull()
 
     def pull(self):
-        while self._waiting and self.link.credit > 0:
-            self.link.send(self._waiting.popleft(), settled=True)
-        self.link.drained()
+        """The peer may have given credit: send what waits."""
+        while self._messages and self._link.credit > 0:
+            self._link.send(self._messages.popleft(), settled=True)
+        self._link.finish_drain()
 
 
 class _Link:
+    """What both kinds of link share: their name and address, attach and detach."""
+
     def __init__(self, session, attach):
         self.session = session
-        self.connection = session.connection
         self.handle = attach.handle
         self.name = attach.name
         self.node = None
@@ -77,7 +85,7 @@ class _Link:
         self._attached = False
 
     def __str__(self):
-        direction = "receiver of" if isinstance(self, Outgoing) else "sender to"
+        direction = "receiver from" if isinstance(self, Outgoing) else "sender to"
         return f"{direction} {(self.address or '')[:200]}"
 
     def answer(self, source, target, **fields):
@@ -96,14 +104,15 @@ class _Link:
         )
         self.session.send(attach)
 
-    def gone(self):
+    def close(self, fault=None):
+        """Detach the link from this side, with an error if there is one."""
+        self.session.close_link(self, fault)
+
+    def closed(self):
+        """The link has ended, from either side."""
         if self.node is not None and self._attached:
             self._attached = False
             self.node.closed()
-
-    def detach(self, fault=None):
-        """End the link from this side."""
-        self.session.detach(self, fault)
 
 
 class Incoming(_Link):
@@ -113,9 +122,8 @@ class Incoming(_Link):
         super().__init__(session, attach)
         self._count = attach.initial_delivery_count or 0
         self._credit = 0
-        self._waiting = 0  # deliveries whose outcome has not been sent
         self._parts = bytearray()
-        self._first = None  # the transfer that began the delivery
+        self._first = None  # the first transfer of the delivery under way
 
     def opened(self, attach):
         self._attached = True
@@ -124,7 +132,7 @@ class Incoming(_Link):
         self.replenish()
 
     def replenish(self):
-        """Keep the credit between half and whole, less what is being worked on."""
+        """Give the peer its whole credit again, once half of it is used up."""
         if self._credit <= CREDIT // 2:
             self._credit = CREDIT
             self.session.send_flow(
@@ -132,12 +140,16 @@ class Incoming(_Link):
             )
 
     async def transfer(self, transfer, payload):
-        """Take in a frame; with the last one of a message, the message. LinkFault."""
+        """Take in a frame of a message, and the message with its last frame. LinkFault."""
         if self._first is None:
             if self._credit <= 0:
-                raise LinkFault(faults.CREDIT_EXCEEDED, "more messages than there was credit for")
+                raise LinkFault(
+                    faults.CREDIT_EXCEEDED, "more messages than the hub gave credit for"
+                )
             if transfer.delivery_id is None:
-                raise LinkFault(faults.INVALID_FIELD, "a delivery without delivery-id")
+                raise LinkFault(
+                    faults.INVALID_FIELD, "the first transfer of a delivery has no delivery-id"
+                )
             self._first = transfer
         if transfer.aborted:
             self._clear()
@@ -153,14 +165,14 @@ class Incoming(_Link):
             self._count = (self._count + 1) & 0xFFFFFFFF
             outcome, then = self._receive(first, data)
             number = None if settled else first.delivery_id
-            await self.connection.settle_later(self.session, number, outcome, then)
+            await self.session.settle(number, outcome, then)
 
     def _clear(self):
         self._first = None
         self._parts = bytearray()
 
     def _receive(self, first, data):
-        """(outcome, what to call when all is durable) of a whole message."""
+        """(outcome, a function to call when all is on disk or None) of a whole message."""
         try:
             message = decode_message(data, exact=True)
             message.format = first.message_format or 0
@@ -168,7 +180,7 @@ class Incoming(_Link):
         except DecodeError as error:
             fault = Fault(faults.DECODE_ERROR, str(error))
         except HubError as error:
-            fault = faults.of_refusal(error)
+            fault = faults.from_error(error)
         return Composite(REJECTED, error=fault.error()), None
 
 
@@ -188,23 +200,31 @@ class Outgoing(_Link):
         self.node.opened()
 
     def flow(self, flow):
-        """The peer gives credit."""
+        """Take in the credit that the peer gives."""
         if flow.link_credit is not None:
             credit = ((flow.delivery_count or 0) + flow.link_credit - self._count) & 0xFFFFFFFF
             self.credit = 0 if credit >= 1 << 31 else credit
         self.drain = bool(flow.drain)
         self.node.pull()
 
-    def send(self, message, what=None, settled=False):
-        """Send an AmqpMessage, which uses up a credit."""
+    def send(self, message, item=None, settled=False):
+        """Send an AmqpMessage, which uses up one credit.
+
+        item: given to node.settled() when the peer settles the message.
+        """
         self.credit -= 1
         self._count = (self._count + 1) & 0xFFFFFFFF
-        self.session.deliver(self, message.encode(), what, settled or self.settled)
+        self.session.deliver(self, message.encode(), item, settled or self.settled)
         if settled or self.settled:
-            self.node.settled(what, ACCEPT)
+            self.node.settled(item, ACCEPT)
 
-    def drained(self):
-        """There is nothing to send: where the peer wants that, its credit is used up."""
+    @property
+    def blocked(self):
+        """Whether messages wait for the peer to open its session's window."""
+        return self.session.blocked
+
+    def finish_drain(self):
+        """Nothing is left to send: if the peer drains the link, use up its credit (2.6.7)."""
         if self.drain and self.credit > 0:
             self._count = (self._count + self.credit) & 0xFFFFFFFF
             self.credit = 0

@@ -1,6 +1,6 @@
-"""Messages between AMQP's types and the core's properties (core.values).
+"""Conversion of messages between AMQP's types and the core's property values (core/values.py).
 
-Source: spec iothub-amqp, "Service links" and "Device links".
+Source: docs/protocol/amqp.md, "Message properties".
 """
 
 import base64
@@ -21,7 +21,7 @@ _PROPERTIES = (
 _TIMES = ("absolute-expiry-time", "creation-time")
 _SYMBOLS = ("content-type", "content-encoding")
 _PLAIN = ("symbol", "ubyte", "byte", "ushort", "short", "uint", "int", "ulong", "float")
-# What a device may say in annotations, and what its event says then.
+# Annotations of a device's message, and the annotations of its event that they become.
 _ANNOTATIONS = {
     "x-opt-output-name": "iothub-connection-output-name",
     "iothub-interface-id": "iothub-interface-id",
@@ -32,7 +32,7 @@ _ANNOTATIONS = {
 
 
 def plain(value):
-    """An AMQP value as the core keeps it. HubError 400: it is none that a property may have."""
+    """An AMQP value as the core keeps it. HubError 400: a list, map or array."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, bytes):
@@ -44,11 +44,11 @@ def plain(value):
             return {"type": value.kind, "value": value.value}
         if isinstance(value.value, bytes):
             return {"type": value.kind, "value": base64.b64encode(value.value).decode()}
-    raise bad_request("a property is a list, a map or an array")
+    raise bad_request("a property must not be a list, a map or an array")
 
 
 def typed(value):
-    """The AMQP value that plain() was given."""
+    """The AMQP value of a value from plain()."""
     if not isinstance(value, dict):
         return value
     kind, value = value["type"], value["value"]
@@ -81,7 +81,7 @@ def application_of(message):
     application = {}
     for name, value in message.application.items():
         if not isinstance(name, str):
-            raise bad_request("an application property whose name is no string")
+            raise bad_request("the name of an application property must be a string")
         application[name] = plain(value)
     return application
 
@@ -96,17 +96,17 @@ def annotations_of(message):
 
 
 def body_of(message):
-    """The bytes of a message's body; a string value is taken as UTF-8. HubError 400."""
+    """The bytes of a message's body; a string is encoded as UTF-8. HubError 400."""
     body = message.body
     if isinstance(body, str):
         return body.encode()
     if not isinstance(body, bytes):
-        raise bad_request("the body is neither data nor a string")
+        raise bad_request("the body must be data sections or a string")
     return body
 
 
 def build(body, system, application):
-    """An AmqpMessage of the core's properties."""
+    """An AmqpMessage from the core's properties."""
     fields = {}
     for name in _PROPERTIES:
         value = system.get(name)
@@ -132,7 +132,7 @@ def build(body, system, application):
 
 
 def of_event(event):
-    """The AmqpMessage of an event from the log."""
+    """The AmqpMessage for an event from the log."""
     message = build(event["body"], event["system"], event["application"])
     message.annotations = {
         "x-opt-sequence-number": event["sequenceNumber"],
@@ -147,7 +147,7 @@ def of_event(event):
 
 
 def of_c2d(waiting, to):
-    """The AmqpMessage of a cloud-to-device message that waits in a queue."""
+    """The AmqpMessage for a cloud-to-device message from a queue."""
     properties = waiting.properties
     message = build(waiting.body, {**properties["system"], "to": to}, properties["application"])
     if properties["ack"] != "none":

@@ -1,7 +1,8 @@
-"""Requests and their answers: $cbs, where tokens are put, and $management, which tells of events.
+"""Request nodes: $cbs takes tokens (put-token), $management describes the event hub.
 
-An answer goes to the link that receives from the same node on the same connection.
-Source: spec iothub-amqp, "Authentication"; sdk-expectations, azure-eventhub.
+An answer goes to the link that receives from the same address on the same connection.
+Source: docs/protocol/amqp.md, "Claims-based security (CBS)"; docs/protocol/eventhubs.md,
+"$management".
 """
 
 import asyncio
@@ -10,35 +11,40 @@ import logging
 from iothub.amqp.codec import Typed
 from iothub.amqp.sections import VALUE, AmqpMessage
 
-from ..core.auth import TokenError
-from ..core.errors import HubError, bad_request, not_found
+from ..core.errors import HubError, Unauthorized, bad_request, not_found
 from ..core.events import ENTITY, PARTITIONS
 from ..core.values import text
 from . import faults
 from .faults import LinkFault
-from .links import Node, Queued
+from .links import Buffer, Node
 
 log = logging.getLogger("hub.amqp")
 
 _TOKEN_TYPE = "servicebus.windows.net:sastoken"
 
 
-class Answers(Queued):
-    """Where the peer receives answers."""
+class Answers(Node):
+    """$cbs or $management where the peer receives: the answers."""
+
+    def __init__(self, core, connection, link):
+        super().__init__(core, connection, link)
+        self._buffer = Buffer(link)
 
     def allowed(self, claims):
         return self.link.address.endswith("$cbs") or claims.may("service")
 
     def opened(self):
-        self.link.connection.answers[self.link.address.lstrip("/")] = self
+        self.connection.answers[_name(self.link)] = self
 
     def closed(self):
-        answers = self.link.connection.answers
-        if answers.get(self.link.address.lstrip("/")) is self:
-            del answers[self.link.address.lstrip("/")]
+        if self.connection.answers.get(_name(self.link)) is self:
+            del self.connection.answers[_name(self.link)]
+
+    def pull(self):
+        self._buffer.pull()
 
     def answer(self, request, status, description, body=None):
-        """Answer a request: its message id comes back, of the same type."""
+        """Answer a request. Its message id comes back as correlation id, with the same type."""
         message = AmqpMessage(body, VALUE, correlation_id=request.properties.message_id)
         message.application = {
             "status-code": Typed("int", status),
@@ -46,24 +52,27 @@ class Answers(Queued):
             "status-description": description,
             "statusDescription": description,
         }
-        self.queue(message)
+        self._buffer.send(message)
 
 
 class _Requests(Node):
-    """Where the peer sends requests."""
+    """A node where the peer sends requests."""
 
     def _answers(self, request):
-        """The Answers for a request. LinkFault: there is nowhere to answer to."""
-        answers = self.link.connection.answers.get(self.link.address.lstrip("/"))
+        """The Answers node for a request. LinkFault."""
+        answers = self.connection.answers.get(_name(self.link))
         if answers is None:
-            raise LinkFault(faults.NOT_ALLOWED, "no link receives the answers")
+            raise LinkFault(
+                faults.NOT_ALLOWED,
+                "no link of this connection receives the answers: attach one first",
+            )
         if request.properties is None or request.properties.message_id is None:
-            raise LinkFault(faults.INVALID_FIELD, "a request without message-id")
+            raise LinkFault(faults.INVALID_FIELD, "a request must have a message-id")
         return answers
 
 
 class PutToken(_Requests):
-    """$cbs: a token for a resource, which may come again and again."""
+    """$cbs: takes a token for a resource; a new token replaces the old one."""
 
     def allowed(self, claims):
         return True
@@ -71,21 +80,20 @@ class PutToken(_Requests):
     def receive(self, request):
         answers = self._answers(request)
         fields = {name: text_of(value) for name, value in request.application.items()}
-        connection = self.link.connection
         if fields.get("operation") != "put-token" or fields.get("type") != _TOKEN_TYPE:
-            return answers.answer(request, 400, "put-token of a SAS token is what there is")
+            return answers.answer(request, 400, f"$cbs supports put-token of {_TOKEN_TYPE} only")
         if not isinstance(request.body, str):
-            return answers.answer(request, 400, "the body is no string")
+            return answers.answer(request, 400, "the body must be the SAS token, as a string")
         try:
-            connection.put_token(request.body, fields.get("name") or "")
-        except TokenError as error:
-            log.info("%s: put-token refused: %s", connection, error)
+            self.connection.put_token(request.body, fields.get("name") or "")
+        except Unauthorized as error:
+            log.info("%s: put-token refused: %s", self.connection, error)
             return answers.answer(request, 401, f"{error.name}: {error}")
         return answers.answer(request, 200, "OK")
 
 
 class Management(_Requests):
-    """$management: READ of the event hub and of its partitions."""
+    """$management: READ describes the event hub, or one partition."""
 
     def allowed(self, claims):
         return claims.may("service")
@@ -99,7 +107,7 @@ class Management(_Requests):
         fields = {name: text_of(value) for name, value in request.application.items()}
         try:
             if fields.get("operation") != "READ":
-                raise bad_request("READ is the operation there is")
+                raise bad_request("$management supports the operation READ only")
             if fields.get("name") != ENTITY:
                 raise not_found(f"the event hub {fields.get('name')}")
             if fields.get("type") == "com.microsoft:eventhub":
@@ -107,7 +115,10 @@ class Management(_Requests):
             elif fields.get("type") == "com.microsoft:partition":
                 body = await self._partition(fields.get("partition") or "")
             else:
-                raise bad_request("com.microsoft:eventhub and :partition are what there is")
+                raise bad_request(
+                    "$management supports the types com.microsoft:eventhub and "
+                    "com.microsoft:partition only"
+                )
         except HubError as error:
             answers.answer(request, error.status, f"{error.name}: {error}")
         else:
@@ -126,7 +137,7 @@ class Management(_Requests):
     async def _partition(self, name):
         if not (name.isascii() and name.isdigit() and int(name) < PARTITIONS):
             raise not_found(f"partition {name[:20]}")
-        last = await self.link.connection.core.events.newest(int(name))
+        last = await self.core.events.newest(int(name))
         return {
             "name": ENTITY,
             "type": "com.microsoft:partition",
@@ -141,7 +152,12 @@ class Management(_Requests):
         }
 
 
+def _name(link):
+    """$cbs or $management, as the key of Connection.answers."""
+    return link.address.lstrip("/")
+
+
 def text_of(value):
-    """A request's field as text; None for what has none."""
+    """A request's property as text; None if it is neither a string nor a number."""
     value = value.value if isinstance(value, Typed) else value
     return text(value) if isinstance(value, (str, int)) else None

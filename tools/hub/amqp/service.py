@@ -1,6 +1,6 @@
-"""The service's links: messages to devices, and what became of them.
+"""Service nodes: cloud-to-device messages, and feedback on them.
 
-Source: spec iothub-amqp, "Service links".
+Source: docs/protocol/amqp.md, "Service links".
 """
 
 import json
@@ -12,6 +12,7 @@ from iothub.amqp.codec import Typed
 from iothub.amqp.composites import ACCEPTED, REJECTED, Composite
 from iothub.amqp.sections import AmqpMessage
 
+from ..core import json_body
 from ..core.errors import bad_request
 from ..core.values import milliseconds
 from . import messages
@@ -27,90 +28,87 @@ class _ServiceNode(Node):
 
 
 class SendMessage(_ServiceNode):
-    """/messages/devicebound: each message names its device in `to`."""
+    """/messages/devicebound: takes C2D messages; each names its device in `to`."""
 
     def receive(self, message):
-        core = self.link.connection.core
         system = messages.system_of(message)
         application = messages.application_of(message)
         match = _TO.fullmatch(str(system.pop("to", "")))
         if match is None:
-            raise bad_request("to is not /devices/{device}/messages/devicebound")
-        identity = core.identities.get(unquote(match[1]), unquote(match[2] or ""))
+            raise bad_request("to must be /devices/{device id}/messages/devicebound")
+        identity = self.core.identities.get(unquote(match[1]), unquote(match[2] or ""))
         ack = application.pop("iothub-ack", None) or "none"
         expires = milliseconds(system.get("absolute-expiry-time"))
         if expires is None and message.header and message.header.ttl:
-            expires = core.clock() * 1000 + message.header.ttl
+            expires = self.core.clock() * 1000 + message.header.ttl
         body = messages.body_of(message)
-        core.send_message(
+        self.core.send_message(
             identity, body, system, application, ack, expires and max(1, expires) / 1000
         )
 
 
 class ReadFeedback(_ServiceNode):
-    """/messages/serviceBound/feedback: batches of records, each settled as a whole."""
+    """/messages/serviceBound/feedback: sends batches of records, each settled as a whole."""
 
     def opened(self):
-        self.link.connection.core.feedback.listeners.add(self.pull)
+        self.core.feedback.add_listener(self.pull)
 
     def closed(self):
-        feedback = self.link.connection.core.feedback
-        feedback.listeners.discard(self.pull)
-        feedback.release(self.link)
+        self.core.feedback.remove_listener(self.pull)
+        self.core.feedback.release(self.link)
 
     def pull(self):
-        core = self.link.connection.core
         while self.link.credit > 0:
-            batch = core.feedback.take(self.link)
+            batch = self.core.feedback.take(self.link)
             if batch is None:
                 break
             message = AmqpMessage(
                 json.dumps(batch.records).encode(),
                 message_id=str(uuid.uuid4()),
-                user_id=(self.link.connection.hostname or "").encode(),
+                user_id=(self.connection.hostname or "").encode(),
                 to="/messages/serviceBound/feedback",
                 content_type=_FEEDBACK_TYPE,
                 content_encoding="utf-8",
             )
             message.annotations = {
                 "x-opt-sequence-number": batch.numbers[0],
-                "x-opt-enqueued-time": Typed("timestamp", int(core.clock() * 1000)),
+                "x-opt-enqueued-time": Typed("timestamp", int(self.core.clock() * 1000)),
             }
             self.link.send(message, batch)
-        self.link.drained()
+        self.link.finish_drain()
 
-    def settled(self, what, outcome):
-        feedback = self.link.connection.core.feedback
+    def settled(self, item, outcome):
         if isinstance(outcome, Composite) and outcome.descriptor in (ACCEPTED, REJECTED):
-            feedback.complete(what)
+            self.core.feedback.complete(item)
         else:
-            feedback.abandon(what)
+            self.core.feedback.abandon(item)
 
 
 class SettleMessage(Node):
-    """/messages/serviceBound/feedback as a device sends to it: what became of its messages.
+    """/messages/serviceBound/feedback where a device sends: it settles its C2D messages.
 
-    The body is a list like the one a service reads: originalMessageId, deviceId, statusCode
+    The body is a list like the one that a service reads: originalMessageId, deviceId, statusCode
     (Success, Rejected or Abandoned).
     """
 
     def allowed(self, claims):
-        return True  # each record is judged by its device
+        return True  # each record is checked against the claims
 
     def receive(self, message):
         try:
-            records = json.loads(messages.body_of(message))
+            records = json_body.decode(messages.body_of(message))
             settlements = [self._settlement(record) for record in records]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise bad_request("no list of originalMessageId, deviceId, statusCode") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise bad_request(
+                "the body must be a list of objects with originalMessageId, deviceId, statusCode"
+            ) from None
         for settle, waiting in settlements:
             settle(waiting)
 
     def _settlement(self, record):
-        core, claims = self.link.connection.core, self.link.connection.claims
-        identity = core.identities.get(record["deviceId"], record.get("moduleId", ""))
-        if not claims.covers(identity):
-            raise bad_request("the claims do not cover the device")
+        identity = self.core.identities.get(record["deviceId"], record.get("moduleId", ""))
+        if not self.connection.claims.covers(identity):
+            raise bad_request("no token or certificate of this connection covers the device")
         queue = identity.queue
         outcomes = {
             "Success": queue.complete,
@@ -119,9 +117,9 @@ class SettleMessage(Node):
         }
         waiting = queue.find(record["originalMessageId"])
         if waiting is None:
-            raise bad_request("no message with that id waits")
+            raise bad_request("no message with this id waits for the device")
         return outcomes[record["statusCode"]], waiting
 
 
 class FileNotifications(_ServiceNode):
-    """/messages/serviceBound/filenotifications: there are none."""
+    """/messages/serviceBound/filenotifications: the hub sends none."""

@@ -1,5 +1,6 @@
-"""The hub itself, which knows no protocol: identities, twins, messages, methods, events."""
+"""The hub without its protocols: identities, sessions, twins, messages, methods and events."""
 
 from .core import Core
+from .device_session import DeviceSession
 
-__all__ = ["Core"]
+__all__ = ["Core", "DeviceSession"]

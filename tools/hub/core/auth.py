@@ -1,44 +1,43 @@
-"""SAS tokens, taken apart and verified. Reasons are for the log; they never hold a secret.
+"""SAS tokens: parsed and verified. Error texts are for people and never hold a secret.
 
-Source: spec iothub-mqtt, "SAS token". Written with the standard library alone.
+This is written with the standard library alone, so that the firmware's own encoder is checked
+against something else. Source: docs/protocol/mqtt.md, "SAS token".
 """
 
 import base64
 import hmac
 from urllib.parse import unquote
 
-from .errors import HubError
+from .errors import Unauthorized
 
 _START = "SharedAccessSignature "
 
 
-class TokenError(HubError):
-    """A token that is not accepted; the text says why."""
-
-    def __init__(self, reason):
-        super().__init__(401, "IotHubUnauthorized", reason, 401002)
-
-
 def parse(token):
-    """{"sr", "sig", "se"[, "skn"]} of a token, sr and sig still percent-encoded."""
+    """{"sr", "sig", "se"[, "skn"]} of a token, sr and sig still percent-encoded. Unauthorized."""
     if not token.startswith(_START):
-        raise TokenError("the password is no SAS token")
+        raise Unauthorized(f"the credential is not a SAS token: it must begin with '{_START}'")
     fields = {}
     for part in token[len(_START) :].split("&"):
         name, _, value = part.strip().partition("=")
         if name in fields:
-            raise TokenError(f"the token has {name} twice")
+            raise Unauthorized(f"the SAS token has {name[:20]} twice")
         fields[name] = value
     for name in ("sr", "sig", "se"):
         if not fields.get(name):
-            raise TokenError(f"the token has no {name}")
+            raise Unauthorized(f"the SAS token has no {name}: it must have sr, sig and se")
     if not (fields["se"].isascii() and fields["se"].isdigit() and len(fields["se"]) < 16):
-        raise TokenError("the token's se is no number")
+        raise Unauthorized("the SAS token's se is not a number of seconds since 1970")
     return fields
 
 
+def resource_of(fields):
+    """The resource (sr) that a parsed token is for, decoded."""
+    return unquote(fields["sr"])
+
+
 def sign(resource, expiry, key):
-    """The signature of an encoded `resource` (bytes out: raw digest)."""
+    """The signature of an encoded `resource`, as a raw digest. key: in base64."""
     return _digest(resource, expiry, base64.b64decode(key))
 
 
@@ -47,23 +46,29 @@ def _digest(resource, expiry, secret):
 
 
 def verify(fields, keys, now, as_text=False):
-    """The expiry (seconds since 1970) of a parsed token, once one of the base64 `keys` signed it.
+    """The expiry (seconds since 1970) of a parsed token that one of the base64 `keys` signed.
 
-    as_text: the key's text may have signed it, as an event hub's clients do. TokenError: why not.
+    as_text: the key's own text may be the secret too, as Event Hubs clients use it. Unauthorized.
     """
     expiry = int(fields["se"])
     if expiry <= now:
-        raise TokenError(f"the token expired {now - expiry:.0f} s ago")
+        raise Unauthorized(
+            f"the SAS token expired {now - expiry:.0f} s ago: check the clock of the machine that "
+            "made it, and make a new one"
+        )
     try:
         signature = base64.b64decode(unquote(fields["sig"]), validate=True)
     except ValueError:
-        raise TokenError("the token's signature is not base64") from None
+        raise Unauthorized("the SAS token's sig is not base64, percent-encoded") from None
     for key in keys:
-        # What was sent is what was signed: sr goes in as it came, encoded their way.
         secrets = [base64.b64decode(key)] if key else []
         if key and as_text:
             secrets.append(key.encode())
         for secret in secrets:
+            # sr is signed as it was sent: clients percent-encode it in different ways.
             if hmac.compare_digest(_digest(fields["sr"], fields["se"], secret), signature):
                 return expiry
-    raise TokenError("the token is not signed with this identity's key")
+    raise Unauthorized(
+        "the SAS token's signature does not match: sign it with a current key of the identity, "
+        "group or policy that it is for"
+    )

@@ -1,7 +1,8 @@
-"""Cloud-to-device messages: a queue for each identity, with locks, expiry and outcomes.
+"""Cloud-to-device (C2D) messages: a queue for each identity, with locks, expiry and outcomes.
 
-A message is delivered at most ten times; at most fifty wait. What became of one is kept as
-feedback where its sender asked for it (iothub-ack). Source: spec iothub-mqtt and iothub-amqp.
+At most 50 messages wait, and each is delivered at most 10 times. The outcome becomes a feedback
+record if the sender asked for it (iothub-ack). Source: docs/protocol/amqp.md,
+"Cloud-to-device messages" and "Feedback".
 """
 
 import json
@@ -13,7 +14,7 @@ MAX_WAITING = 50
 MAX_DELIVERIES = 10
 MAX_BODY = 64 * 1024
 TIME_TO_LIVE = 3600
-INPUT_NAME = "input-name"  # a system property: the message is for that input of a module
+INPUT_NAME = "input-name"  # a system property: the module input that the message is for
 _FEEDBACK = {
     "none": (),
     "positive": ("Success",),
@@ -23,7 +24,9 @@ _FEEDBACK = {
 
 
 class Message:
-    """properties: {"system": {AMQP name: value}, "application": {name: str or None},
+    """One message in a queue.
+
+    properties: {"system": {AMQP name: value}, "application": {name: str or None},
     "expires": seconds since 1970, "ack": …, "enqueued": …}.
     """
 
@@ -32,8 +35,8 @@ class Message:
         self.properties = properties
         self.body = body
         self.deliveries = deliveries
-        self.holder = None  # the connection or link it is locked by
-        self.locked_until = None  # None: as long as its holder lives
+        self.holder = None  # the session or link that has locked it
+        self.locked_until = None  # seconds since 1970; None: as long as the holder lives
 
 
 class Queue:
@@ -50,19 +53,22 @@ class Queue:
     def __len__(self):
         return len(self._messages)
 
+    def __iter__(self):
+        return iter(self._messages)
+
     def restore(self, message):
-        """Put back a message that the store had."""
+        """Put back a message that the database had."""
         self._messages.append(message)
 
     def enqueue(self, number, body, system, application, ack="none", expires=None):
-        """Append a message. HubError: 50 wait already, the body is too large, ack is unknown."""
+        """Append a message. HubError 400 (unknown ack), 403 (50 wait already), 413 (too large)."""
         if len(body) > MAX_BODY:
             raise HubError(413, "MessageTooLarge", "the message is larger than 64 KB", 413001)
         if not isinstance(ack, str) or ack not in _FEEDBACK:
-            raise bad_request("iothub-ack is none, positive, negative or full")
+            raise bad_request("iothub-ack must be none, positive, negative or full")
         self.expire()
         if len(self._messages) >= MAX_WAITING:
-            reason = f"{MAX_WAITING} messages wait already"
+            reason = f"{MAX_WAITING} messages already wait for this device"
             raise HubError(403, "DeviceMaximumQueueDepthExceeded", reason, 403004)
         now = self._clock()
         properties = {
@@ -81,9 +87,9 @@ class Queue:
         return message
 
     def take(self, holder, lock=None):
-        """Lock the oldest free message for `holder`, counting the delivery; None: none is free.
+        """Lock the oldest free message for `holder`, and count the delivery; None: none is free.
 
-        lock: how many seconds `holder` has to settle it; None: as long as it lives.
+        lock: the seconds that `holder` has to settle it; None: as long as the holder lives.
         """
         self.expire()
         for message in list(self._messages):
@@ -103,11 +109,11 @@ class Queue:
         return None
 
     def complete(self, message, holder=None):
-        """It is done. False: `holder` has lost its lock by now."""
+        """Remove a message: the device has taken it. False: `holder` has lost its lock."""
         return self._settle(message, "Success", holder)
 
     def reject(self, message, holder=None):
-        """It is refused, and never comes again."""
+        """Remove a message that the device refuses. False: `holder` has lost its lock."""
         return self._settle(message, "Rejected", holder)
 
     def abandon(self, message):
@@ -122,13 +128,13 @@ class Queue:
         return None
 
     def release(self, holder):
-        """Abandon whatever `holder` had locked."""
+        """Abandon all messages that `holder` has locked."""
         for message in self._messages:
             if message.holder is holder:
                 message.holder = None
 
     def expire(self):
-        """Free the messages locked for too long; drop those whose time is over, unless locked."""
+        """Free the messages whose lock has timed out; drop expired messages that are free."""
         now = self._clock()
         for message in list(self._messages):
             if message.holder is not None and now >= (message.locked_until or now + 1):
@@ -137,7 +143,7 @@ class Queue:
                 self._settle(message, "Expired")
 
     def purge(self):
-        """Drop all; how many there were."""
+        """Drop all messages; returns how many there were."""
         messages = list(self._messages)
         for message in messages:
             self._settle(message, "Purged")

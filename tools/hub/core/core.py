@@ -1,27 +1,27 @@
-"""The hub itself, without protocols: identities, twins, messages, methods and events in one place.
+"""The hub without its protocols: identities, sessions, twins, messages, methods and events.
 
-A front connects an identity with a Connection: an object with close(reason), desired(patch),
-messages_waiting() and call_method(name, request_id, body) -> bool (False: it takes no methods).
+A front calls Core for what a device or a service asks. Core calls back the DeviceSession of the
+identity concerned (device_session.py); it knows no front and no protocol.
 """
 
-import asyncio
 import json
-import secrets
 import time
+from pathlib import Path
 
-from . import twins, x509
+from . import json_body, twins, x509
 from .access import POLICIES, Access
+from .configurations import Configurations
 from .errors import HubError, bad_request
-from .events import ENTITY, EventLog
+from .events import EventLog
 from .feedback import Feedback
 from .identities import Identities, etag, new_key
+from .methods import DirectMethods
 from .provisioning import Provisioning
 from .store import Store
 from .uploads import Uploads
 from .values import check, iso
 
 MAX_TELEMETRY = 256 * 1024
-MAX_METHOD = 128 * 1024
 _AUTH_METHODS = {
     kind: json.dumps({"scope": "device", "type": kind, "issuer": "iothub"})
     for kind in ("sas", "selfSigned", "certificateAuthority")
@@ -29,102 +29,106 @@ _AUTH_METHODS = {
 
 
 class Core:
-    """One hub. open() reads what the store has; every change is durable after durable()."""
+    """One hub, kept in a folder.
 
-    def __init__(self, path, clock=time.time):
+    A change is visible at once, and on disk when durable() has returned. HubError: a refusal.
+    """
+
+    def __init__(self, folder, clock=time.time):
         self.clock = clock
-        self.store = Store(path)
-        self.feedback = Feedback(self.store, clock)
-        self.identities = Identities(self.store, clock, self.stamp, self.feedback)
-        self.events = EventLog(self.store, clock)
+        self._store = store = Store(Path(folder) / "hub.sqlite")
+        self.feedback = Feedback(store, clock)
+        self.identities = Identities(store, clock, self.stamp, self.feedback)
+        self.events = EventLog(store, clock)
+        self.methods = DirectMethods()
+        self.configurations = Configurations(store, self.stamp)
+        self.provisioning = Provisioning(self, store)
+        self.uploads = Uploads(Path(folder) / "blobs")
         self.policy_keys = {}
-        self.authorities = {}
-        self.access = Access(self.identities, self.policy_keys, self.authorities, clock)
-        self.configurations = {}
-        self.provisioning = Provisioning(self)
-        self.uploads = Uploads(self.store.folder / "blobs")
+        self._authorities = {}
+        self.access = Access(self.identities, self.policy_keys, self._authorities, clock)
         self._next_message = 1
-        self._calls = {}  # (identity name, request id): future of (status, body)
-        self._arrivals = asyncio.Event()
 
     async def open(self):
-        await self.store.open()
+        """Load what the database has. StorageError."""
+        await self._store.open()
         await self.events.load()
         self._next_message = await self.identities.load() + 1
         await self.feedback.load()
         await self.provisioning.load()
-        for name, value in await self.store.query("SELECT name, value FROM configurations"):
-            self.configurations[name] = json.loads(value)
-        self.authorities.update(await self.store.query("SELECT name, pem FROM authorities"))
-        settings = dict(await self.store.query("SELECT name, value FROM settings"))
+        await self.configurations.load()
+        self._authorities.update(await self._store.query("SELECT name, pem FROM authorities"))
+        settings = dict(await self._store.query("SELECT name, value FROM settings"))
         key = settings.get("iothubowner")
         if key is None:
             key = new_key()
-            self.store.put("INSERT INTO settings VALUES (?, ?)", "iothubowner", key)
-        # One key for all policies: whoever has the hub's data folder has them all anyway.
+            self._store.put("INSERT INTO settings VALUES (?, ?)", "iothubowner", key)
+        # One key for all policies: a reader of the data folder would have all keys anyway.
         self.policy_keys.update(dict.fromkeys(POLICIES, key))
-        await self.store.durable()
+        await self.durable()
 
     async def close(self):
-        await self.store.close()
-
-    def close_connections(self):
-        for identity in self.identities.every():
-            if identity.connection is not None:
-                identity.connection.close("the hub stops")
+        """Write what is pending, and close the database. StorageError."""
+        await self._store.close()
 
     async def durable(self):
-        """Wait until everything done so far is on disk."""
-        await self.store.durable()
+        """Wait until every change made so far is on disk. StorageError."""
+        await self._store.durable()
 
     def stamp(self):
         """The time as IoT Hub writes it."""
         return iso(self.clock())
 
-    # -- connections ------------------------------------------------------------------------
+    # -- sessions ---------------------------------------------------------------------------
 
-    def connect(self, identity, connection):
-        """`connection` is the identity's from now on; an older one is closed (400027)."""
-        if identity.connection is not None:
-            identity.connection.close("400027 ConnectionForcefullyClosedOnNewConnection")
-            self.disconnect(identity, identity.connection)
-        identity.connection = connection
-        self.ready(identity)
+    def connect(self, identity, session):
+        """Make `session` the identity's DeviceSession; an older one is closed (400027)."""
+        if identity.session is not None:
+            identity.session.close(
+                "400027 ConnectionForcefullyClosedOnNewConnection: the same device has connected "
+                "again; two programs must not use one device id"
+            )
+            self.disconnect(identity, identity.session)
+        identity.session = session
+        self.methods.wake()
 
-    def ready(self, identity):
-        """The connection can take something it could not before: whoever waits for that looks."""
-        arrivals, self._arrivals = self._arrivals, asyncio.Event()
-        arrivals.set()
-
-    def disconnect(self, identity, connection):
-        """`connection` is gone; what it had locked is free again."""
-        identity.queue.release(connection)
-        if identity.connection is connection:
-            identity.connection = None
+    def disconnect(self, identity, session):
+        """`session` has ended; the messages that it had locked are free again."""
+        identity.queue.release(session)
+        if identity.session is session:
+            identity.session = None
 
     # -- registry ---------------------------------------------------------------------------
 
     def create(self, device_id, module_id, wanted):
+        """A new identity from a REST body. HubError 400, 404, 409."""
         identity = self.identities.create(device_id, module_id, wanted)
-        self._tell(identity, "deviceLifecycleEvents", "create", self.twin(identity))
+        self._log_event(identity, "deviceLifecycleEvents", "create", self.twin(identity))
         return identity
 
     def update(self, identity, wanted):
-        """Change an identity; one that is disabled loses its connection."""
+        """Change an identity; one that becomes disabled loses its connection. HubError 400."""
         self.identities.update(identity, wanted)
-        if not identity.enabled and identity.connection is not None:
-            identity.connection.close("the identity has been disabled")
+        if not identity.enabled and identity.connected:
+            identity.session.close("the identity has been disabled")
 
     def delete(self, identity):
-        self._tell(identity, "deviceLifecycleEvents", "delete", self.twin(identity))
+        """Delete an identity with its modules; each loses its connection."""
+        self._log_event(identity, "deviceLifecycleEvents", "delete", self.twin(identity))
         for one in self.identities.delete(identity):
-            if one.connection is not None:
-                one.connection.close("the identity has been deleted")
+            if one.connected:
+                one.session.close("the identity has been deleted")
+
+    def add_authority(self, name, pem):
+        """Let devices connect whose certificates this CA (PEM) has signed. HubError 400."""
+        x509.load(pem)
+        self._authorities[name] = pem
+        self._store.put("REPLACE INTO authorities VALUES (?, ?)", name, pem)
 
     # -- telemetry --------------------------------------------------------------------------
 
     def telemetry(self, identity, body, system, application, more, auth_method="sas"):
-        """Take in a message of a device's; its sequence number. HubError 413.
+        """Take in a telemetry message; returns its sequence number. HubError 413.
 
         system and application: properties by their AMQP names; more: further annotations.
         """
@@ -141,8 +145,8 @@ class Core:
             annotations["iothub-connection-module-id"] = identity.module_id
         return self.events.append(identity.device_id, body, system, application, annotations)
 
-    def _tell(self, identity, source, operation, body):
-        """Log an event that the hub itself makes."""
+    def _log_event(self, identity, source, operation, body):
+        """Append an event that the hub itself makes, such as a change of a twin."""
         properties = {
             "hubName": "localhost",
             "deviceId": identity.device_id,
@@ -153,36 +157,39 @@ class Core:
             properties["moduleId"] = identity.module_id
         self.events.append(
             identity.device_id,
-            json.dumps(body, ensure_ascii=False).encode(),
+            json_body.encode(body),
             {"content-type": "application/json", "content-encoding": "utf-8"},
             properties,
             {"iothub-message-source": source},
         )
 
-    # -- messages to a device ---------------------------------------------------------------
+    # -- cloud-to-device messages -----------------------------------------------------------
 
     def send_message(self, identity, body, system, application, ack="none", expires=None):
-        """Queue a cloud-to-device message; a connected device gets it at once."""
+        """Queue a cloud-to-device message; a connected device gets it at once.
+
+        expires: seconds since 1970. HubError 400, 403, 413.
+        """
         check(system, "system properties")
         check(application, "properties")
         number = self._next_message
         identity.queue.enqueue(number, body, system, application, ack, expires)
         self._next_message += 1
-        if identity.connection is not None:
-            identity.connection.messages_waiting()
+        if identity.connected:
+            identity.session.deliver_messages()
 
     def sweep(self):
-        """Drop the messages whose time is over; free those, and feedback, locked for too long."""
+        """Drop expired messages; free messages and feedback whose lock has timed out."""
         for identity in self.identities.every():
             identity.queue.expire()
-            if identity.connection is not None and len(identity.queue):
-                identity.connection.messages_waiting()
+            if identity.connected and len(identity.queue):
+                identity.session.deliver_messages()
         self.feedback.expire()
 
     # -- twins ------------------------------------------------------------------------------
 
     def twin(self, identity):
-        """The twin in the REST API's shape."""
+        """The twin as the REST API shows it."""
         record, twin = identity.record, identity.twin
         result = {
             "deviceId": identity.device_id,
@@ -190,7 +197,7 @@ class Core:
             "deviceEtag": record["etag"],
             "status": record["status"],
             "statusUpdateTime": record["statusUpdatedTime"],
-            "connectionState": "Connected" if identity.connection else "Disconnected",
+            "connectionState": identity.connection_state,
             "lastActivityTime": self.stamp(),
             "cloudToDeviceMessageCount": len(identity.queue),
             "authenticationType": record["authentication"]["type"],
@@ -199,8 +206,8 @@ class Core:
             "version": twin["version"],
             "tags": twin["tags"],
             "properties": {
-                "desired": twins.full(twin["desired"]),
-                "reported": twins.full(twin["reported"]),
+                "desired": twins.service_view(twin["desired"]),
+                "reported": twins.service_view(twin["reported"]),
             },
             "capabilities": record["capabilities"],
         }
@@ -209,20 +216,24 @@ class Core:
         return result
 
     def report(self, identity, patch):
-        """Merge reported properties; their new $version."""
+        """Merge reported properties; returns their new $version. HubError 400, 413."""
         section = twins.patched(identity.twin["reported"], patch, self.stamp(), "reported")
         self._set_twin(identity, reported=section)
-        self._tell(identity, "twinChangeEvents", "updateTwin", {"properties": {"reported": patch}})
+        changes = {"properties": {"reported": patch}}
+        self._log_event(identity, "twinChangeEvents", "updateTwin", changes)
         return section["version"]
 
     def patch_twin(self, identity, body, replace=False):
-        """A service changes tags and desired properties: merged, or replaced as a whole."""
+        """Change tags and desired properties as a service asks; HubError 400, 413.
+
+        replace: what `body` leaves out is removed; else `body` is merged in.
+        """
         if not isinstance(body, dict):
-            raise bad_request("a twin is a JSON object")
+            raise bad_request("a twin is not a JSON object")
         changes, now = {}, self.stamp()
         properties = body.get("properties") or {}
         if not isinstance(properties, dict):
-            raise bad_request("properties is a JSON object")
+            raise bad_request("properties is not a JSON object")
         desired = properties.get("desired", {} if replace else None)
         if desired is not None:
             change = twins.replaced if replace else twins.patched
@@ -231,85 +242,14 @@ class Core:
         if tags is not None:
             changes["tags"] = twins.merged_tags({} if replace else identity.twin["tags"], tags)
         self._set_twin(identity, **changes)
-        if "desired" in changes and identity.connection is not None:
-            patch = (
-                twins.plain(changes["desired"])
-                if replace
-                else _with_version(desired, changes["desired"])
-            )
-            identity.connection.desired(patch)
+        if "desired" in changes and identity.connected:
+            section = changes["desired"]
+            patch = twins.device_view(section) if replace else twins.notice(desired, section)
+            identity.session.send_desired(patch)
         operation = "replaceTwin" if replace else "updateTwin"
-        self._tell(identity, "twinChangeEvents", operation, body)
+        self._log_event(identity, "twinChangeEvents", operation, body)
 
     def _set_twin(self, identity, **changes):
         version = identity.twin["version"] + 1
         identity.twin = {**identity.twin, **changes, "version": version}
         identity.save()
-
-    # -- methods ----------------------------------------------------------------------------
-
-    async def invoke(self, identity, name, payload, connect_timeout=0, response_timeout=30):
-        """Call a direct method: (status, decoded payload or None). HubError 404, 413, 504."""
-        body = b"" if payload is None else json.dumps(payload, ensure_ascii=False).encode()
-        if len(body) > MAX_METHOD:
-            raise HubError(413, "RequestEntityTooLarge", "the payload is over 128 KB", 413001)
-        request_id = secrets.token_hex(4)
-        answer = asyncio.get_running_loop().create_future()
-        self._calls[identity.name, request_id] = answer
-        try:
-            await self._place_call(identity, name, request_id, body, connect_timeout)
-            status, body = await asyncio.wait_for(answer, response_timeout)
-        except asyncio.TimeoutError:
-            reason = f"{identity.name} did not answer within {response_timeout} s"
-            raise HubError(504, "DeviceTimeout", reason, 504101) from None
-        finally:
-            del self._calls[identity.name, request_id]
-        try:
-            return status, json.loads(body) if body else None
-        except ValueError:
-            raise HubError(502, "InvalidResponse", "the device's answer is no JSON") from None
-
-    async def _place_call(self, identity, name, request_id, body, connect_timeout):
-        """Hand the call to the connection, which may take `connect_timeout` s to come."""
-        give_up = asyncio.get_running_loop().time() + connect_timeout
-        while True:
-            arrivals, connection = self._arrivals, identity.connection
-            if connection is not None and connection.call_method(name, request_id, body):
-                return
-            left = give_up - asyncio.get_running_loop().time()
-            try:
-                await asyncio.wait_for(arrivals.wait(), max(0, left))
-            except asyncio.TimeoutError:
-                reason = f"{identity.name} is not connected, or has no method handler"
-                raise HubError(404, "DeviceNotOnline", reason, 404103) from None
-
-    def answer_method(self, identity, request_id, status, body):
-        """A device's answer; one that nobody waits for any more is dropped."""
-        answer = self._calls.get((identity.name, request_id))
-        if answer is not None and not answer.done():
-            answer.set_result((status, body))
-
-    def add_authority(self, name, pem):
-        """Devices whose certificates this CA (PEM) signed may connect. HubError 400."""
-        x509.load(pem)
-        self.authorities[name] = pem
-        self.store.put("REPLACE INTO authorities VALUES (?, ?)", name, pem)
-
-    def service_connection_string(self, port):
-        """The connection string of the policy iothubowner, whose REST side is on `port`."""
-        host = "localhost" if port == 443 else f"localhost:{port}"
-        key = self.policy_keys["iothubowner"]
-        return f"HostName={host};SharedAccessKeyName=iothubowner;SharedAccessKey={key}"
-
-    def eventhub_connection_string(self, port):
-        """A connection string for the events, which azure-eventhub reads without TLS."""
-        key = self.policy_keys["iothubowner"]
-        return (
-            f"Endpoint=sb://localhost:{port};SharedAccessKeyName=iothubowner;SharedAccessKey={key};"
-            f"UseDevelopmentEmulator=true;EntityPath={ENTITY}"
-        )
-
-
-def _with_version(patch, section):
-    patch = {name: value for name, value in patch.items() if not name.startswith("$")}
-    return {**patch, "$version": section["version"]}

@@ -1,12 +1,14 @@
-"""The event log: what devices sent and what befell them, in partitions, each with its numbers.
+"""The event log: telemetry and the hub's own events, in partitions, as an event hub keeps them.
 
-A device's events always go to one partition, where sequence numbers count and offsets grow.
-Source: spec iothub-amqp, "Service links".
+All events of a device go to one partition. Sequence numbers count within a partition; positions
+(offsets) grow over the whole log. Source: docs/protocol/eventhubs.md, "Partitions".
 """
 
 import asyncio
 import json
 import zlib
+
+from .readers import Readers
 
 ENTITY = "iothub-ehub-local"  # the event hub's name
 PARTITIONS = 4
@@ -25,15 +27,14 @@ def partition_of(device_id):
 
 
 class EventLog:
-    """append() takes an event in; it is readable once the store is durable."""
+    """Events are appended, and read once they are on disk. readers: who reads them now."""
 
     def __init__(self, store, clock):
         self._store = store
         self._clock = clock
         self._sequence = [-1] * PARTITIONS
         self._position = -1
-        self.readers = set()  # who reads: an object with cut()
-        self.owners = {}  # (consumer group, partition): the reader that has it for its own
+        self.readers = Readers()
         self._grown = [asyncio.Event() for _ in range(PARTITIONS)]
 
     async def load(self):
@@ -45,7 +46,7 @@ class EventLog:
             self._position = max(self._position, position)
 
     def append(self, device_id, body, system, application, annotations):
-        """Append an event; its sequence number in the device's partition."""
+        """Append an event; returns its sequence number in the device's partition."""
         partition = partition_of(device_id)
         self._sequence[partition] += 1
         self._position += 1
@@ -92,9 +93,10 @@ class EventLog:
         ]
 
     async def before(self, partition, field, value, inclusive):
-        """The sequence number after which a reader starts who wants what is over `value`.
+        """The sequence number before the first event whose `field` is over `value`; -1 for none.
 
-        field: sequence, offset or enqueued (ms); inclusive: what equals `value` too.
+        field: sequence, offset or enqueued (ms since 1970). inclusive: an event whose field
+        equals `value` counts too.
         """
         await self._store.durable()
         passed = f"{_START[field]} {'<' if inclusive else '<='} ?"
@@ -114,7 +116,7 @@ class EventLog:
         return found[0] if found else None
 
     async def wait_for_more(self, partition, after, timeout):
-        """Return once there is an event over sequence number `after`, or `timeout` s are over."""
+        """Wait for an event with a sequence number over `after`, at most `timeout` seconds."""
         grown = self._grown[partition]
         if self._sequence[partition] > after:
             return

@@ -1,12 +1,12 @@
-"""What became of cloud-to-device messages, kept until a service has taken it.
+"""Feedback on cloud-to-device messages: records of their outcomes, kept until a service has them.
 
-Source: spec iothub-amqp, "Service links".
+Source: docs/protocol/amqp.md, "Feedback".
 """
 
 import json
 
 _BATCH = 64
-LOCK = 60  # seconds a reader has to say what became of a batch
+LOCK = 60  # seconds that a reader has to settle a batch
 
 
 class Batch:
@@ -20,7 +20,7 @@ class Batch:
 
 
 class Feedback:
-    """The records, oldest first; a reader takes some, and settles them."""
+    """All records. A reader takes the oldest as a batch, and completes or abandons the batch."""
 
     def __init__(self, store, clock):
         self._store = store
@@ -28,7 +28,7 @@ class Feedback:
         self._next = 1
         self._free = {}  # number: record
         self._batches = []
-        self.listeners = set()  # called when there is something to take
+        self._listeners = set()
 
     async def load(self):
         for number, record in await self._store.query(
@@ -37,14 +37,21 @@ class Feedback:
             self._free[number] = json.loads(record)
             self._next = number + 1
 
+    def add_listener(self, listener):
+        """Call listener() whenever there may be records to take."""
+        self._listeners.add(listener)
+
+    def remove_listener(self, listener):
+        self._listeners.discard(listener)
+
     def add(self, record):
         number, self._next = self._next, self._next + 1
         self._free[number] = record
         self._store.put("INSERT INTO feedback VALUES (?, ?)", number, json.dumps(record))
-        self._tell()
+        self._notify()
 
-    def _tell(self):
-        for listener in list(self.listeners):
+    def _notify(self):
+        for listener in list(self._listeners):
             listener()
 
     def take(self, holder):
@@ -58,7 +65,7 @@ class Feedback:
         return batch
 
     def complete(self, batch):
-        """The reader has it: forget it. False: its lock was lost."""
+        """Forget a batch that the reader has taken. False: its lock had timed out."""
         if batch not in self._batches:
             return False
         self._batches.remove(batch)
@@ -67,19 +74,19 @@ class Feedback:
         return True
 
     def abandon(self, batch):
-        """The records are free again."""
+        """Free the records of a batch: they will be taken again."""
         if batch in self._batches:
             self._batches.remove(batch)
             self._free.update(zip(batch.numbers, batch.records, strict=True))
-            self._tell()
+            self._notify()
 
     def release(self, holder):
-        """Abandon whatever `holder` has locked."""
+        """Abandon the batches that `holder` has locked."""
         for batch in [batch for batch in self._batches if batch.holder is holder]:
             self.abandon(batch)
 
     def expire(self):
-        """Abandon what has been locked for too long."""
+        """Abandon the batches whose lock has timed out."""
         now = self._clock()
         for batch in [batch for batch in self._batches if batch.until <= now]:
             self.abandon(batch)

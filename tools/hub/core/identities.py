@@ -1,6 +1,7 @@
-"""Devices and modules: who may connect, with what key, and what hangs on each identity.
+"""The identity registry: devices and modules, with their keys, twins, queues and sessions.
 
-Source: spec sdk-expectations, "REST".
+An identity's record is kept in the shape of the REST API.
+Source: docs/protocol/rest.md, "Device registry".
 """
 
 import base64
@@ -15,8 +16,7 @@ from .errors import HubError, bad_request, not_found
 
 _NAME = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 
-
-# What a REST body may say of an identity, and of which type it is.
+# The members of a REST body that the registry reads, each with its type.
 _SHAPE = {
     "status": str,
     "statusReason": str,
@@ -34,7 +34,7 @@ def check_shape(value, shape, name):
     if value is None:
         return
     if not isinstance(value, dict if isinstance(shape, dict) else shape):
-        raise bad_request(f"{name} is of the wrong type")
+        raise bad_request(f"{name} has the wrong JSON type")
     if isinstance(shape, dict):
         for member, inner in shape.items():
             check_shape(value.get(member), inner, member)
@@ -49,17 +49,21 @@ def etag(version):
 
 
 class Identity:
-    """One device or module, with its twin, its queue and, while connected, its connection."""
+    """One device or module.
 
-    def __init__(self, record, twin, session, store, clock, feedback):
+    session: its DeviceSession while it is connected, else None. subscriptions: what
+    keep_subscriptions() was given last.
+    """
+
+    def __init__(self, record, twin, subscriptions, store, clock, feedback):
         self.record = record
         self.twin = twin
-        self.filters = session  # {filter: QoS} of a persistent MQTT session, or None
+        self.subscriptions = subscriptions
         self.device_id = record["deviceId"]
         self.module_id = record.get("moduleId", "")
         generation = record["generationId"]
         self.queue = Queue(self.device_id, self.module_id, generation, store, clock, feedback)
-        self.connection = None
+        self.session = None
         self._store = store
 
     @property
@@ -68,12 +72,33 @@ class Identity:
 
     @property
     def keys(self):
+        """The primary and secondary key, in base64; None where there is none."""
         keys = self.record["authentication"].get("symmetricKey") or {}
         return [keys.get("primaryKey"), keys.get("secondaryKey")]
 
     @property
     def enabled(self):
         return self.record["status"] == "enabled"
+
+    @property
+    def connected(self):
+        return self.session is not None
+
+    @property
+    def connection_state(self):
+        """Connected or Disconnected, as the REST API says it."""
+        return "Connected" if self.connected else "Disconnected"
+
+    def keep_subscriptions(self, subscriptions):
+        """Keep subscriptions ({name: QoS}) for the device's next connection; None: forget them."""
+        if subscriptions != self.subscriptions:
+            self.subscriptions = subscriptions
+            self.save()
+
+    def set_model(self, model_id):
+        """Keep the Plug and Play model id that the device names when it connects."""
+        self.record["modelId"] = model_id
+        self.save()
 
     def save(self):
         self._store.put(
@@ -82,7 +107,7 @@ class Identity:
             self.module_id,
             json.dumps(self.record, ensure_ascii=False),
             json.dumps(self.twin, ensure_ascii=False),
-            json.dumps(self.filters),
+            json.dumps(self.subscriptions),
         )
 
 
@@ -97,9 +122,10 @@ class Identities:
         self._all = {}
 
     async def load(self):
+        """Load all identities and their messages; returns the highest message number."""
         rows = await self._store.query("SELECT record, twin, session FROM identities")
-        for record, twin, session in rows:
-            parts = json.loads(record), json.loads(twin), json.loads(session)
+        for record, twin, subscriptions in rows:
+            parts = json.loads(record), json.loads(twin), json.loads(subscriptions)
             identity = Identity(*parts, self._store, self._clock, self._feedback)
             self._all[identity.device_id, identity.module_id] = identity
         rows = await self._store.query(
@@ -138,10 +164,15 @@ class Identities:
         ]
 
     def create(self, device_id, module_id, wanted):
-        """A new identity from a REST body; empty or absent keys are made. HubError 400, 409."""
+        """A new identity from a REST body; empty or absent keys are made.
+
+        HubError 400, 404 (a module's device does not exist), 409.
+        """
         for name in (device_id, module_id or device_id):
             if not _NAME.fullmatch(name):
-                raise bad_request("an id is 1 to 128 of letters, digits and -.%_#*?!(),:=@$'")
+                raise bad_request(
+                    "an id must be 1 to 128 letters, digits or characters of -.%_#*?!(),:=@$'"
+                )
         if self.find(device_id, module_id):
             raise HubError(409, "DeviceAlreadyExists", f"{device_id} exists already", 409001)
         now = self._stamp()
@@ -166,7 +197,7 @@ class Identities:
         return identity
 
     def update(self, identity, wanted):
-        """Change what a REST body may change."""
+        """Change an identity as a REST body asks. HubError 400."""
         record = copy.deepcopy(identity.record)
         self._apply(record, wanted)
         record["etag"] = secrets.token_urlsafe(8)
@@ -177,7 +208,7 @@ class Identities:
         check_shape(wanted, _SHAPE, "the identity")
         status = wanted.get("status") or record["status"]
         if status not in ("enabled", "disabled"):
-            raise bad_request("status is enabled or disabled")
+            raise bad_request("status must be enabled or disabled")
         if status != record["status"]:
             record["statusUpdatedTime"] = self._stamp()
         record["status"] = status
@@ -186,7 +217,9 @@ class Identities:
         given = wanted.get("authentication") or record["authentication"] or {}
         kind = given.get("type") or ("selfSigned" if given.get("x509Thumbprint") else "sas")
         if kind not in ("sas", "selfSigned", "certificateAuthority"):
-            raise bad_request("authentication.type is sas, selfSigned or certificateAuthority")
+            raise bad_request(
+                "authentication.type must be sas, selfSigned or certificateAuthority"
+            )
         keys = dict(given.get("symmetricKey") or {})
         for name in ("primaryKey", "secondaryKey"):
             key = keys.get(name) or (new_key() if kind == "sas" else None)
@@ -199,23 +232,23 @@ class Identities:
         }
 
     def delete(self, identity):
-        """Delete an identity, with its modules, messages and session."""
-        doomed = [identity]
+        """Delete an identity, with its modules and messages; returns all that are deleted."""
+        deleted = [identity]
         if not identity.module_id:
-            doomed += self.modules(identity.device_id)
-        for one in doomed:
+            deleted += self.modules(identity.device_id)
+        for one in deleted:
             del self._all[one.device_id, one.module_id]
             name = one.device_id, one.module_id
             self._store.put("DELETE FROM identities WHERE device = ? AND module = ?", *name)
             self._store.put("DELETE FROM messages WHERE device = ? AND module = ?", *name)
-        return doomed
+        return deleted
 
 
 def checked_key(key):
-    """The key, if it is base64 of a fair length; HubError 400."""
+    """The key, if it is base64 of at least 16 bytes; HubError 400."""
     try:
         if len(base64.b64decode(key, validate=True)) >= 16:
             return key
     except (ValueError, TypeError):
         pass
-    raise bad_request("a symmetric key is not base64 of at least 16 bytes")
+    raise bad_request("a symmetric key must be base64 of at least 16 bytes")

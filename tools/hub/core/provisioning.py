@@ -1,7 +1,6 @@
-"""The Device Provisioning Service beside the hub: enrollments, and the devices they become.
+"""The Device Provisioning Service (DPS): enrollments, and the registration of devices by them.
 
-An enrollment is kept as DPS's REST API says it. Source: spec iothub-mqtt, "Device Provisioning
-Service".
+An enrollment is kept in the shape of DPS's REST API. Source: docs/protocol/provisioning.md.
 """
 
 import base64
@@ -11,12 +10,11 @@ import re
 import secrets
 
 from . import auth, x509
-from .auth import TokenError
-from .errors import HubError, bad_request
+from .errors import HubError, Unauthorized, bad_request
 from .identities import check_shape, checked_key, etag, new_key
 from .values import iso
 
-RETRY_AFTER = 1  # seconds between a registration's beginning and its end
+RETRY_AFTER = 1  # seconds that a registration takes: the device is told to ask after them
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9\-._:]{0,126}[A-Za-z0-9])?")
 _SHAPE = {
     "deviceId": str,
@@ -28,34 +26,38 @@ _SHAPE = {
         "x509": dict,
     },
 }
+# The kinds of enrollment, each with the member that names one.
 KINDS = {"enrollments": "registrationId", "enrollmentGroups": "enrollmentGroupId"}
 
 
 class Provisioning:
-    """All enrollments: enrollments of one device each, and enrollmentGroups."""
+    """All enrollments (of one device each), enrollment groups, and registrations under way."""
 
-    def __init__(self, core):
+    def __init__(self, core, store):
         self._core = core
+        self._store = store
         self.id_scope = None
         self._enrollments = {}  # (one of KINDS, name): enrollment
-        self._operations = {}  # operation id: (registration id, when it may be asked for, result)
+        self._operations = {}  # operation id: (registration id, when it is due, result)
 
     async def load(self):
-        store = self._core.store
-        for kind, name, value in await store.query("SELECT kind, name, value FROM enrollments"):
+        rows = await self._store.query("SELECT kind, name, value FROM enrollments")
+        for kind, name, value in rows:
             self._enrollments[kind, name] = json.loads(value)
-        rows = await store.query("SELECT value FROM settings WHERE name = 'id_scope'")
+        rows = await self._store.query("SELECT value FROM settings WHERE name = 'id_scope'")
         if not rows:
             rows = [("0ne" + secrets.token_hex(4).upper(),)]
-            store.put("INSERT INTO settings VALUES ('id_scope', ?)", rows[0][0])
+            self._store.put("INSERT INTO settings VALUES ('id_scope', ?)", rows[0][0])
         self.id_scope = rows[0][0]
 
     # -- enrollments ------------------------------------------------------------------------
 
     def put(self, kind, name, wanted):
-        """Make or replace an enrollment; keys that are missing are made. HubError 400."""
+        """Make or replace an enrollment from a REST body; missing keys are made. HubError 400."""
         if not _NAME.fullmatch(name):
-            raise bad_request(f"{KINDS[kind]} is not 1 to 128 letters, digits and -._:")
+            raise bad_request(
+                f"{KINDS[kind]} must be 1 to 128 letters, digits or characters of -._:"
+            )
         check_shape(wanted, _SHAPE, "the enrollment")
         enrollment = {**wanted, KINDS[kind]: name}
         enrollment.setdefault("provisioningStatus", "enabled")
@@ -69,55 +71,66 @@ class Provisioning:
             }
         elif how == "x509":
             if not _certificates(attestation):
-                raise bad_request("the attestation has no certificate")
+                raise bad_request("the x509 attestation has no certificate")
         else:
-            raise bad_request("the attestation's type is symmetricKey or x509")
+            raise bad_request("the attestation's type must be symmetricKey or x509")
         enrollment["etag"] = etag(int.from_bytes(secrets.token_bytes(7), "big"))
         self._enrollments[kind, name] = enrollment
         value = json.dumps(enrollment, ensure_ascii=False)
-        self._core.store.put("REPLACE INTO enrollments VALUES (?, ?, ?)", kind, name, value)
+        self._store.put("REPLACE INTO enrollments VALUES (?, ?, ?)", kind, name, value)
         return enrollment
 
     def get(self, kind, name):
-        """An enrollment; HubError 404."""
+        """The enrollment; HubError 404."""
         try:
             return self._enrollments[kind, name]
         except KeyError:
             raise HubError(404, "EnrollmentNotFound", f"no such {kind[:-1]}: {name}") from None
 
     def every(self, kind):
-        return [one for (its, _), one in sorted(self._enrollments.items()) if its == kind]
+        return [
+            one for (its_kind, _), one in sorted(self._enrollments.items()) if its_kind == kind
+        ]
 
     def delete(self, kind, name):
         self.get(kind, name)
         del self._enrollments[kind, name]
-        self._core.store.put("DELETE FROM enrollments WHERE kind = ? AND name = ?", kind, name)
+        self._store.put("DELETE FROM enrollments WHERE kind = ? AND name = ?", kind, name)
 
-    # -- who registers ----------------------------------------------------------------------
+    # -- attestation ------------------------------------------------------------------------
 
     def attest(self, scope, registration_id, password, chain):
-        """The enrollment that speaks for itself with a token or a certificate; TokenError."""
+        """The enrollment whose key signed the token, or whose certificate was shown. Unauthorized.
+
+        password: the SAS token or None; chain: certificates (DER), the device's own first.
+        """
         if scope != self.id_scope:
-            raise TokenError("that is no ID scope of this service")
+            raise Unauthorized(
+                f"this service's ID scope is {self.id_scope}: the device names {scope[:40]}"
+            )
         if not _NAME.fullmatch(registration_id):
-            raise TokenError("that is no registration id")
+            raise Unauthorized(
+                "the registration id is not 1 to 128 letters, digits or characters of -._:"
+            )
         own = self._enrollments.get(("enrollments", registration_id))
         candidates = [own] if own else self.every("enrollmentGroups")
-        reasons = ["nobody has enrolled it"]
+        reasons = ["no enrollment or enrollment group is for this device: create one"]
         for enrollment in candidates:
             try:
                 self._attested(enrollment, registration_id, password, chain)
-            except TokenError as error:
+            except Unauthorized as error:
                 reasons.append(str(error))
             else:
                 return enrollment
-        raise TokenError(reasons[-1])
+        raise Unauthorized(reasons[-1])
 
     def _attested(self, enrollment, registration_id, password, chain):
         attestation = enrollment["attestation"]
         if attestation["type"] == "x509":
             if not chain:
-                raise TokenError("no client certificate")
+                raise Unauthorized(
+                    "the enrollment needs a client certificate, and the device shows none"
+                )
             certificates = _certificates(attestation)
             if "enrollmentGroupId" in enrollment:
                 x509.check_signed(chain, registration_id, certificates)
@@ -126,16 +139,17 @@ class Provisioning:
             return
         fields = auth.parse(password or "")
         resource = f"{self.id_scope}/registrations/{registration_id}".lower()
-        if auth.unquote(fields["sr"]).lower() != resource:
-            raise TokenError("the token is for another resource")
+        found = auth.resource_of(fields)
+        if found.lower() != resource:
+            raise Unauthorized(f"the SAS token's sr is {found[:100]}: it must be {resource}")
         auth.verify(fields, keys_of(enrollment, registration_id), self._core.clock())
 
     # -- registration -----------------------------------------------------------------------
 
     def begin(self, registration_id, enrollment, payload):
-        """Begin to register: the operation's id."""
+        """Begin a registration; returns the operation id. HubError 400, 404, 413."""
         operation = f"5.{secrets.token_hex(8)}.{secrets.token_hex(8)}"
-        if len(self._operations) > 1000:  # nobody asked for the oldest
+        if len(self._operations) > 1000:  # the device never asked for the oldest
             self._operations.pop(next(iter(self._operations)))
         state = self._assigned(registration_id, enrollment, payload)
         due = self._core.clock() + RETRY_AFTER * 0.9
@@ -143,12 +157,22 @@ class Provisioning:
         return operation
 
     def result(self, registration_id, operation):
-        """The registrationState of an operation, or None while it goes on. HubError 404, 429."""
+        """The registrationState of an operation. HubError 404, 429 (asked too early)."""
         owner, due, state = self._operations.get(operation, (None, 0, None))
         if owner != registration_id:
-            raise HubError(404, "OperationNotFound", "no such operation", 404205)
+            raise HubError(
+                404,
+                "OperationNotFound",
+                "this device has no operation with this operationId",
+                404205,
+            )
         if self._core.clock() < due:
-            raise HubError(429, "ThrottlingException", "asked before retry-after", 429001)
+            raise HubError(
+                429,
+                "ThrottlingException",
+                f"the device must wait {RETRY_AFTER} s (retry-after) before it asks",
+                429001,
+            )
         return state
 
     def _assigned(self, registration_id, enrollment, payload):
@@ -164,8 +188,8 @@ class Provisioning:
         device_id = enrollment.get("deviceId") or registration_id
         wanted = {"authentication": _authentication(enrollment, registration_id)}
         identity = self._core.identities.find(device_id)
-        fresh = identity is None
-        if fresh:
+        created = identity is None
+        if created:
             identity = self._core.create(device_id, "", wanted)
             twin = enrollment.get("initialTwin") or {}
             if twin:
@@ -176,15 +200,16 @@ class Provisioning:
             assignedHub="localhost",
             deviceId=device_id,
             status="assigned",
-            substatus="initialAssignment" if fresh else "deviceDataMigrated",
+            substatus="initialAssignment" if created else "deviceDataMigrated",
             etag=identity.record["etag"],
         )
         if payload is not None:
-            state["payload"] = payload  # as an allocation function might answer: what it got
+            # A custom allocation may answer with a payload; the hub gives back the device's own.
+            state["payload"] = payload
         return state
 
     def _trust(self, enrollment):
-        """What signed the devices of a group is an authority of the hub too."""
+        """Let the hub trust the CAs of a group as well, so that its devices may connect."""
         group = enrollment.get("enrollmentGroupId")
         if group and enrollment["attestation"]["type"] == "x509":
             for number, pem in enumerate(_certificates(enrollment["attestation"])):
@@ -192,7 +217,7 @@ class Provisioning:
 
 
 def keys_of(enrollment, registration_id):
-    """The keys that sign for a registration: an enrollment's own, or what its group's give it."""
+    """The keys (base64) of a registration: the enrollment's own, or derived from the group's."""
     keys = list(enrollment["attestation"]["symmetricKey"].values())
     if "enrollmentGroupId" not in enrollment:
         return keys
@@ -218,11 +243,13 @@ def _authentication(enrollment, registration_id):
 
 
 def _certificates(attestation):
-    """The PEM certificates of an attestation. HubError 400: they are not in their place."""
+    """The PEM certificates of an attestation, primary first. HubError 400."""
     found = attestation.get("x509") or {}
     certificates = found.get("clientCertificates") or found.get("signingCertificates") or {}
     if not isinstance(certificates, dict):
-        raise bad_request("the attestation's certificates are of the wrong type")
+        raise bad_request(
+            "the attestation's certificates must be a JSON object with primary and secondary"
+        )
     texts = []
     for which in ("primary", "secondary"):
         one = certificates.get(which)

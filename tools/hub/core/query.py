@@ -1,8 +1,9 @@
 """IoT Hub's query language over twins: SELECT … FROM devices[.modules] [WHERE …]. Pure.
 
-Conditions compare members of a twin (deviceId, tags.a.b, properties.reported.c …) by = != <> < <=
-> >= and IN, joined by AND, OR, NOT and parentheses; is_defined(member) asks whether it is there.
-A member that is not there compares false, as in IoT Hub. HubError 400 says what is not understood.
+A condition compares members of a twin (deviceId, tags.a.b, properties.reported.c …) by = != <> <
+<= > >= and IN. Conditions are joined by AND, OR, NOT and parentheses; is_defined(member) is true
+if the member exists. A comparison with a missing member is false. HubError 400: a syntax error.
+Source: docs/protocol/rest.md, "Queries".
 """
 
 import operator
@@ -31,12 +32,12 @@ _MAX_DEPTH = 50
 _MISSING = object()
 
 
-def refused(reason):
+def syntax_error(reason):
     return HubError(400, "IotHubQueryInvalid", reason, 400100)
 
 
 class Query:
-    """What a query asks for: `modules` or devices, `fields` (None: all), and matches(twin)."""
+    """A parsed query. modules: it asks for modules; fields: the names in SELECT, None for *."""
 
     def __init__(self, text):
         self._tokens = _split(text)
@@ -46,33 +47,33 @@ class Query:
         self._expect("from")
         source = self._next()[1].lower()
         if source not in ("devices", "devices.modules"):
-            raise refused("only devices and devices.modules can be queried")
+            raise syntax_error("only devices and devices.modules can be queried")
         self.modules = source == "devices.modules"
         self._condition = None
         if self._is("where"):
-            self._condition = self._either()
+            self._condition = self._disjunction()
         if self._tokens:
-            raise refused(f"not understood: {self._tokens[0][1][:40]}")
+            raise syntax_error(f"unexpected: {self._tokens[0][1][:40]}")
 
     def matches(self, twin):
         return self._condition is None or bool(self._condition(twin))
 
     def project(self, twin):
-        """The twin itself, or what SELECT names of it."""
+        """The twin, or the members of it that SELECT names."""
         if self.fields is None:
             return twin
         found = {name.rpartition(".")[2]: _member(twin, name) for name in self.fields}
         return {name: value for name, value in found.items() if value is not _MISSING}
 
-    # -- parsing: each method takes its part off the tokens -----------------------------------
+    # -- parsing: each method takes the tokens of its part ------------------------------------
 
     def _next(self):
         if not self._tokens:
-            raise refused("the query ends too early")
+            raise syntax_error("the query ends too early")
         return self._tokens.pop(0)
 
     def _is(self, word):
-        """Take `word` off if it comes next."""
+        """Whether `word` comes next; if so, take it."""
         if self._tokens and self._tokens[0][0] != "string" and self._tokens[0][1].lower() == word:
             self._tokens.pop(0)
             return True
@@ -80,7 +81,7 @@ class Query:
 
     def _expect(self, word):
         if not self._is(word):
-            raise refused(f"{word.upper()} is missing")
+            raise syntax_error(f"{word.upper()} is missing")
 
     def _fields(self):
         if self._is("*"):
@@ -93,31 +94,31 @@ class Query:
     def _name(self):
         kind, text = self._next()
         if kind != "name":
-            raise refused(f"{text[:40]} is no member's name")
+            raise syntax_error(f"{text[:40]} is not the name of a member")
         return text
 
-    def _either(self):
+    def _disjunction(self):
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise refused("nested too deeply")
-        parts = [self._both()]
+            raise syntax_error(f"parentheses are nested deeper than {_MAX_DEPTH} levels")
+        parts = [self._conjunction()]
         while self._is("or"):
-            parts.append(self._both())
+            parts.append(self._conjunction())
         self._depth -= 1
         return lambda twin: any(part(twin) for part in parts)
 
-    def _both(self):
-        parts = [self._single()]
+    def _conjunction(self):
+        parts = [self._term()]
         while self._is("and"):
-            parts.append(self._single())
+            parts.append(self._term())
         return lambda twin: all(part(twin) for part in parts)
 
-    def _single(self):
+    def _term(self):
         negated = False
         while self._is("not"):
             negated = not negated
         if self._is("("):
-            inner = self._either()
+            inner = self._disjunction()
             self._expect(")")
         elif self._is("is_defined"):
             inner = self._defined()
@@ -138,7 +139,7 @@ class Query:
             return lambda twin: any(_compare("=", _member(twin, name), v) for v in values)
         sign = self._next()[1]
         if sign not in _COMPARE:
-            raise refused(f"{sign[:40]} is no comparison")
+            raise syntax_error(f"{sign[:40]} is not a comparison operator")
         value = self._literal()
         return lambda twin: _compare(sign, _member(twin, name), value)
 
@@ -158,7 +159,7 @@ class Query:
             return float(text) if set(text) & set(".eE") else int(text)
         if text.lower() in _LITERALS:
             return _LITERALS[text.lower()]
-        raise refused(f"{text[:40]} is no value")
+        raise syntax_error(f"{text[:40]} is not a string, a number, true, false or null")
 
 
 def _split(text):
@@ -167,7 +168,7 @@ def _split(text):
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise refused(f"not understood: {text[at : at + 20]}")
+            raise syntax_error(f"unexpected: {text[at : at + 20]}")
         tokens.append((match.lastgroup, match.group(match.lastgroup)))
         at = match.end()
     return tokens

@@ -1,7 +1,7 @@
-"""SQLite with group commits: many writes, one commit, and whoever waits is told after it.
+"""SQLite with group commit: many writes share one transaction.
 
-put() queues a statement; durable() returns once everything put before is on disk. While one
-commit runs, the next batch gathers, so the rate does not depend on how slow a commit is.
+put() queues a statement. durable() returns once every statement queued before it is on disk.
+While one commit runs, the next batch gathers, so the rate does not depend on how slow a commit is.
 """
 
 import asyncio
@@ -11,8 +11,11 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from .errors import StorageError
+
 log = logging.getLogger("hub.store")
 
+# identities.session: the subscriptions of a device that asked to keep them, as JSON.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identities (
     device TEXT, module TEXT, record TEXT, twin TEXT, session TEXT,
@@ -36,37 +39,36 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT 
 
 
 class Store:
-    """One database file. Open it, put and query, close it."""
+    """One database file. Its methods raise StorageError where SQLite fails."""
 
     def __init__(self, path):
         self._path = Path(path)
-        self.folder = self._path.parent
         self._thread = ThreadPoolExecutor(1, "hub-store")
         self._pending = []  # (statement, parameters), oldest first
-        self._waiting = []  # futures of those whose writes are in _pending
+        self._waiting = []  # futures of the callers of durable() since the last batch
         self._writer = None
-        self._db = None
+        self._database = None
 
     async def open(self):
         await self._run(self._connect)
 
     def _connect(self):
         self._path.touch(mode=0o600)
-        self._db = sqlite3.connect(self._path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # FULL: a commit is on disk before anybody is told; a killed process loses nothing.
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._database = sqlite3.connect(self._path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit is on disk before durable() returns; a killed process loses nothing.
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_SCHEMA)
 
     async def close(self):
         """Write what is pending, and close."""
-        if self._db is not None:
+        if self._database is not None:
             await self.durable()
-            await self._run(self._db.close)
+            await self._run(self._database.close)
         self._thread.shutdown()
 
     def put(self, statement, *parameters):
-        """Queue a write, in order with all others; it is committed soon, waited for or not."""
+        """Queue a write, in order with all others. It is committed soon, awaited or not."""
         self._pending.append((statement, parameters))
         self._start()
 
@@ -75,7 +77,7 @@ class Store:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def durable(self):
-        """Wait until every write put so far is committed. sqlite3.Error: it could not be."""
+        """Wait until every write queued so far is on disk."""
         if not self._pending and self._writer is None:
             return
         done = asyncio.get_running_loop().create_future()
@@ -90,9 +92,11 @@ class Store:
             error = None
             try:
                 await self._run(self._commit, batch)
-            except sqlite3.Error as failure:
-                log.error("a commit failed: %s", failure)
+            except StorageError as failure:
+                log.error("%s", failure)
                 error = failure
+                # A call of durable() during the commit waits for the same writes: it fails too.
+                waiting, self._waiting = waiting + self._waiting, []
             for future in waiting:
                 if future.done():
                     continue
@@ -103,19 +107,24 @@ class Store:
         self._writer = None
 
     def _commit(self, batch):
-        self._db.execute("BEGIN IMMEDIATE")
+        self._database.execute("BEGIN IMMEDIATE")
         try:
-            # The same statement many times over is what a load of telemetry is.
-            for statement, run in itertools.groupby(batch, key=lambda write: write[0]):
-                self._db.executemany(statement, [parameters for _, parameters in run])
+            # Telemetry under load is the same statement many times: executemany is faster.
+            for statement, writes in itertools.groupby(batch, key=lambda write: write[0]):
+                self._database.executemany(statement, [parameters for _, parameters in writes])
         except sqlite3.Error:
-            self._db.execute("ROLLBACK")
+            self._database.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        self._database.execute("COMMIT")
 
     async def query(self, statement, *parameters):
         """The rows of a SELECT, as of the last commit."""
-        return await self._run(lambda: self._db.execute(statement, parameters).fetchall())
+        return await self._run(lambda: self._database.execute(statement, parameters).fetchall())
 
     async def _run(self, function, *arguments):
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, function, *arguments)
+        except sqlite3.Error as error:
+            reason = f"the hub cannot use its database {self._path.name}: {error}"
+            raise StorageError(reason) from error

@@ -1,7 +1,7 @@
-"""Property values as the store keeps them: JSON, with a type beside what JSON cannot hold.
+"""Property values as the hub keeps them: JSON, with the type of values that JSON lacks.
 
-A plain str, int, float, bool or None is itself; another is {"type": its AMQP name, "value": …},
-binary values in base64.
+A str, int, float, bool or None is itself. Another value is {"type": AMQP's name, "value": …};
+binary values are in base64.
 """
 
 import base64
@@ -10,7 +10,7 @@ import uuid
 
 from .errors import bad_request
 
-# What has a type beside it, and what its value is in JSON.
+# The types that are named, and the JSON type of their values.
 _TYPES = {
     "timestamp": int,
     "char": str,
@@ -31,7 +31,7 @@ def iso(seconds):
 def check(properties, what):
     """HubError 400 unless `properties` is a dict of such values, by name."""
     if not isinstance(properties, dict):
-        raise bad_request(f"{what} is no object")
+        raise bad_request(f"{what} is not a JSON object")
     for name, value in properties.items():
         if isinstance(value, dict):
             good = set(value) == {"type", "value"} and value["type"] in _TYPES
@@ -39,11 +39,11 @@ def check(properties, what):
         else:
             good = value is None or isinstance(value, (str, int, float))
         if not good or not isinstance(name, str):
-            raise bad_request(f"{what}: {str(name)[:50]} is no property value")
+            raise bad_request(f"{what}: {str(name)[:50]} has a value that no property may have")
 
 
 def text(value):
-    """A value as text, for a protocol that has only that; None stays None."""
+    """A value as text, for a protocol whose properties are strings; None stays None."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
@@ -56,7 +56,7 @@ def text(value):
 
 
 def milliseconds(value):
-    """A time in ms since 1970, from a number, a typed timestamp or ISO 8601; None: it is none."""
+    """ms since 1970 of a number, a typed timestamp or ISO 8601 text; None: it is not a time."""
     if isinstance(value, dict):
         value = value["value"]
     if isinstance(value, str):

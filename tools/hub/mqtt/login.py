@@ -1,71 +1,86 @@
-"""CONNECT judged: which identity speaks, and until when.
+"""CONNECT: which identity the device is, and whether its token or certificate proves it.
 
-Source: spec iothub-mqtt, "Connection".
+Source: docs/protocol/mqtt.md, "User name" and "Refusals".
 """
 
 import re
 
-from ..core.auth import TokenError
-from ..core.errors import HubError
+from ..core.access import split_resource
+from ..core.errors import HubError, Unauthorized
 from . import topics
 
-_USER = re.compile(r"([^/]+)/(.+?)/?\?(.*)")
+_USER_NAME = re.compile(r"([^/]+)/(.+?)/?\?(.*)")
+# CONNACK's return codes (MQTT 3.1.1, 3.2.2.3).
+WRONG_PROTOCOL, WRONG_CLIENT_ID, BAD_USER_NAME, NOT_AUTHORIZED = 1, 2, 4, 5
 
 
 class Refused(HubError):
-    """CONNECT is answered with `code` and the connection closed."""
+    """CONNECT is answered with `return_code`, and the connection is closed."""
 
-    def __init__(self, code, reason):
+    def __init__(self, return_code, reason):
         super().__init__(401, "ConnectionRefused", reason)
-        self.connack = code
+        self.return_code = return_code
 
 
 def authenticate(core, packet, chain):
-    """(identity, when its token expires or None); Refused says why not.
+    """(identity, expiry of its token in seconds since 1970, or None). Refused.
 
-    chain: the certificates (DER) the client showed in TLS, its own first.
+    chain: the certificates (DER) that the client has shown in TLS, its own first.
     """
     if packet.level != 4:
-        raise Refused(1, f"protocol level {packet.level}: IoT Hub speaks 3.1.1 (4)")
-    match = _USER.fullmatch(packet.user_name or "")
+        reason = f"protocol level {packet.level}: IoT Hub speaks MQTT 3.1.1 (level 4)"
+        raise Refused(WRONG_PROTOCOL, reason)
+    match = _USER_NAME.fullmatch(packet.user_name or "")
     if match is None:
-        raise Refused(4, "the user name is not {hub}/{device}/?api-version=…")
+        raise Refused(
+            BAD_USER_NAME,
+            "the user name must be {hub host}/{client id}/?api-version=2021-04-12",
+        )
     hub, client_id, query = match.groups()
     if client_id != packet.client_id:
-        raise Refused(2, "client id and user name name different devices")
+        raise Refused(
+            WRONG_CLIENT_ID,
+            f"the client id is not {client_id[:140]}, which the user name says: both must be "
+            "{device id} or {device id}/{module id}",
+        )
     fields = dict(topics.parse_bag(query))
     if not fields.get("api-version"):
-        raise Refused(4, "the user name has no api-version")
+        reason = "the user name has no api-version: end it with ?api-version=2021-04-12"
+        raise Refused(BAD_USER_NAME, reason)
     identity = core.identities.find(*client_id.partition("/")[::2])
     if identity is None:
-        raise Refused(5, "no such device or module")
+        raise Refused(NOT_AUTHORIZED, "no such device or module is registered: create it")
     if not identity.enabled:
-        raise Refused(5, "the device is disabled")
+        reason = "the device is disabled: set its status to enabled"
+        raise Refused(NOT_AUTHORIZED, reason)
     try:
-        expiry = _credentials(core.access, packet.password, identity, hub.lower(), chain)
-    except TokenError as error:
-        raise Refused(5, str(error)) from None
+        expiry = _check_credentials(core.access, packet.password, identity, hub, chain)
+    except Unauthorized as error:
+        raise Refused(NOT_AUTHORIZED, str(error)) from None
     if packet.will_topic is not None:
         _check_will(packet, identity)
     if fields.get("model-id"):
-        identity.record["modelId"] = fields["model-id"]
-        identity.save()
+        identity.set_model(fields["model-id"])
     return identity, expiry
 
 
-def _credentials(access, password, identity, hub, chain):
-    """When the token expires; None for a certificate, which does not while it is connected."""
+def _check_credentials(access, password, identity, hub, chain):
+    """The token's expiry; None for a certificate, which is checked only at CONNECT."""
     if password is None:
         if not chain:
-            raise TokenError("no password, and no client certificate")
-        access.of_certificates(chain, identity)
+            raise Unauthorized(
+                "the device sends no password and shows no certificate: it must send a SAS token "
+                "as password, or its registered certificate in TLS"
+            )
+        access.check_certificates(chain, identity)
         return None
-    claim = access.of_token(password, {re.sub(r":\d+$", "", hub)})
-    if not claim.covers(identity):
-        raise TokenError(f"the token is for another resource: {claim.path[:100]}")
-    return claim.expiry
+    return access.check_token(password, {split_resource(hub)[0]}, identity).expiry
 
 
 def _check_will(packet, identity):
     if packet.will_qos > 1 or topics.parse_telemetry(packet.will_topic, identity) is None:
-        raise Refused(4, "the will's topic is not this device's, or its QoS is 2")
+        raise Refused(
+            BAD_USER_NAME,
+            "the will must have QoS 0 or 1 and the device's telemetry topic, "
+            + topics.telemetry_topic(identity),
+        )

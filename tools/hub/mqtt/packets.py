@@ -1,6 +1,6 @@
-"""MQTT 3.1.1 as a server reads and writes it: bytes in, packets out; strict, bounded, no I/O.
+"""MQTT 3.1.1 packets, as a server decodes and encodes them. No I/O; strict, and bounded.
 
-Source: MQTT 3.1.1 (OASIS); section numbers in parentheses.
+Source: MQTT 3.1.1 (OASIS); its section numbers are in parentheses.
 """
 
 import struct
@@ -10,12 +10,11 @@ from ..core.errors import HubError
 
 CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 4, 8, 10, 12, 14
 _FLAGS = {CONNECT: 0, PUBACK: 0, SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}
-SUBACK = 0x90
 PINGRESP = b"\xd0\x00"
 
 
 class Malformed(HubError):
-    """Bytes that are no MQTT; the connection is to be closed."""
+    """Bytes that are not a packet of MQTT 3.1.1; the connection must close."""
 
     def __init__(self, reason):
         super().__init__(400, "MalformedPacket", reason)
@@ -47,7 +46,7 @@ class Publish:
 
 @dataclass
 class Packet:
-    """SUBSCRIBE and UNSUBSCRIBE with their filters; PUBACK, PINGREQ, DISCONNECT without."""
+    """SUBSCRIBE and UNSUBSCRIBE, with filters; PUBACK, PINGREQ and DISCONNECT, without."""
 
     kind: int
     packet_id: int = 0
@@ -55,7 +54,7 @@ class Packet:
 
 
 class Reader:
-    """Takes a packet's body apart, never reading beyond it."""
+    """Takes the fields off a packet's body, and never reads beyond it."""
 
     def __init__(self, data):
         self._data = data
@@ -96,7 +95,7 @@ class Reader:
 
 
 class Decoder:
-    """feed() it what arrives; it yields whole packets, at most `limit` bytes each."""
+    """feed() takes the bytes that arrive, and yields whole packets of at most `limit` bytes."""
 
     def __init__(self, limit):
         self.limit = limit
@@ -131,19 +130,21 @@ class Decoder:
             length |= (byte & 127) << 7 * i
             if byte < 128:
                 if length > self.limit:
-                    raise Malformed(f"a packet of {length} bytes is over the limit")
+                    raise Malformed(f"a packet of {length} bytes; the limit is {self.limit}")
                 return at + 2 + i, length
         raise Malformed("a remaining length of more than four bytes")
 
 
 def _check_first(first):
-    """What no client sends is refused at its first byte: its length may never be reached."""
+    """Malformed if no client sends such a first byte; the rest of the packet may never come."""
     if first >> 4 != PUBLISH and _FLAGS.get(first >> 4) != first & 15:
-        raise Malformed(f"packet type {first >> 4} with flags {first & 15}")
+        raise Malformed(
+            f"packet type {first >> 4} with flags {first & 15}: no client sends that (2.2)"
+        )
 
 
 def decode(first, body):
-    """The packet with first byte `first` and `body`. Malformed: it is none that a client sends."""
+    """The packet with first byte `first` and `body`. Malformed: no client may send it."""
     kind, flags = first >> 4, first & 15
     reader = Reader(body)
     if kind == PUBLISH:
@@ -160,13 +161,13 @@ def decode(first, body):
             name = reader.text()
             qos = reader.byte() if kind == SUBSCRIBE else 0
             if not name or qos > 2:
-                raise Malformed("a filter is empty or has no such QoS")
+                raise Malformed("a filter that is empty, or with a QoS over 2 (3.8.3)")
             filters.append((name, qos))
         if not filters:
-            raise Malformed("no filter (3.8.3)")
+            raise Malformed("SUBSCRIBE or UNSUBSCRIBE without a filter (3.8.3)")
         packet.filters = tuple(filters)
     if reader.left:
-        raise Malformed(f"packet type {kind} is too long")
+        raise Malformed(f"packet type {kind} has bytes after its last field")
     return packet
 
 
@@ -180,10 +181,10 @@ def _packet_id(reader):
 def _publish(flags, reader):
     qos = flags >> 1 & 3
     if qos == 3:
-        raise Malformed("QoS 3")
+        raise Malformed("PUBLISH with QoS 3 (3.3.1.2)")
     topic = reader.text()
     if not topic or "#" in topic or "+" in topic:
-        raise Malformed("a topic to publish to has no wildcard (3.3.2.1)")
+        raise Malformed("PUBLISH with an empty topic or a wildcard (3.3.2.1)")
     packet_id = _packet_id(reader) if qos else 0
     return Publish(topic, reader.rest(), qos, bool(flags & 1), bool(flags & 8), packet_id)
 
@@ -191,12 +192,13 @@ def _publish(flags, reader):
 def _connect(reader):
     name, level = reader.text(), reader.byte()
     if name != "MQTT" or level != 4:
+        # Another version may have other fields: only the level counts, for the refusal.
         return Connect(level if name == "MQTT" else 0, True, 0, "")
     flags = reader.byte()
     packet = Connect(level, bool(flags & 2), reader.integer(), reader.text())
     will_qos = flags >> 3 & 3
     if flags & 1 or will_qos > 2 or not flags & 4 and flags & 0x38:
-        raise Malformed("CONNECT flags (3.1.2.3)")
+        raise Malformed("CONNECT with wrong flags (3.1.2.3)")
     if flags & 4:
         packet.will_topic, packet.will_body = reader.text(), reader.field()
         packet.will_qos, packet.will_retain = will_qos, bool(flags & 0x20)
@@ -207,7 +209,7 @@ def _connect(reader):
             raise Malformed("a password without a user name (3.1.2.9)")
         packet.password = reader.text()
     if reader.left:
-        raise Malformed("CONNECT is too long")
+        raise Malformed("CONNECT has bytes after its last field")
     return packet
 
 
@@ -220,7 +222,7 @@ def puback(packet_id):
 
 
 def suback(packet_id, codes):
-    return struct.pack("!BBH", SUBACK, 2 + len(codes), packet_id) + bytes(codes)
+    return struct.pack("!BBH", 0x90, 2 + len(codes), packet_id) + bytes(codes)
 
 
 def unsuback(packet_id):
@@ -232,10 +234,12 @@ def publish(topic, body, qos=0, packet_id=0, dup=False):
     head = struct.pack("!H", len(topic)) + topic
     if qos:
         head += struct.pack("!H", packet_id)
-    return bytes((0x30 | dup << 3 | qos << 1,)) + _length(len(head) + len(body)) + head + body
+    first = bytes((0x30 | dup << 3 | qos << 1,))
+    return first + remaining_length(len(head) + len(body)) + head + body
 
 
-def _length(size):
+def remaining_length(size):
+    """The bytes of a packet's remaining length (2.2.3)."""
     out = bytearray()
     while size > 127:
         out.append(size & 127 | 128)

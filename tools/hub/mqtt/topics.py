@@ -1,6 +1,6 @@
-"""IoT Hub's topics and property bags, as the hub reads and writes them. Pure.
+"""IoT Hub's MQTT topics and property bags, as the hub parses and builds them. No I/O.
 
-Source: spec iothub-mqtt.
+Source: docs/protocol/mqtt.md, "Topics" and "Property bags".
 """
 
 from urllib.parse import quote, unquote
@@ -39,26 +39,26 @@ _REQUESTS = (
 _BAG_NAMES = {name: short for short, name in _SYSTEM.items()}
 
 
-def own(identity):
-    """The start of an identity's own topics."""
+def _prefix(identity):
+    """The start of the topics that name an identity."""
     start = f"devices/{identity.device_id}/"
     return f"{start}modules/{identity.module_id}/" if identity.module_id else start
 
 
 def messages_filter(identity):
-    """The filter that C2D messages are subscribed with; a module's takes its inputs too."""
-    return own(identity) + ("#" if identity.module_id else "messages/devicebound/#")
+    """The filter for C2D messages; a module's covers its inputs too."""
+    return _prefix(identity) + ("#" if identity.module_id else "messages/devicebound/#")
 
 
-def granted(identity):
-    """The filters this identity may subscribe to."""
+def allowed_filters(identity):
+    """The filters that this identity may subscribe to."""
     filters = {messages_filter(identity), METHODS, TWIN_ANSWERS, DESIRED}
     return filters | {inputs_filter(identity)} if identity.module_id else filters
 
 
 def inputs_filter(identity):
-    """The filter that a module's inputs alone are subscribed with."""
-    return own(identity) + "inputs/#"
+    """The filter for a module's inputs alone."""
+    return _prefix(identity) + "inputs/#"
 
 
 def parse_bag(bag):
@@ -71,17 +71,22 @@ def parse_bag(bag):
                 value = unquote(value, errors="strict") if equals else None
                 pairs.append((unquote(name, errors="strict"), value))
     except UnicodeDecodeError:
-        raise Malformed("a property is not UTF-8") from None
+        raise Malformed("a property of the topic is not UTF-8, percent-encoded") from None
     return pairs
+
+
+def telemetry_topic(identity):
+    """The topic that telemetry is published to, without its property bag."""
+    return _prefix(identity) + "messages/events/"
 
 
 def parse_telemetry(topic, identity):
     """(system, application, annotations) of a telemetry topic; None if it is not one."""
-    start = own(identity) + "messages/events"
-    if topic != start and not topic.startswith(start + "/"):
+    start = telemetry_topic(identity)
+    if not (topic + "/").startswith(start):
         return None
     system, application, annotations = {}, {}, {}
-    for name, value in parse_bag(topic[len(start) + 1 :]):
+    for name, value in parse_bag(topic[len(start) :]):
         if name in _SYSTEM:
             system[_SYSTEM[name]] = value
         elif name in _ANNOTATIONS:
@@ -92,32 +97,33 @@ def parse_telemetry(topic, identity):
 
 
 def parse_request(topic):
-    """(verb, detail, rid) of a twin request or a method answer; None if it is neither.
+    """(verb, detail, request id) of a twin request or a method's answer; None if it is neither.
 
-    verb: "get", "patch", or "method" with the status as detail. rid stays as it came.
+    verb: "get", "patch", or "method" with the status as detail. The request id ($rid) is not
+    decoded: it goes back as it came.
     """
     for verb, start in _REQUESTS:
         if topic.startswith(start):
-            return verb, *_detail_and_rid(verb, topic[len(start) :])
+            return verb, *_detail_and_request_id(verb, topic[len(start) :])
     return None
 
 
-def _detail_and_rid(verb, rest):
+def _detail_and_request_id(verb, rest):
     detail, mark, bag = rest.partition("?")
     detail = detail.rstrip("/")
     if not mark or verb != "method" and detail:
-        raise Malformed(f"a {verb} topic without its ?$rid=")
+        raise Malformed(f"a {verb} topic does not end with ?$rid={{request id}}")
     if verb == "method" and not (detail.lstrip("-").isdigit() and len(detail) < 11):
-        raise Malformed("a method's status is an integer")
+        raise Malformed("a method topic's status is not an integer")
     for part in bag.split("&"):
-        name, _, rid = part.partition("=")
-        if unquote(name) == "$rid" and rid:
-            return detail, rid
-    raise Malformed(f"a {verb} topic without $rid")
+        name, _, request_id = part.partition("=")
+        if unquote(name) == "$rid" and request_id:
+            return detail, request_id
+    raise Malformed(f"a {verb} topic has no $rid, or an empty one")
 
 
-def devicebound(identity, message):
-    """The topic a C2D message travels on, its properties in the bag."""
+def c2d_topic(identity, message):
+    """The topic of a C2D message, with its properties as the bag."""
     system = {"to": f"/devices/{identity.device_id}/messages/devicebound"}
     system.update(message.properties["system"])
     place = "messages/devicebound/"
@@ -128,7 +134,7 @@ def devicebound(identity, message):
     if message.properties["ack"] != "none":
         pairs.append(("iothub-ack", message.properties["ack"]))
     pairs += message.properties["application"].items()
-    return own(identity) + place + "&".join(map(_pair, pairs))
+    return _prefix(identity) + place + "&".join(map(_pair, pairs))
 
 
 def _pair(pair):
@@ -136,14 +142,14 @@ def _pair(pair):
     return quote(name, safe="") + ("" if value is None else "=" + quote(text(value), safe=""))
 
 
-def twin_answer(status, rid, version=None):
+def twin_answer(status, request_id, version=None):
     tail = "" if version is None else f"&$version={version}"
-    return f"$iothub/twin/res/{status}/?$rid={rid}{tail}"
+    return f"$iothub/twin/res/{status}/?$rid={request_id}{tail}"
 
 
 def desired_patch(version):
     return f"$iothub/twin/PATCH/properties/desired/?$version={version}"
 
 
-def method_request(name, rid):
-    return f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={rid}"
+def method_request(name, request_id):
+    return f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={request_id}"

@@ -1,4 +1,7 @@
-"""What a service does with devices over REST: twins, methods, messages."""
+"""Twins, direct methods and cloud-to-device messages over REST.
+
+Source: docs/protocol/rest.md, "Device twins", "Direct methods", "Cloud-to-device messages".
+"""
 
 from aiohttp import web
 
@@ -22,7 +25,7 @@ async def get_twin(request):
 
 
 async def change_twin(request):
-    """PATCH merges, PUT replaces."""
+    """PATCH merges a twin, PUT replaces it."""
     core, identity = request.app[CORE], identity_of(request)
     check_etag(request, core.twin(identity)["etag"])
     core.patch_twin(identity, await object_of(request), replace=request.method == "PUT")
@@ -34,16 +37,16 @@ async def invoke_method(request):
     core, identity, body = request.app[CORE], identity_of(request), await object_of(request)
     name = body.get("methodName")
     if not isinstance(name, str) or not name:
-        raise bad_request("methodName is missing")
+        raise bad_request("the body must have a methodName, as a string")
     timeouts = []
     for field, default in (("connectTimeoutInSeconds", 0), ("responseTimeoutInSeconds", 30)):
         value = body.get(field, default)
         value = default if value is None else value
         if not isinstance(value, int) or not 0 <= value <= 300:
-            raise bad_request(f"{field} is not from 0 to 300")
+            raise bad_request(f"{field} must be a whole number from 0 to 300")
         timeouts.append(value)
     payload = body.get("payload")
-    status, payload = await core.invoke(identity, name, payload, *timeouts)
+    status, payload = await core.methods.invoke(identity, name, payload, *timeouts)
     return web.json_response({"status": status, "payload": payload})
 
 
@@ -51,7 +54,7 @@ async def invoke_method(request):
 
 
 async def send_message(request):
-    """A C2D message: properties in headers, or, with LOCAL_C2D, as JSON that can hold null."""
+    """Send a C2D message. Its properties are headers; or JSON (LOCAL_C2D), which can hold null."""
     core, identity = request.app[CORE], identity_of(request)
     if request.content_type == LOCAL_C2D:
         fields = await object_of(request)
@@ -69,15 +72,16 @@ async def send_message(request):
             if name.lower().startswith("iothub-app-")
         }
         ack, expiry = headers.get("iothub-ack", "none"), headers.get("iothub-expiry")
-    core.send_message(identity, body, system, application, ack, expiry and _time(expiry))
+    core.send_message(identity, body, system, application, ack, expiry and _seconds(expiry))
     await core.durable()
     return web.Response(status=204)
 
 
-def _time(text):
+def _seconds(text):
+    """Seconds since 1970 of an ISO 8601 time. HubError 400."""
     when = milliseconds(text)
     if when is None:
-        raise bad_request("the expiry is no ISO 8601 time")
+        raise bad_request("the expiry must be a time in ISO 8601")
     return when / 1000
 
 

@@ -1,6 +1,6 @@
-"""The provisioning service over REST: enrollments and enrollment groups, as DPS has them.
+"""DPS over REST: enrollments and enrollment groups.
 
-Source: Microsoft's Device Provisioning Service REST API, 2021-10-01.
+Source: docs/protocol/provisioning.md, "Enrollments".
 """
 
 from aiohttp import web
@@ -9,8 +9,8 @@ from ..core.provisioning import KINDS
 from .request import CORE, check_etag, object_of
 
 
-def _of(kind):
-    """The handlers of one of KINDS: put, get, delete, list."""
+def _handlers(kind):
+    """The handlers for one of KINDS: put, get, delete, list."""
 
     def provisioning(request):
         return request.app[CORE].provisioning
@@ -41,7 +41,7 @@ def _of(kind):
 def routes():
     table = []
     for kind in KINDS:
-        put, get, delete, every = _of(kind)
+        put, get, delete, every = _handlers(kind)
         path = f"/{kind}/{{name}}"
         table += [
             web.put(path, put),

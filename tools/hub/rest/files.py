@@ -1,7 +1,6 @@
-"""File upload: a device asks for a place, puts a blob there as in Azure Storage, and tells.
+"""File upload: a device asks for a blob's address, puts the blob there, and notifies the hub.
 
-Source: Microsoft's IoT Hub REST API, "Create" and "Update File Upload Status"; Azure Storage's
-"Put Blob" and "Get Blob". The blobs are files in the hub's data folder.
+The blobs are files in the hub's data folder. Source: docs/protocol/file-upload.md.
 """
 
 import base64
@@ -10,44 +9,44 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from aiohttp import web
 
-from ..core.access import host_of
-from ..core.auth import TokenError
-from ..core.errors import HubError, bad_request
-from .request import CONTEXTS, CORE, admits_itself, object_of
+from ..core.access import split_resource
+from ..core.errors import HubError, Unauthorized, bad_request
+from .request import CONTEXTS, CORE, authenticates_itself, object_of
 
 CONTAINER = "uploads"
 _MAX_BLOB = 256 * 1024 * 1024
-_MAX_ACTIVE = 10  # uploads that a device may have begun and not told about
-_LIFE = 3600
+_MAX_ACTIVE = 10  # uploads of one device at the same time
+_TOKEN_LIFE = 3600  # seconds
 
 
 def authenticate(request):
-    """TokenError unless the device of the path speaks, by token or by certificate."""
+    """Unauthorized unless the caller is the path's device, by its token or its certificate."""
     core = request.app[CORE]
     identity = core.identities.get(request.match_info["device"])
     token = request.headers.get("Authorization")
     if token is None:
         chain = request.app[CONTEXTS].chain(request.transport)
         if not chain:
-            raise TokenError("no token, and no client certificate")
-        core.access.of_certificates(chain, identity)
+            raise Unauthorized(
+                "the device must send a SAS token in Authorization, or show its certificate in TLS"
+            )
+        core.access.check_certificates(chain, identity)
         return
-    hosts = {host_of(request.host)[0], request.host.lower()}
-    if not core.access.of_token(token, hosts).covers(identity):
-        raise TokenError("the token is for another resource")
+    hosts = {split_resource(request.host)[0], request.host.lower()}
+    core.access.check_token(token, hosts, identity)
 
 
-@admits_itself
-async def place(request):
-    """Where a blob is to go; with a token that is good for that blob alone."""
+@authenticates_itself
+async def begin_upload(request):
+    """Answer where the blob is to go, with a token for that blob alone."""
     authenticate(request)
     core, device_id = request.app[CORE], request.match_info["device"]
     name = (await object_of(request)).get("blobName")
     if not isinstance(name, str) or not 0 < len(name) <= 1024:
-        raise bad_request("blobName is a text of 1 to 1024 characters")
+        raise bad_request("blobName must be a string of 1 to 1024 characters")
     correlation = core.uploads.begin(device_id, name, _MAX_ACTIVE)
     blob = f"{device_id}/{name}"
-    expiry = str(int(request.app[CORE].clock()) + _LIFE)
+    expiry = str(int(request.app[CORE].clock()) + _TOKEN_LIFE)
     query = urlencode({"se": expiry, "sr": "b", "sp": "rw", "sig": _signature(core, blob, expiry)})
     return web.json_response(
         {
@@ -60,39 +59,39 @@ async def place(request):
     )
 
 
-@admits_itself
-async def notification(request):
-    """The device's word on what became of an upload."""
+@authenticates_itself
+async def end_upload(request):
+    """Take in the device's notice that an upload has succeeded or failed."""
     authenticate(request)
     fields = await object_of(request)
     request.app[CORE].uploads.end(request.match_info["device"], fields.get("correlationId"))
     return web.Response(status=204)
 
 
-@admits_itself
+@authenticates_itself
 async def put_blob(request):
     if request.headers.get("x-ms-blob-type") != "BlockBlob":
-        raise HubError(400, "InvalidHeaderValue", "x-ms-blob-type is not BlockBlob")
-    blob = _allowed(request)
+        raise HubError(400, "InvalidHeaderValue", "x-ms-blob-type must be BlockBlob")
+    blob = _authorized_blob(request)
     with request.app[CORE].uploads.writing(blob) as file:
         size = 0
         async for chunk in request.content.iter_chunked(65536):
             size += len(chunk)
             if size > _MAX_BLOB:
-                raise HubError(413, "RequestBodyTooLarge", "a blob of more than 256 MB")
+                raise HubError(413, "RequestBodyTooLarge", "the blob is larger than 256 MB")
             file.write(chunk)
     return web.Response(status=201)
 
 
-@admits_itself
+@authenticates_itself
 async def get_blob(request):
-    path = request.app[CORE].uploads.path(_allowed(request))
+    path = request.app[CORE].uploads.path(_authorized_blob(request))
     if not path.exists():
-        raise HubError(404, "BlobNotFound", "there is no such blob")
+        raise HubError(404, "BlobNotFound", "the blob does not exist")
     return web.FileResponse(path, headers={"Content-Type": "application/octet-stream"})
 
 
-def _allowed(request):
+def _authorized_blob(request):
     """The blob that the path names, if the query's token is for it. HubError 403."""
     blob = request.match_info["blob"]
     query = {name: values[0] for name, values in parse_qs(request.query_string).items()}
@@ -100,7 +99,11 @@ def _allowed(request):
     expected = _signature(request.app[CORE], blob, expiry)
     good = hmac.compare_digest(expected, query.get("sig", ""))
     if not good or not expiry.isdigit() or int(expiry) < request.app[CORE].clock():
-        raise HubError(403, "AuthenticationFailed", "the blob's token is not good for it")
+        raise HubError(
+            403,
+            "AuthenticationFailed",
+            "the token in the query is not for this blob, or has expired",
+        )
     return blob
 
 
@@ -112,8 +115,8 @@ def _signature(core, blob, expiry):
 
 def routes():
     return [
-        web.post("/devices/{device}/files", place),
-        web.post("/devices/{device}/files/notifications", notification),
+        web.post("/devices/{device}/files", begin_upload),
+        web.post("/devices/{device}/files/notifications", end_upload),
         web.put(f"/{CONTAINER}/{{blob:.+}}", put_blob),
         web.get(f"/{CONTAINER}/{{blob:.+}}", get_blob),
     ]

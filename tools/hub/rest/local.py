@@ -1,4 +1,7 @@
-"""Under /local: what IoT Hub has no REST call for, and the tests, the demo and the tools need."""
+"""The paths under /local, which IoT Hub does not have: for the tests, the demo and the tools.
+
+Source: docs/protocol/rest.md, "Local requests".
+"""
 
 import asyncio
 import base64
@@ -14,15 +17,18 @@ MAX_WAIT = 60
 
 
 async def events(request):
-    """The events of ?device= after position ?after=; waits up to ?wait= seconds for the first."""
+    """Answer the events of ?device= after position ?after=; wait up to ?wait= seconds for one."""
     core, query = request.app[CORE], request.query
-    after = int(query.get("after", "-1"))
-    give_up = asyncio.get_running_loop().time() + min(float(query.get("wait", "0")), MAX_WAIT)
+    try:
+        after, wait = int(query.get("after", "-1")), float(query.get("wait", "0"))
+    except ValueError:
+        raise bad_request("after and wait must be numbers") from None
+    deadline = asyncio.get_running_loop().time() + min(wait, MAX_WAIT)
     partition = partition_of(query.get("device", ""))
     while True:
         last = core.events.last(partition)
         found = await core.events.of_device(query.get("device", ""), after)
-        left = give_up - asyncio.get_running_loop().time()
+        left = deadline - asyncio.get_running_loop().time()
         if found or left <= 0:
             break
         await core.events.wait_for_more(partition, last, left)
@@ -31,24 +37,23 @@ async def events(request):
     )
 
 
-async def drop(request):
-    """Cut a device's connection as a broken network would."""
+async def abort_session(request):
+    """Cut a device's connection as a broken network does."""
     identity = identity_of(request)
-    if identity.connection is None:
+    if not identity.connected:
         raise HubError(404, "DeviceNotOnline", f"{identity.name} is not connected", 404103)
-    identity.connection.drop()
+    identity.session.abort()
     return web.Response(status=204)
 
 
-async def cut_readers(request):
-    """Cut the connections that read events, as a broken network would."""
-    for reader in list(request.app[CORE].events.readers):
-        reader.cut()
+async def abort_readers(request):
+    """Cut the connections that read events, as a broken network does."""
+    request.app[CORE].events.readers.abort()
     return web.Response(status=204)
 
 
 async def send_input(request):
-    """Hand {"body": base64, "properties": …} to an input of a module, as an edge hub would."""
+    """Send {"body": base64, "properties": …} to an input of a module, as an edge hub does."""
     core, identity, fields = request.app[CORE], identity_of(request), await object_of(request)
     system = {INPUT_NAME: request.match_info["input"]}
     core.send_message(identity, body_of(fields), system, dict_of(fields, "properties"))
@@ -57,12 +62,12 @@ async def send_input(request):
 
 
 async def put_authority(request):
-    """Register the CA (PEM) in the body: the devices whose certificates it signed may connect."""
+    """Let devices connect whose certificates the CA (PEM) in the body has signed."""
     core = request.app[CORE]
     try:
         pem = (await request.read()).decode("ascii")
     except UnicodeDecodeError:
-        raise bad_request("that is no certificate in PEM") from None
+        raise bad_request("the body is not a certificate in PEM form") from None
     core.add_authority(request.match_info["name"], pem)
     await core.durable()
     return web.Response(status=204)
@@ -71,8 +76,8 @@ async def put_authority(request):
 def routes():
     return [
         web.get("/local/events", events),
-        web.post("/local/devices/{device}/drop", drop),
-        web.post("/local/readers/cut", cut_readers),
+        web.post("/local/devices/{device}/drop", abort_session),
+        web.post("/local/readers/cut", abort_readers),
         web.post("/local/devices/{device}/modules/{module}/inputs/{input}", send_input),
         web.put("/local/authorities/{name}", put_authority),
     ]

@@ -1,6 +1,6 @@
-"""The service's side over HTTPS, on IoT Hub's paths: who may call, and how a refusal is said.
+"""The REST API over HTTPS: authentication of services, and the shape of errors.
 
-Source: spec sdk-expectations, "REST".
+Source: docs/protocol/rest.md, "Authentication" and "Errors".
 """
 
 import contextlib
@@ -9,10 +9,9 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from ..core import auth
-from ..core.access import POLICIES, host_of
-from ..core.errors import HubError
-from . import devices, enrollments, files, local, registry, websocket
+from ..core.access import POLICIES, split_resource
+from ..core.errors import HubError, Unauthorized
+from . import configurations, devices, enrollments, files, local, queries, registry, websocket
 from .request import AMQP_PORT, CONTEXTS, CORE
 
 log = logging.getLogger("hub.rest")
@@ -23,9 +22,9 @@ BACKLOG = 1024
 
 @web.middleware
 async def errors(request, handler):
-    """Authenticate, serve, and say a refusal in IoT Hub's shape."""
+    """Authenticate and serve a request; answer a HubError in IoT Hub's shape."""
     try:
-        if not hasattr(request.match_info.handler, "admits_itself"):
+        if not hasattr(request.match_info.handler, "authenticates_itself"):
             _authenticate(request)
         return await handler(request)
     except HubError as error:
@@ -41,9 +40,12 @@ async def errors(request, handler):
 def _authenticate(request):
     core = request.app[CORE]
     token = request.headers.get("Authorization", "")
-    claim = core.access.of_token(token, {host_of(request.host)[0]})
+    claim = core.access.claim_of_token(token, {split_resource(request.host)[0]})
     if claim.policy is None or not POLICIES[claim.policy] & {"registry", "service"}:
-        raise auth.TokenError("the token's policy is not for services")
+        raise Unauthorized(
+            "the SAS token must be of a policy for services, such as iothubowner: it is of "
+            f"{claim.policy or 'a device'}"
+        )
 
 
 def application(core, contexts, amqp_port):
@@ -52,14 +54,15 @@ def application(core, contexts, amqp_port):
     app[CORE] = core
     app[CONTEXTS] = contexts
     app[AMQP_PORT] = amqp_port
-    for part in (registry, devices, enrollments, files, local, websocket):
+    parts = registry, queries, configurations, devices, enrollments, files, local, websocket
+    for part in parts:
         app.add_routes(part.routes())
     return app
 
 
 @contextlib.asynccontextmanager
 async def serving(core, host, port, contexts, amqp_port):
-    """Listen for services; yields the port."""
+    """Listen for services and WebSockets; yields the port."""
     app = application(core, contexts, amqp_port)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()

@@ -1,7 +1,7 @@
 """MQTT and AMQP over WebSocket on the HTTPS port: binary messages, taken as one stream of bytes.
 
-A packet may span messages, and a message may hold several packets. Source: spec iothub-mqtt and
-iothub-amqp.
+A packet may span messages, and a message may hold several packets. Source: docs/protocol/mqtt.md,
+"WebSocket".
 """
 
 import asyncio
@@ -9,15 +9,15 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from .. import amqp, mqtt
-from .request import AMQP_PORT, CONTEXTS, CORE, admits_itself
+from .request import AMQP_PORT, CONTEXTS, CORE, authenticates_itself
 
 PATHS = "/$iothub/websocket", "/$servicebus/websocket"
 MAX_MESSAGE = 1024 * 1024
-_LOW = 64 * 1024  # what may be on its way while drain() returns
+_LOW_WATER = 64 * 1024  # bytes left to send at which drain() returns
 
 
-class Wire:
-    """A WebSocket as an asyncio reader, writer and transport, as far as connections use them."""
+class WebSocketStream:
+    """A WebSocket with the methods of asyncio's reader, writer and transport that a front uses."""
 
     def __init__(self, socket, peer):
         self._socket = socket
@@ -34,7 +34,7 @@ class Wire:
         return self._queued
 
     async def read(self, size):
-        """The next message's bytes, however many; b"" at the end."""
+        """The bytes of the next message, whatever `size` says; b"" at the end."""
         message = await self._socket.receive()
         return message.data if message.type == WSMsgType.BINARY else b""
 
@@ -44,8 +44,8 @@ class Wire:
             self._queue.put_nowait(bytes(data))
 
     async def drain(self):
-        """Return when little is left to send; the caller bounds it."""
-        while self._queued > _LOW:
+        """Wait until little is left to send; the caller sets the deadline."""
+        while self._queued > _LOW_WATER:
             self._sent.clear()
             await self._sent.wait()
 
@@ -59,7 +59,7 @@ class Wire:
         self.close()
 
     async def send(self):
-        """Send what is written, until close()."""
+        """Send what is written, until close() is called."""
         while (data := await self._queue.get()) is not None:
             await self._socket.send_bytes(data)
             self._queued -= len(data)
@@ -67,31 +67,31 @@ class Wire:
         await self._socket.close()
 
 
-def _mqtt(app, wire, chain):
-    return mqtt.Connection(app[CORE], wire, wire, chain)
+def _mqtt(app, stream, chain):
+    return mqtt.Connection(app[CORE], stream, stream, chain)
 
 
-def _amqp(app, wire, chain):
-    return amqp.Connection(app[CORE], wire, wire, chain, app[AMQP_PORT])
+def _amqp(app, stream, chain):
+    return amqp.Connection(app[CORE], stream, stream, chain, app[AMQP_PORT])
 
 
 _CONNECTIONS = {"mqtt": _mqtt, "AMQPWSB10": _amqp}
 
 
-@admits_itself  # MQTT and AMQP ask who it is
+@authenticates_itself  # MQTT and AMQP authenticate the device
 async def accept(request):
-    """Serve one connection, of the protocol that the subprotocol names."""
+    """Serve one connection of the protocol that the WebSocket subprotocol names."""
     socket = web.WebSocketResponse(
         protocols=tuple(_CONNECTIONS), max_msg_size=MAX_MESSAGE, timeout=2
     )
     await socket.prepare(request)
-    wire = Wire(socket, request.transport.get_extra_info("peername"))
+    stream = WebSocketStream(socket, request.transport.get_extra_info("peername"))
     chain = request.app[CONTEXTS].chain(request.transport)
-    sending = asyncio.create_task(wire.send())
+    sending = asyncio.create_task(stream.send())
     try:
         if socket.ws_protocol in _CONNECTIONS:
-            await _CONNECTIONS[socket.ws_protocol](request.app, wire, chain).run()
-        wire.close()
+            await _CONNECTIONS[socket.ws_protocol](request.app, stream, chain).run()
+        stream.close()
         await asyncio.wait([sending], timeout=5)
     finally:
         sending.cancel()

@@ -1,0 +1,255 @@
+"""Supervisor: the only one who opens and closes connections, in one task, with one state.
+
+    event        from                      to
+    connect      disconnected, waiting     connecting     at once
+    accepted     connecting                connected
+    give up      connecting, connected     disconnected   nothing tries again
+    retry        connecting, connected     waiting        an attempt failed, or a loss; a delay
+    timer        waiting                   connecting     the delay is over
+    disconnect   all but stopping, closed  stopping       the task ends, what is accepted is sent
+    stopped      stopping                  disconnected
+    shutdown     disconnected              closed
+
+connect() while stopping waits until that is done. fire() alone assigns the state.
+"""
+
+import asyncio
+import gc
+
+from . import errors
+from .compat import Future, sleep_ms, ticks_ms, unix_time, wait_for
+from .connection import Backoff
+from .errors import (
+    ConnectionDroppedError,
+    ConnectionFailedError,
+    CredentialError,
+    NoConnectionError,
+    OperationCancelled,
+)
+
+STATES = ("disconnected", "connecting", "connected", "waiting", "stopping", "closed")
+EVENTS = "connect accepted give-up retry timer disconnect stopped shutdown"
+# For each event the next of STATES, by the state before; -: the event cannot happen then.
+TRANSITIONS = "1--1-- -2---- -00--- -33--- ---1-- 4444-- ----0- 5----5"
+
+
+class Supervisor:
+    """transport: what it opens and closes. dispatcher: who is told of it. outbox: or None.
+
+    connections: how many were made. losses: {stage: how many ended there}. heap_low: the least
+    heap that was free after one, in bytes. last_tick: when its deadlines were looked at last, and
+    connecting_since: when the attempt under way began, in ticks; None: there is none.
+    """
+
+    def __init__(self, transport, dispatcher, outbox, options):
+        self.state = "disconnected"
+        self.connections = 0
+        self.losses = {}
+        self.heap_low = self.last_tick = self.connecting_since = None
+        self.transport = transport
+        self.dispatcher = dispatcher
+        self.outbox = outbox
+        self.options = options
+        self._check_clock = options["check_clock"]
+        self._backoff = Backoff()
+        self._error = None  # why the last attempt failed, or the last connection ended
+        self._retry = False  # whether an attempt that fails is followed by another
+        self._task = None  # runs from connect() to disconnect()
+        self._ticker = None  # runs as long
+        self._waiters = []  # Futures for the next state
+        self._since = 0  # when the last attempt succeeded, in seconds
+        self._short_lived = 0  # connections in a row that the hub soon closed
+
+    def fire(self, event):
+        """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
+        before = self.state
+        row = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)]
+        column = row[STATES.index(before)]
+        if column == "-":
+            raise ValueError("supervisor: %s while %s" % (event, before))
+        self.state = state = STATES[int(column)]
+        if errors.logger:
+            errors.logger(20, "state", state)
+        self.connecting_since = ticks_ms() if state == "connecting" else None
+        if self.outbox is not None:
+            self.outbox.on_state(state)
+        if (before == "connected") != (state == "connected"):
+            self.dispatcher.run(
+                self.dispatcher.call, self.dispatcher.handlers.get("on_connection_state_change")
+            )
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set_result(state)
+
+    def _next_state(self):
+        """A Future for the state after the next change."""
+        waiter = Future()
+        self._waiters.append(waiter)
+        return waiter
+
+    # -- what the client asks for -----------------------------------------------------------
+
+    async def connect(self, retry=False):
+        """Be connected; the error of the attempt. retry: try again until there is a connection."""
+        state, began, tried = self.state, False, False
+        try:
+            while state != "connected":
+                if self.state == "closed":
+                    raise NoConnectionError("the client has been shut down")
+                if tried and (state in ("disconnected", "stopping") or not retry):
+                    raise self._error
+                if not tried and state != "stopping":
+                    began = self.begin(retry)
+                    tried = True
+                state = await self._next_state()  # each step of an attempt has a deadline
+        except asyncio.CancelledError:
+            if began and self.state == "connecting" and not self._retry:
+                await self.stop()  # the next connect() waits until the attempt has ended
+            raise
+
+    def begin(self, retry=False):
+        """Begin to connect, at once; False: that is under way."""
+        waiting = self.state == "waiting"
+        if not waiting and self.state != "disconnected":
+            self._retry = self._retry or retry
+            return False
+        self._retry = retry or waiting
+        if waiting:
+            self._task.cancel()  # it sleeps
+        self.fire("connect")
+        self._task = asyncio.create_task(self._run())
+        if self._ticker is None:
+            self._ticker = asyncio.create_task(self._tick())
+        return True
+
+    async def ready(self):
+        """Be connected, or raise; a lost connection is waited for, up to operation_timeout."""
+        state = self.state
+        if state == "connected" and self.transport.is_open():
+            return
+        if state in ("connecting", "connected", "waiting"):
+            await wait_for(self._regained(), self.options["operation_timeout"], "connack")
+        elif self.options["auto_connect"]:
+            await self.connect()
+        else:
+            raise NoConnectionError("call connect() first")
+
+    async def _regained(self):
+        state = None
+        while state != "connected":
+            state = await self._next_state()
+            if state in ("disconnected", "stopping"):
+                raise self._error
+
+    async def stop(self):
+        """Disconnect: send what is accepted, within the timeout, and close."""
+        while self.state == "stopping":
+            await self._next_state()
+        if self.state in ("disconnected", "closed"):
+            return
+        self._error = OperationCancelled("disconnect() was called meanwhile", "connack")
+        self.fire("disconnect")
+        try:
+            self._task.cancel()
+            try:
+                await self._task
+            except (asyncio.CancelledError, Exception):
+                pass
+            await self.transport.close()
+        finally:
+            self.dispatcher.on_disconnected()
+            self.fire("stopped")
+
+    async def shutdown(self):
+        """Disconnect for good."""
+        await self.stop()
+        self.fire("shutdown")
+
+    # -- the task ---------------------------------------------------------------------------
+
+    async def _run(self):
+        """Connect, and connect again, until stop(), or until nothing tries again."""
+        while True:
+            try:
+                await self._attempt()
+                self._lost(await self.transport.wait_closed())
+            except Exception as error:  # whatever it was, the next attempt may succeed
+                self._error = error
+                if self._retry or not self._waiters:
+                    self.dispatcher.report(error)
+            if not self._retry:
+                self._give_up(self._error)
+                return
+            self.fire("retry")
+            delay = self._backoff.next()
+            if errors.logger:
+                errors.logger(20, "state", "connecting again in %.1f s" % delay)
+            await asyncio.sleep(delay)
+            self.fire("timer")
+
+    async def _attempt(self):
+        try:
+            twin = await self.transport.open(self.dispatcher.wanted)
+        except (CredentialError, ConnectionFailedError) as error:
+            if not await self._clock_was_wrong(error):
+                raise
+            twin = await self.transport.open(self.dispatcher.wanted)
+        self._since = unix_time()
+        self._check_clock = self.options["check_clock"]
+        self.connections += 1
+        gc.collect()  # what connecting took; what is free now is there for the rest
+        if hasattr(gc, "mem_free"):
+            self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
+        if twin is not None:
+            self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
+        self._retry = self.options["connection_retry"]
+        self.fire("accepted")
+
+    async def _clock_was_wrong(self, error):
+        """Whether check_clock has set the clock. It is asked before the key, or the hub, is
+        blamed: a wrong clock makes tokens and certificates invalid.
+        """
+        refused = isinstance(error, CredentialError) and error.code != 2
+        if self._check_clock is None or not refused and error.stage != "tls":
+            return False
+        wrong = await self.dispatcher.call(self._check_clock)
+        if wrong is False:
+            self._check_clock = None
+        return wrong
+
+    def _lost(self, error):
+        self._error = error
+        stage = getattr(error, "stage", None)
+        self.losses[stage] = self.losses.get(stage, 0) + 1
+        self.dispatcher.on_disconnected()
+        self.dispatcher.report(error)
+        if unix_time() - self._since > self._backoff.ceiling:
+            self._backoff.reset()  # it lasted: this is no hub that hangs up at once
+            self._short_lived = 0
+        elif stage in ("read", "link", "close"):
+            self._short_lived += 1
+            if self._short_lived == 3:
+                reason = "closed early, again: has another client this identity?"
+                self.dispatcher.report(ConnectionDroppedError(reason, "identity"))
+
+    def _give_up(self, error):
+        self._error = error
+        self.transport.fail(error)
+        self.fire("give-up")
+
+    # -- deadlines --------------------------------------------------------------------------
+
+    async def _tick(self):
+        """Look at the deadlines of all that waits: one timer, so that no message needs its own."""
+        options = self.options
+        tick = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
+        while self.state not in ("disconnected", "closed"):
+            self.last_tick = ticks_ms()
+            await sleep_ms(tick)
+            try:
+                self.transport.tick(ticks_ms())
+            except MemoryError:  # to report it would need memory: the next turn may find some
+                pass
+            except Exception as error:  # without a ticker there would be no deadlines
+                self.dispatcher.report(error)
+        self._ticker = self.last_tick = None

@@ -1,0 +1,48 @@
+"""Listening on a TCP port: one task for each connection, all of them ended with the listener."""
+
+import asyncio
+import contextlib
+
+HANDSHAKE_TIMEOUT = 15  # seconds for TLS
+STOP_TIMEOUT = 2
+BACKLOG = 1024
+
+
+def peer_name(stream):
+    """host:port of a connection's peer, for the log."""
+    address = stream.get_extra_info("peername")
+    return f"{address[0]}:{address[1]}" if address else "unknown peer"
+
+
+@contextlib.asynccontextmanager
+async def listening(host, port, contexts, make_connection):
+    """Accept connections; yields the port, which is a free one if `port` is 0.
+
+    contexts: tls.Contexts, or None for a port without TLS. make_connection(reader, writer, chain)
+    makes an object with run(), which serves one connection to its end, and close(reason).
+    """
+    running = {}
+
+    async def accept(reader, writer):
+        chain = contexts.chain(writer) if contexts else ()
+        connection = make_connection(reader, writer, chain)
+        running[connection] = asyncio.current_task()
+        try:
+            with contextlib.suppress(asyncio.CancelledError):  # the hub stops
+                await connection.run()
+        finally:
+            del running[connection]
+
+    tls = {"ssl": contexts.first, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT} if contexts else {}
+    server = await asyncio.start_server(accept, host, port, backlog=BACKLOG, **tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        tasks = list(running.values())
+        for connection in list(running):
+            connection.close("the hub stops")
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
