@@ -18,7 +18,7 @@ class CoreTestbed:
     def __init__(self, folder):
         self._loop = asyncio.new_event_loop()
         self._serial = itertools.count(1)
-        self.core = Core(folder / "hub.sqlite")
+        self.core = Core(folder)
         self.run(self.core.open())
 
     def run(self, coroutine):

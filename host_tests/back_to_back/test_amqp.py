@@ -9,40 +9,45 @@ from hypothesis import strategies as st
 
 from host_tests.support.memory_connection import MemoryConnection
 from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED
-from iothub.amqp.links import Delivery
-from iothub.amqp.protocol import Session
+from iothub.amqp.protocol import AMQPProtocol
 from iothub.amqp.sections import AmqpMessage, decode_message
+from iothub.errors import ConnectionDroppedError
+from iothub.pending import Pending
 from tools.hub.amqp.connection import Connection
 
 MOST_CUTS, MOST_RELEASES = 5, 3  # the hub delivers a message ten times at most
 MOST_C2D = 40  # and fifty may wait
 CREDIT = 4
+WINDOW = 4
 
 
 class Device:
     """The client's protocol; this class alone depends on its interface."""
 
     def __init__(self, device_id, token, max_frame):
-        self._session = Session(self, device_id, "localhost", 60000, max_frame, 1 << 16)
+        self._options = device_id, "localhost", 60000, max_frame, 1 << 16
         self._login = f"\0{device_id}@sas.localhost\0{token}".encode()
         self._address = f"/devices/{device_id}/messages/"
-        self._sender = self._receiver = None
-        self.waiting = []  # Deliveries of telemetry without an outcome, oldest first
+        self._pending = Pending(1 << 30, WINDOW, "disposition")
+        self._protocol = self._sender = self._receiver = None
+        self._unsettled = []  # (body, Delivery) of telemetry, oldest first
         self.settled_bodies = []  # bodies of telemetry, in the order of their outcomes
         self.received_bodies = []  # of C2D messages
         self.unsettled = []  # (body, number) of C2D messages
 
-    # -- called by the test
-
     def connect(self):
+        """Begin a new connection; the one before has ended."""
+        if self._protocol is not None:
+            self._protocol.fail(ConnectionDroppedError("the test ended it", "read"))
         self.unsettled = []
-        self._session.start("PLAIN", self._login)
+        self._protocol = protocol = AMQPProtocol(*self._options)
+        protocol.start("PLAIN", self._login)
+        self._sender = protocol.sender(self, self._address + "events", pending=self._pending)
+        self._receiver = protocol.receiver(self, self._address + "devicebound", credit=CREDIT)
 
     def publish(self, body):
-        delivery = Delivery(*AmqpMessage(body).parts_to_send())
-        delivery.told = body
-        self.waiting.append(delivery)
-        self._sender.send(delivery)
+        delivery = self._pending.add(*AmqpMessage(body).parts_to_send(), 0)
+        self._unsettled.append((body, delivery))
 
     def settle(self, outcome):
         """Settle the oldest C2D message: its body, or None."""
@@ -55,45 +60,45 @@ class Device:
 
     @property
     def attached(self):
-        links = self._sender, self._receiver
-        return all(link is not None and link.attached for link in links)
+        """Whether the connection is open, and both links are attached."""
+        futures = self._protocol.accepted, self._sender.opened, self._receiver.opened
+        assert all(future.error is None for future in futures)
+        return all(future.done() for future in futures)
+
+    @property
+    def waiting(self):
+        """Whether telemetry waits for its outcome."""
+        return bool(self._unsettled)
 
     def take(self):
         data = bytearray()
-        while self._session.pump():
-            data += self._session.take()
+        while self._protocol.pump():
+            data += self._protocol.take()
         return data
 
     def feed(self, data):
-        self._session.feed(data)
+        self._protocol.feed(data)
 
-    # -- called by the protocol
-
-    def opened(self):
-        self._sender = self._session.sender(self._address + "events")
-        self._receiver = self._session.receiver(self._address + "devicebound", credit=CREDIT)
-        for delivery in self.waiting:
-            self._sender.send(delivery)
-
-    def link_attached(self, link):
-        pass
-
-    def received(self, receiver, number, payload):
+    def on_message(self, receiver, number, payload):
+        """Called by the protocol."""
         body = decode_message(payload, exact=True).body
         self.received_bodies.append(body)
         self.unsettled.append((body, number))
 
-    def settled(self, delivery, state):
+    def on_settled(self, delivery, state):
+        """Called by the protocol."""
         assert state.descriptor == ACCEPTED
-        self.waiting.remove(delivery)
-        self.settled_bodies.append(delivery.told)
+        self._pending.settle(delivery)
+        (body,) = [body for body, one in self._unsettled if one is delivery]
+        self._unsettled.remove((body, delivery))
+        self.settled_bodies.append(body)
 
 
 class Story:
     """The steps of one device, with a record of all messages, and the checks at the end."""
 
     def __init__(self, testbed, cuts, max_frame):
-        self._bench = testbed
+        self._testbed = testbed
         self._cuts = cuts
         self._identity, token = testbed.new_device()
         self.device = Device(self._identity.device_id, token, max_frame)
@@ -114,11 +119,11 @@ class Story:
 
     async def connect(self):
         def front(reader, writer):
-            return Connection(self._bench.core, reader, writer).run()
+            return Connection(self._testbed.core, reader, writer).run()
 
+        self.device.connect()
         self._connection = await MemoryConnection(self.device, front, self._cuts).__aenter__()
         self._confirming = []
-        self.device.connect()
         await self._connection.until(lambda: self.device.attached)
 
     # -- the steps
@@ -132,7 +137,7 @@ class Story:
         """Queue up to two messages more than the link's credit at once."""
         for _ in range(min(1 + number % (CREDIT + 2), MOST_C2D - len(self.sent))):
             self.sent.append(b"%d " % len(self.sent) + b"y" * (number * 50))
-            self._bench.send_c2d(self._identity, self.sent[-1])
+            self._testbed.send_c2d(self._identity, self.sent[-1])
 
     async def accept(self, number):
         body = self.device.settle(ACCEPTED)
@@ -179,7 +184,7 @@ class Story:
             await self.settle(0)
         assert list(dict.fromkeys(received)) == self.sent
         assert self.device.settled_bodies == self.published
-        arrived = await self._bench.telemetry(self._identity)
+        arrived = await self._testbed.telemetry(self._identity)
         assert list(dict.fromkeys(arrived)) == self.published
         if not self._lost:
             assert arrived == self.published

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host_tests.support.memory_connection import MemoryConnection
-from iothub.mqtt.protocol import Session
+from iothub.errors import ConnectionDroppedError
+from iothub.mqtt.protocol import MQTTProtocol
+from iothub.pending import Pending
 from tools.hub.mqtt.connection import Connection
 
 WINDOW = 4
@@ -18,78 +20,73 @@ class Device:
     """The client's protocol; this class alone depends on its interface."""
 
     def __init__(self, device_id, token):
-        user = f"localhost/{device_id}/?api-version=2021-04-12"
-        self._session = Session(self, device_id, user, window=WINDOW)
+        self._identity = device_id, f"localhost/{device_id}/?api-version=2021-04-12"
         self._token = token
         self._events = f"devices/{device_id}/messages/events/".encode()
         self._filter = f"devices/{device_id}/messages/devicebound/#"
-        self.connected = False
-        self.session_present = None
-        self.subscribed = None  # the packet id of a SUBSCRIBE that is not answered
-        self.pongs = 0
+        self._pending = Pending(1 << 30, WINDOW, "puback")
+        self._protocol = None
+        self._suback = None
+        self._unacknowledged = []  # Deliveries of telemetry, oldest first
         self.acknowledged = []  # bodies of telemetry, in the order of their PUBACKs
         self.received = []  # bodies of C2D messages
-        self.receipts = []  # (body, what acknowledges it) of those that are not acknowledged
-
-    # -- called by the test
+        self.receipts = []  # (body, receipt) of C2D messages that are not acknowledged
 
     def connect(self):
-        self.connected, self.subscribed, self.receipts = False, None, []
-        self._session.connect(self._token)
+        """Begin a new connection; the one before has ended."""
+        if self._protocol is not None:
+            self._protocol.fail(ConnectionDroppedError("the test ended it", "read"))
+        self.receipts = []
+        self._protocol = MQTTProtocol(self, self._pending, *self._identity)
+        self._protocol.connect(self._token)
 
     def subscribe(self):
-        self.subscribed = self._session.subscribe(self._filter)
+        self._suback = self._protocol.subscribe(self._filter)
 
     def publish(self, body, qos):
-        self._session.publish(self._events, body, qos=qos)
+        if qos:
+            self._unacknowledged.append(self._pending.add(self._events, body, 0))
+        else:
+            self._protocol.publish(self._events, body)
 
     def acknowledge(self):
         """Acknowledge the oldest C2D message: its body, or None."""
         if not self.receipts:
             return None
-        body, receipt = self.receipts.pop(0)
-        self._session.acknowledge(receipt)
+        body, (protocol, puback) = self.receipts.pop(0)
+        protocol.acknowledge(puback)
         return body
 
-    def ping(self):
-        self._session.ping()
+    @property
+    def connected(self):
+        """Whether CONNACK has come; an exception when it refuses."""
+        accepted = self._protocol.accepted
+        assert accepted.error is None
+        return accepted.done()
 
     @property
     def waiting(self):
         """Whether an answer of the hub is still due."""
-        unacknowledged = self._session.unacknowledged
-        return not self.connected or self.subscribed is not None or unacknowledged > 0
+        return not self.connected or not self._suback.done() or bool(self._unacknowledged)
 
     def take(self):
         data = bytearray()
-        while self._session.pump():
-            data += self._session.take()
+        while self._protocol.pump():
+            data += self._protocol.take()
         return data
 
     def feed(self, data):
-        self._session.feed(data)
+        self._protocol.feed(data)
+        done = [delivery for delivery in self._unacknowledged if delivery.done()]
+        self.acknowledged += [delivery.body for delivery in done]
+        self._unacknowledged = [one for one in self._unacknowledged if not one.done()]
 
-    # -- called by the protocol
-
-    def connack(self, code, session_present):
-        assert code == 0
-        self.connected, self.session_present = True, session_present
-
-    def suback(self, packet_id, codes):
-        assert (packet_id, codes) == (self.subscribed, b"\1")
-        self.subscribed = None
-
-    def puback(self, delivery):
-        self.acknowledged.append(bytes(delivery.payload))
-
-    def message(self, topic, payload, receipt):
+    def on_publish(self, topic, payload, receipt):
+        """Called by the protocol."""
         self.received.append(bytes(payload))
         self.receipts.append((bytes(payload), receipt))
 
-    def pong(self):
-        self.pongs += 1
-
-    def oversized(self, topic, size):
+    def on_oversized(self, topic, size):
         raise AssertionError("nothing here is so large")
 
 
@@ -97,7 +94,7 @@ class Story:
     """The steps of one device, with a record of all messages, and the checks at the end."""
 
     def __init__(self, testbed, cuts):
-        self._bench = testbed
+        self._testbed = testbed
         self._cuts = cuts
         self._identity, token = testbed.new_device()
         self.device = Device(self._identity.device_id, token)
@@ -117,11 +114,11 @@ class Story:
 
     async def connect(self):
         def front(reader, writer):
-            return Connection(self._bench.core, reader, writer).run()
+            return Connection(self._testbed.core, reader, writer).run()
 
+        self.device.connect()
         self._connection = await MemoryConnection(self.device, front, self._cuts).__aenter__()
         self._confirming = []
-        self.device.connect()
         await self._connection.until(lambda: self.device.connected)
         self.device.subscribe()
 
@@ -138,7 +135,7 @@ class Story:
     async def c2d(self, number):
         for _ in range(min(1 + number % 5, MOST_C2D - len(self.sent))):
             self.sent.append(b"%d " % len(self.sent) + b"y" * (number * 5))
-            self._bench.send_c2d(self._identity, self.sent[-1])
+            self._testbed.send_c2d(self._identity, self.sent[-1])
 
     async def acknowledge(self, number):
         body = self.device.acknowledge()
@@ -150,10 +147,8 @@ class Story:
 
     async def settle(self, number):
         """Exchange until the hub has answered everything; then it has read the PUBACKs, too."""
+        await self.publish(0)
         await self._connection.until(lambda: not self.device.waiting)
-        pongs = self.device.pongs
-        self.device.ping()
-        await self._connection.until(lambda: self.device.pongs > pongs)
         self._done.update(self._confirming)
 
     async def cut(self, number):
@@ -181,7 +176,7 @@ class Story:
         assert list(dict.fromkeys(self.device.received)) == self.sent
         assert len(self._identity.queue) == 0
         assert self.device.acknowledged == self.published[1]
-        arrived = await self._bench.telemetry(self._identity)
+        arrived = await self._testbed.telemetry(self._identity)
         once = list(dict.fromkeys(arrived))
         assert [body for body in once if body in self.published[1]] == self.published[1]
         unacknowledged = [body for body in arrived if body in self.published[0]]
