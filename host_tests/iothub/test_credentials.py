@@ -1,3 +1,5 @@
+"""iothub.credentials: connection strings, host names, user names."""
+
 from host_tests.support.raises import raises
 from iothub.credentials import Credentials, parse_connection_string, split_host
 
@@ -6,7 +8,7 @@ DEVICE = "HostName=hub.azure-devices.net;DeviceId=dev1;SharedAccessKey=" + KEY
 
 
 def refused(text):
-    """The words of the ValueError that a connection string raises."""
+    """The text of the ValueError for a connection string."""
     return str(raises(ValueError, Credentials.from_connection_string, text))
 
 
@@ -40,7 +42,7 @@ def test_port_in_the_host_name_is_dialled_but_not_signed():
     assert one.username().startswith("localhost/d/?")
 
 
-def test_gateway_is_dialled_and_the_hub_named():
+def test_gateway_is_dialled_and_the_hub_is_named():
     one = Credentials.from_connection_string(DEVICE + ";GatewayHostName=edge.local")
     assert (one.host, one.port) == ("edge.local", None)
     assert one.username().startswith("hub.azure-devices.net/dev1/?")
@@ -70,7 +72,7 @@ def test_key_with_equals_signs_and_spaces_around():
     assert parse_connection_string(" " + DEVICE + "; ")["SharedAccessKey"] == KEY
 
 
-def test_wrong_strings_name_the_part_and_not_the_secret():
+def test_invalid_connection_string_names_the_part_and_not_the_secret():
     assert "HostName" in refused("DeviceId=d;SharedAccessKey=" + KEY)
     assert "DeviceId" in refused("HostName=h;SharedAccessKey=" + KEY)
     assert "Hostname" in refused(DEVICE.replace("HostName", "Hostname"))
@@ -89,12 +91,12 @@ def test_wrong_strings_name_the_part_and_not_the_secret():
         assert "c2VjcmV0" not in refused(text)
 
 
-def test_secret_pasted_as_a_name_is_not_shown():
+def test_secret_in_place_of_a_name_is_not_printed():
     assert "hunter/2" not in refused("HostName=h;hunter/2=x")
     assert "part 2" in refused("HostName=h;" + "a" * 40 + "=x")
 
 
-def test_key_that_is_not_base64():
+def test_key_that_is_not_base64_is_an_error():
     said = refused("HostName=h;DeviceId=d;SharedAccessKey=top secret")
     assert "base64" in said
     assert "top secret" not in said

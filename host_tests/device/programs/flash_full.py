@@ -1,4 +1,4 @@
-"""An outbox on a littlefs that is full long before the outbox's limit, over some starts.
+"""An outbox on a littlefs that fills up before the outbox's own limit, over several starts.
 
 Said at the end: how many messages were accepted, refused, lost, and counted as dropped.
 """

@@ -1,4 +1,4 @@
-"""Send the same message many times, as many at once as the window takes."""
+"""Sends the same message many times, as many at once as the window allows."""
 
 import asyncio
 

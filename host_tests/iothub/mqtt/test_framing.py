@@ -1,3 +1,5 @@
+"""iothub.mqtt.framing: packets cut out of a stream, and oversized ones discarded."""
+
 from host_tests.support.raises import raises
 from iothub.errors import ProtocolError
 from iothub.mqtt.framing import Framer
@@ -6,7 +8,7 @@ PUBACK = b"\x40\x02\x00\x07"
 
 
 class Seen:
-    """What a Framer made of some bytes."""
+    """The packets and oversized packets that a Framer finds."""
 
     def __init__(self, max_inbound=100):
         self.packets = []
@@ -26,7 +28,7 @@ def test_several_packets_in_one_piece():
     assert seen.packets == [PUBACK, b"\xd0\x00", PUBACK]
 
 
-def test_byte_by_byte_is_as_all_at_once():
+def test_single_bytes_have_the_same_effect_as_one_piece():
     data = PUBACK + b"\x30\x80\x01" + b"\x00\x01t" + bytes(125) + b"\xd0\x00"
     seen = Seen(200)
     for i in range(len(data)):
@@ -35,14 +37,14 @@ def test_byte_by_byte_is_as_all_at_once():
     assert b"".join(seen.packets) == data
 
 
-def test_packet_over_the_bound_is_dropped_but_for_its_topic():
+def test_oversized_packet_is_discarded_but_for_its_topic():
     seen = Seen(100)
     seen.framer.feed(b"\x30\x65\x00\x03abc" + bytes(96) + PUBACK)
     assert seen.dropped == [(b"abc", 101)]
     assert seen.packets == [PUBACK]
 
 
-def test_dropped_packet_may_come_in_any_pieces():
+def test_oversized_packet_may_arrive_in_any_pieces():
     data = b"\x32\xe8\x07\x00\x03abc" + bytes(995) + PUBACK
     for step in (1, 3, 7, 500):
         seen = Seen(100)
@@ -68,10 +70,10 @@ def test_claim_of_256_mb_costs_no_memory():
     assert seen.dropped == [(b"t", 268435455)]
 
 
-def test_length_of_five_bytes():
+def test_length_of_five_bytes_is_an_error():
     raises(ProtocolError, Seen().framer.feed, b"\x30\x80\x80\x80\x80\x01")
 
 
-def test_what_no_server_sends_is_refused_at_its_first_byte():
+def test_packet_types_of_clients_are_refused_at_the_first_byte():
     for first in (0x00, 0x10, 0x48, 0x50, 0x82, 0x91, 0xA2, 0xC0, 0xD1, 0xE0, 0xF0):
         raises(ProtocolError, Seen().framer.feed, bytes([first]))

@@ -1,3 +1,5 @@
+"""iothub.mqtt.packets, byte for byte."""
+
 from iothub.mqtt.packets import write_connect, write_publish, write_subscribe
 
 
