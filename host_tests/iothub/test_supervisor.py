@@ -177,7 +177,7 @@ def test_connect_and_disconnect_at_any_moment_never_try_twice_at_once():
     async def test(one):
         one.transport.cancel_takes = 3
         for before in range(6):
-            for between in range(12):
+            for between in range(8):
                 first = one.connect()
                 await turns(before)
                 stopping = asyncio.create_task(one.supervisor.stop())

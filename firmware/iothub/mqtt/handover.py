@@ -28,8 +28,8 @@ async def renew(transport):
         transport.connection = new
         transport.pending.restart()
         new.token_accepted(token)
+        transport.events.on_handover()  # forgets the messages of the old one, which come again
         resume(new.protocol, b"", transport.on_publish)
-        transport.events.on_handover()
         if not session_present:
             await _subscribe_again(transport, new)
     finally:
@@ -59,8 +59,9 @@ async def hand_over(old, new, stream, on_publish):
         session_present = await new.open(stream)
         await _run_dry(old)
         new.set_open()
-    except BaseException as error:
-        await new.release(error)
+    except BaseException:
+        # A request that was written for it may be repeated on the old one.
+        await new.release(ConnectionDroppedError("the token was not renewed", "token"))
         old.fire("resume")
         # What was written for the new one, behind its CONNECT.
         resume(old.protocol, new.protocol.take(), on_publish)

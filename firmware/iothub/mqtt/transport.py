@@ -253,7 +253,8 @@ class MQTTTransport:
         from .topics import dispatch
 
         try:
-            if not dispatch(topic, payload, receipt, self._own, self.events, self.target.requests):
+            requests = receipt[0].requests  # of the connection on which it came
+            if not dispatch(topic, payload, receipt, self._own, self.events, requests):
                 self.settle(receipt, "complete")
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
