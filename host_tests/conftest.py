@@ -1,4 +1,4 @@
-"""Fixtures of the tests in device/ and faults/, and hypothesis without a timed assertion."""
+"""Fixtures of the tests in device/ and faults/; hypothesis has no deadline."""
 
 import asyncio
 import ssl
@@ -6,7 +6,7 @@ import ssl
 import pytest
 from hypothesis import settings
 
-from host_tests.support.device_bench import PATIENCE, Bench
+from host_tests.support.device_testbed import PATIENCE, DeviceTestbed
 from tools.hub import certificates
 from tools.local_hub import running_hub
 
@@ -16,7 +16,7 @@ settings.load_profile("house")
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
-    """What the hub's JSON line says; the hub runs until the last test has."""
+    """A RunningHub that all tests of device/ and faults/ share."""
     folder = tmp_path_factory.mktemp("hub")
     loop = asyncio.new_event_loop()
     running = running_hub(folder)
@@ -29,7 +29,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def localhost_tls(tmp_path_factory):
-    """(a server's TLS context for localhost, the file of the CA that signed it)."""
+    """(a server's SSLContext for localhost, the file of the CA that signed its certificate)"""
     ca, certificate, key = certificates.ensure(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -37,15 +37,15 @@ def localhost_tls(tmp_path_factory):
 
 
 def pytest_generate_tests(metafunc):
-    """Each test runs in both interpreters, and over the module's TRANSPORTS."""
-    if "bench" in metafunc.fixturenames:
+    """Each test with a testbed runs in both interpreters, over each of the module's TRANSPORTS."""
+    if "testbed" in metafunc.fixturenames:
         transports = getattr(metafunc.module, "TRANSPORTS", ("mqtt", "amqp"))
         names = getattr(metafunc.module, "INTERPRETERS", ("micropython", "cpython"))
         pairs = [(name, one) for name in names for one in transports]
         ids = ["-".join(pair) if len(transports) > 1 else pair[0] for pair in pairs]
-        metafunc.parametrize("bench", pairs, indirect=True, ids=ids, scope="session")
+        metafunc.parametrize("testbed", pairs, indirect=True, ids=ids, scope="session")
 
 
 @pytest.fixture(scope="session")
-def bench(request, hub):
-    return Bench(*request.param, hub)
+def testbed(request, hub):
+    return DeviceTestbed(*request.param, hub)

@@ -20,9 +20,9 @@ class ProcessError(Exception):
 
 
 class Process:
-    """A program that runs; see running().
+    """A running program; see running().
 
-    said: a message for each line that it has printed so far; other lines are [text].
+    said: a message for each line that it has printed so far; a line that is no message is [text].
     """
 
     def __init__(self, process, name, patience):
@@ -50,14 +50,14 @@ class Process:
         return [self._keep(line) for line in output.splitlines()]
 
     async def expect(self, word, *values):
-        """What follows `word` in the next message that begins with it and `values`."""
+        """Wait for a message that begins with `word` and `values`: what follows `word`."""
         while True:
             words = await self.expect_any(word)
             if words[1 : 1 + len(values)] == list(values):
                 return words[1:]
 
     async def expect_any(self, *wanted):
-        """The next message whose word is one of `wanted`."""
+        """Wait for a message whose word is one of `wanted`."""
         try:
             while True:
                 await self.line()
@@ -67,7 +67,7 @@ class Process:
             raise ProcessError(f"expected {' or '.join(wanted)}: {error}") from None
 
     async def result(self):
-        """The value of the message ["result", value] of a program that then ends well."""
+        """The value of the message ["result", value] of a program that then ends with status 0."""
         (value,) = await self.expect("result")
         await self.lines()
         if status := await self.wait():

@@ -121,6 +121,7 @@ class Supervisor:
             self._task.cancel()  # it sleeps
         self.fire("connect")
         self._task = asyncio.create_task(self._run())
+        self.last_tick = ticks_ms()
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._tick())
         return True

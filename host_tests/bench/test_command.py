@@ -1,4 +1,4 @@
-"""python -m tools bench: which measurements it makes, and what becomes of those that fail."""
+"""python -m tools bench: choice of measurements, judgement of goals, failures."""
 
 import sys
 import types
@@ -20,31 +20,31 @@ def section(timed, counted):
 
 
 def missed(first, *again):
-    """(what of `first` is missed, how many of `again` were asked for)"""
+    """(the goals of `first` that are missed, how many measurements of `again` were made)"""
     left = list(again)
     found = command.missed(first, lambda: left.pop(0))
     return [row.what for row, _, _ in found], len(again) - len(left)
 
 
-def test_what_is_timed_is_missed_when_it_is_missed_twice():
+def test_timed_goal_counts_as_missed_only_when_missed_twice():
     assert missed(section(20, 3)) == ([], 0)
     assert missed(section(21, 3), section(19, 3)) == ([], 1)
     assert missed(section(21, 3), section(21, 3)) == (["time"], 1)
 
 
-def test_what_is_counted_is_missed_at_once():
+def test_counted_goal_counts_as_missed_at_once():
     assert missed(section(1, 4)) == (["count"], 0)
     assert missed(section(21, 4), section(1, 3)) == (["count"], 1)
 
 
-def test_what_is_not_there_the_second_time_stays_missed():
+def test_goal_without_a_second_measurement_stays_missed():
     assert missed(section(21, 3), None) == (["time"], 1)
     assert missed(section(21, 3), Section("made-up", "", [])) == (["time"], 1)
 
 
 @pytest.fixture
-def made_up(monkeypatch):
-    """made_up(name, rows or an exception): a measurement that is none."""
+def fake_measurement(monkeypatch):
+    """fake_measurement(name, rows or an exception): add a measurement to the bench."""
 
     def make(name, result):
         async def measure(rounds, quick=False):
@@ -60,18 +60,18 @@ def made_up(monkeypatch):
     return make
 
 
-def test_a_measurement_that_fails_does_not_lose_the_others(made_up, capsys):
-    made_up("broken", OSError("no broker"))
-    made_up("absent", [])
-    made_up("whole", section(1, 3).rows)
+def test_failed_measurement_does_not_stop_the_others(fake_measurement, capsys):
+    fake_measurement("broken", OSError("no broker"))
+    fake_measurement("absent", [])
+    fake_measurement("whole", section(1, 3).rows)
     assert main(["bench", "--only", "broken,absent,whole"]) == 1
     said = capsys.readouterr()
     assert "broken failed: OSError: no broker\n" in said.err
     assert "whole" in said.out
 
 
-def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
-    made_up("slow", section(30, 3).rows)
+def test_quick_run_prints_one_line_for_each_missed_goal(fake_measurement, capsys):
+    fake_measurement("slow", section(30, 3).rows)
     assert main(["bench", "--quick", "--only", "slow"]) == 1
     said = capsys.readouterr()
     assert "missed: time: 30 ms, not ≤ 10\n" in said.err
@@ -79,7 +79,7 @@ def test_a_quick_run_says_in_a_line_what_it_misses(made_up, capsys):
     assert main(["bench", "--only", "slow"]) == 0
 
 
-def test_an_unknown_name_is_told_with_those_there_are(capsys):
+def test_unknown_name_is_an_error_that_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--only", "telemetry,nonsense"])
     said = capsys.readouterr().err
@@ -87,7 +87,7 @@ def test_an_unknown_name_is_told_with_those_there_are(capsys):
     assert "telemetry, windows" in said
 
 
-def test_a_part_is_not_written_for_the_whole(capsys):
+def test_write_with_only_is_refused(capsys):
     before = report.PAGE.stat().st_mtime_ns if report.PAGE.exists() else None
     assert main(["bench", "--write", "--only", "codec"]) == 2
     assert "--only" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is counted on the wire has no noise: a quick run must reach its goals."""
+"""The measurements that count bytes and round trips reach their goals: counts have no noise."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ PATIENCE = 100
 
 
 def counted(measure):
-    """(what, goal, value) of each goal that a count, not a time, must reach."""
+    """(what, goal, value) of each goal without slack: those are counted, not timed."""
     rows = asyncio.run(asyncio.wait_for(measure(1, quick=True), PATIENCE))
     judged = [(row.what, *one) for row in rows for one in row.judged()]
     return [(what, goal, value) for what, goal, value in judged if goal.slack == 1]
@@ -27,5 +27,5 @@ def test_the_first_message_leaves_with_connect():
 
 
 @pytest.mark.interop
-def test_a_burst_is_one_record():
+def test_burst_is_one_tls_record():
     assert missed(wire.measure) == []

@@ -1,4 +1,4 @@
-"""A fleet whose hub was away does not return at once: the firmware's Backoff, with fixed seeds."""
+"""A fleet that lost its hub spreads its reconnects: iothub.retry.Backoff, with fixed seeds."""
 
 import random
 import subprocess
@@ -18,7 +18,7 @@ print([backoff.next() for _ in range(10)])
 
 
 @pytest.mark.parametrize("away", [10, 30, 120])
-def test_fleet_returns_spread(away):
+def test_reconnects_of_a_fleet_are_spread(away):
     tried = reconnects.fleet(reconnects.jittered, away=away)
     returned = [times[-1] for times in tried]
     # Delays have come to be half as long as that, on average; twice the rate is generous.
@@ -28,7 +28,7 @@ def test_fleet_returns_spread(away):
     assert reconnects.busiest([times[-1] for times in alike]) == reconnects.DEVICES
 
 
-def test_each_device_has_delays_of_its_own_and_always_the_same():
+def test_simulation_is_reproducible_and_delays_differ_by_device():
     tried = reconnects.fleet(reconnects.jittered)
     assert tried == reconnects.fleet(reconnects.jittered)
     assert len({times[0] for times in tried}) == reconnects.DEVICES
@@ -46,7 +46,9 @@ def test_jitter_at_the_cap_is_uniform():
 
 
 def test_two_boots_share_no_delay():
-    """MicroPython's random begins with one seed on some ports; the system's entropy does not."""
+    """On some ports MicroPython's random starts from a fixed seed; Backoff uses the system's
+    entropy.
+    """
     boots = [
         subprocess.run(
             [interpreter(), "-c", _DELAYS],
@@ -61,6 +63,6 @@ def test_two_boots_share_no_delay():
     assert boots[0] != boots[1]
 
 
-def test_picture(tmp_path):
+def test_picture_is_a_png(tmp_path):
     picture = reconnects.draw(tmp_path / "reconnects.png")
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""The page and the picture of the bench, from rows that stand here."""
+"""docs/performance.md and its picture, made from fixed rows."""
 
 import struct
 
@@ -20,7 +20,7 @@ def page(*rows):
     return report.markdown([report.Section("loop_gap", "How it is done.", rows)], ["a machine"])
 
 
-def test_a_row_has_medians_ratios_and_whether_goals_are_reached():
+def test_row_shows_medians_ratios_and_reached_goals():
     text = page(RATE, HEAP)
     assert "| what | unit | ours | peer | raw | goal: reached |\n| --- |" in text
     told = "| messages a second | 1,000 | 500 (2) | 1,600 (0.62) |"
@@ -28,18 +28,18 @@ def test_a_row_has_medians_ratios_and_whether_goals_are_reached():
     assert "| heap | bytes | 150.2 | 0 |  | ≤ 200: yes |" in text
 
 
-def test_the_page_says_what_was_measured_how_and_where():
+def test_page_shows_the_machine_the_method_and_the_notes():
     text = page(RATE)
     assert "- a machine\n" in text
     assert "## Loop gap\n\nHow it is done. ([source](../tools/bench/loop_gap.py))" in text
     assert "\n- the raw loop does nothing else.\n" in text
 
 
-def test_a_note_says_which_rows_it_is_about_unless_it_is_all():
+def test_note_names_its_rows_unless_it_applies_to_all():
     assert f"\n- {RATE.what}: the raw loop does nothing else.\n" in page(RATE, HEAP)
 
 
-def test_what_was_not_reached_stands_at_the_end_with_its_limit():
+def test_missed_goals_are_listed_at_the_end_with_the_reason():
     end = page(RATE, HEAP).partition("## What was not reached, and why\n\n")[2]
     missed, limit = end.strip().split("\n")
     told = f"- {RATE.what}: 0.62, not ≥ 0.7 × raw (0.6 to 2): "
@@ -47,20 +47,20 @@ def test_what_was_not_reached_stands_at_the_end_with_its_limit():
     assert "32-bit" in limit
 
 
-def test_without_goals_there_is_no_column_for_them():
+def test_table_without_goals_has_no_goal_column():
     text = page(PLAIN)
     assert "| what | unit | ours | ours, again |\n" in text
     assert "| time | ms | 0 | 2 |\n" in text
 
 
-def test_the_machine_is_named_in_general_terms():
+def test_machine_is_described_without_names_or_paths():
     text = "\n".join(report.machine())
     assert "MicroPython 1." in text
     assert "cores" in text
     assert "/" not in text.replace("GNU/Linux", "")
 
 
-def test_the_picture_is_a_png_with_room_for_two_panels(tmp_path):
+def test_picture_is_a_png_of_two_panels(tmp_path):
     rows = [RATE, Row(windows.what(0.05, 4), "share", {OURS: [0.9], "raw": [1]})]
     for shown in (rows, []):
         path = tmp_path / "docs" / f"{len(shown)}.png"

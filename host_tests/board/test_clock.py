@@ -1,4 +1,4 @@
-"""board.clock, in MicroPython with the stand-ins: NTP, and the floor where it does not answer."""
+"""board.clock in MicroPython: the time from NTP, and the earliest plausible time without it."""
 
 import subprocess
 import time
@@ -10,9 +10,9 @@ from tools.interpreter import environment, interpreter
 
 
 @pytest.fixture
-def run(tmp_path):
-    """run(code): what it prints with board.clock imported. The clock has been set, to the right
-    time or to `behind` seconds before it.
+def run_code(tmp_path):
+    """run_code(code, wifi, behind): what it prints with board.clock imported; the clock is
+    `behind` seconds slow.
     """
     state = tmp_path / "state"
     state.mkdir()
@@ -33,40 +33,40 @@ def run(tmp_path):
     return run
 
 
-def test_a_clock_that_ntp_confirms_is_right(run):
-    assert run("print(clock_check.check())") == "False"
+def test_clock_that_ntp_confirms_is_not_changed(run_code):
+    assert run_code("print(clock_check.check())") == "False"
 
 
-def test_a_clock_that_was_wrong_is_set(run):
-    said = run("print(clock_check.check()); import time; print(time.time())", behind=99999)
+def test_wrong_clock_is_set_from_ntp(run_code):
+    said = run_code("print(clock_check.check()); import time; print(time.time())", behind=99999)
     was_wrong, now = said.split()
     assert was_wrong == "True"
     assert abs(int(now) - time.time()) < 60
 
 
-def test_without_an_answer_nobody_can_tell(run):
-    assert run("clock.remember(); print(clock_check.check())", wifi="down") == "None"
+def test_unknown_time_without_an_ntp_answer(run_code):
+    assert run_code("clock.remember(); print(clock_check.check())", wifi="down") == "None"
 
 
-def test_without_an_answer_the_saved_time_is_the_floor(run, tmp_path):
+def test_saved_time_is_the_minimum_without_an_ntp_answer(run_code, tmp_path):
     tomorrow = int(time.time()) + 86400
     (tmp_path / "clock.txt").write_text(str(tomorrow))
-    said = run("print(clock_check.check()); import time; print(time.time())", wifi="down")
+    said = run_code("print(clock_check.check()); import time; print(time.time())", wifi="down")
     was_wrong, now = said.split()
     assert was_wrong == "True"
     assert tomorrow <= int(now) < tomorrow + 60
 
 
 @pytest.mark.parametrize("torn", ["", "17x"])
-def test_a_torn_file_is_no_floor(run, tmp_path, torn):
+def test_torn_time_file_is_ignored(run_code, tmp_path, torn):
     (tmp_path / "clock.txt").write_text(torn)
-    assert run("print(clock_check.check())", wifi="down") == "None"
-    run("clock.remember()")
+    assert run_code("print(clock_check.check())", wifi="down") == "None"
+    run_code("clock.remember()")
     assert abs(int((tmp_path / "clock.txt").read_text()) - time.time()) < 3600
 
 
-def test_the_time_is_saved_once_a_day(run, tmp_path):
+def test_time_is_saved_once_a_day(run_code, tmp_path):
     saved = int(time.time()) - 80000
     (tmp_path / "clock.txt").write_text(str(saved))
-    run("clock.remember()")
+    run_code("clock.remember()")
     assert (tmp_path / "clock.txt").read_text() == str(saved)

@@ -1,19 +1,19 @@
-"""What a serial port does to the ends of lines, and what it must leave alone."""
+"""tools/board/newlines.py: the ends of lines on a serial port."""
 
 from tools.board.newlines import Newlines
 
 
-def test_a_programs_lines_end_with_cr_lf_and_prompts_stay_as_they_are():
+def test_program_lines_end_with_cr_lf_and_prompts_are_unchanged():
     newlines = Newlines()
     assert newlines.to_host(b"a\nb\r\n>>> ") == b"a\r\nb\r\n>>> "
 
 
-def test_a_line_end_in_two_pieces():
+def test_line_end_in_two_pieces():
     newlines = Newlines()
     assert newlines.to_host(b"a\r") + newlines.to_host(b"\nb\n") == b"a\r\nb\r\n"
 
 
-def test_a_call_for_the_hosts_files_passes_as_it_is():
+def test_mpremote_mount_requests_pass_unchanged():
     newlines = Newlines()
     assert newlines.to_host(b"x\n\x18\x04") == b"x\r\n\x18\x04"
     newlines.from_host(b"\x18")
@@ -22,7 +22,7 @@ def test_a_call_for_the_hosts_files_passes_as_it_is():
     assert newlines.to_host(b"done\n") == b"done\r\n"
 
 
-def test_a_program_that_prints_the_call_by_chance_gets_its_lines_back_with_the_next_key():
+def test_printed_mount_request_is_corrected_with_the_next_key():
     newlines = Newlines()
     newlines.to_host(b"\x18")
     newlines.from_host(b"\r")

@@ -1,4 +1,4 @@
-"""The virtual board, by the real mpremote and by a serial port."""
+"""The virtual board, used by the real mpremote and through its serial port."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def put(board, name, text):
 # -- mpremote --------------------------------------------------------------------------------
 
 
-def test_exec_run_and_files(board, tmp_path):
+def test_mpremote_exec_run_and_files(board, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import os\nprint(os.listdir('/'), 'ä')\n")
     data = tmp_path / "data.bin"
@@ -46,12 +46,12 @@ def test_exec_run_and_files(board, tmp_path):
     assert "data.bin" not in board.mpremote("fs", "ls", ":lib")
 
 
-def test_paths_are_a_boards(board):
+def test_paths_are_those_of_a_board(board):
     said = board.mpremote("exec", "import os, sys; print(os.getcwd(), sys.path)")
     assert said == "/ ['', '.frozen', '/lib']\r\n"
 
 
-def test_mount_reads_and_writes_any_byte(board, tmp_path):
+def test_mpremote_mount_reads_and_writes_any_byte(board, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "in.bin").write_bytes(ANYTHING)
     (tmp_path / "here" / "copy.py").write_text(
@@ -63,14 +63,14 @@ def test_mount_reads_and_writes_any_byte(board, tmp_path):
     assert (tmp_path / "here" / "out.bin").read_bytes() == ANYTHING
 
 
-def test_mip_installs_a_package_of_this_machine(board, tmp_path):
+def test_mip_installs_a_local_package(board, tmp_path):
     (tmp_path / "hello.py").write_text("print('hello from lib')\n")
     (tmp_path / "package.json").write_text(json.dumps({"urls": [["hello.py", "hello.py"]]}))
     board.mpremote("mip", "install", "--no-mpy", tmp_path / "package.json")
     assert board.mpremote("exec", "import hello") == "hello from lib\r\n"
 
 
-def test_reset_runs_main_and_soft_reset_for_mpremote_does_not(board):
+def test_reset_runs_main_and_mpremotes_soft_reset_does_not(board):
     put(board, "main.py", "open('ran', 'a').write('x')\n")
     ran = os.path.join(board.folder, "ran")
     board.mpremote("soft-reset")
@@ -91,7 +91,7 @@ def test_reset_runs_main_and_soft_reset_for_mpremote_does_not(board):
         raise AssertionError("main.py did not run")
 
 
-def test_repl_at_a_persons_terminal(board):
+def test_repl_at_a_terminal(board):
     command = [sys.executable, "-m", "mpremote", "connect", board.port, "repl"]
     with at_terminal(command) as (mpremote, person):
         person.expect(b"to exit this shell")
@@ -101,7 +101,7 @@ def test_repl_at_a_persons_terminal(board):
         assert mpremote.wait(PATIENCE) == 0
 
 
-def test_an_error_is_told_as_a_board_tells_it(board):
+def test_error_is_printed_as_on_a_board(board):
     said = board.mpremote("exec", "1/0", check=False)
     assert 'File "<stdin>", line 1, in <module>' in said
     assert said.split()[-4:] == ["ZeroDivisionError:", "divide", "by", "zero"]
@@ -130,7 +130,7 @@ def test_ctrl_c_interrupts_a_program(board, program):
         typist.expect(b"2\r\n>>> ")
 
 
-def test_soft_reset_forgets_the_program_and_starts_it_again(board):
+def test_soft_reset_restarts_the_program(board):
     with board.opened() as typist:
         typist.type(b"\r\x03")
         typist.expect(b">>> ")
@@ -145,7 +145,7 @@ def test_soft_reset_forgets_the_program_and_starts_it_again(board):
         typist.expect(b">>> ")
 
 
-def test_what_boot_raises_leaves_main_out(board):
+def test_exception_in_boot_skips_main(board):
     put(board, "boot.py", "import nothing\n")
     put(board, "main.py", "print('main')\n")
     with board.opened() as typist:
@@ -156,14 +156,14 @@ def test_what_boot_raises_leaves_main_out(board):
         assert b"main" not in said.replace(b"<module>", b"")
 
 
-def test_main_that_ends_itself_starts_again(board):
+def test_sys_exit_in_main_restarts_it(board):
     put(board, "main.py", "import sys\nprint('begun')\nsys.exit()\n")
     with board.opened() as typist:
         typist.type(b"\x04")
         typist.expect(b"begun\r\nMPY: soft reboot\r\nbegun\r\n")
 
 
-def test_a_second_program_is_told_that_the_port_is_busy(board):
+def test_second_program_gets_a_port_busy_error(board):
     with board.opened():
         said = board.mpremote("exec", "1", check=False)
     assert "it may be in use by another program" in said
@@ -174,7 +174,7 @@ def test_a_second_program_is_told_that_the_port_is_busy(board):
 CAUSE = "import machine; print(machine.reset_cause(), machine.RTC().memory())"
 
 
-def test_deep_sleep_keeps_rtc_memory_and_power_does_not(board):
+def test_rtc_memory_survives_deep_sleep_and_not_power_off(board):
     put(board, "main.py", CAUSE + "\n")
     with board.opened() as typist:
         typist.type(b"\r\x03")
@@ -188,7 +188,7 @@ def test_deep_sleep_keeps_rtc_memory_and_power_does_not(board):
         typist.expect(b"\n1 b''\r\n")
 
 
-def test_the_button_wakes_a_board_that_sleeps_for_ever(board):
+def test_reset_button_wakes_a_board_that_sleeps_for_ever(board):
     put(board, "main.py", CAUSE + "\n")
     with board.opened() as typist:
         typist.type(b"import machine; print('good night'); machine.deepsleep()\r")
@@ -197,7 +197,7 @@ def test_the_button_wakes_a_board_that_sleeps_for_ever(board):
         typist.expect(b"(POWERON_RESET)\r\n1 b''\r\n")
 
 
-def test_reset_runs_no_more_of_the_program(board):
+def test_nothing_runs_after_machine_reset(board):
     with board.opened() as typist:
         typist.type(b"\r\x03")
         typist.expect(b">>> ")
@@ -208,7 +208,7 @@ def test_reset_runs_no_more_of_the_program(board):
         assert b"finally\r\n" not in typist.expect(b"after\r\n")
 
 
-def test_the_watchdog_resets_a_program_that_hangs_and_not_one_that_feeds_it(board):
+def test_watchdog_resets_a_program_that_does_not_feed_it(board):
     put(board, "main.py", CAUSE + "\n")
     with board.opened() as typist:
         typist.type(b"\r\x03")
@@ -221,7 +221,7 @@ def test_the_watchdog_resets_a_program_that_hangs_and_not_one_that_feeds_it(boar
         typist.expect(b"WDT_SYS_RESET)\r\n3 b''\r\n")
 
 
-def test_the_clock_starts_in_2000_and_lasts_through_a_reset_once_set(board):
+def test_clock_starts_in_2000_and_survives_a_reset(board):
     year = "import time; print(time.gmtime()[0])"
     assert board.mpremote("exec", year) == "2000\r\n"
     board.mpremote("rtc", "--set")
@@ -230,7 +230,7 @@ def test_the_clock_starts_in_2000_and_lasts_through_a_reset_once_set(board):
     assert int(board.mpremote("exec", year)) >= 2026
 
 
-def test_wifi_fails_when_it_is_told_to(board):
+def test_wifi_command_makes_wifi_fail(board):
     join = "import network; w = network.WLAN(); w.active(True); w.connect('n', 'p')"
     ask = f"{join}; print(w.isconnected(), w.status() == network.STAT_WRONG_PASSWORD)"
     assert board.mpremote("exec", ask) == "True False\r\n"
@@ -238,7 +238,7 @@ def test_wifi_fails_when_it_is_told_to(board):
     assert board.mpremote("exec", ask) == "False True\r\n"
 
 
-def test_the_heap_is_what_was_asked_for(tmp_path):
+def test_heap_has_the_requested_size(tmp_path):
     free = "import gc; gc.collect(); print(gc.mem_free())"
     for heap, words in (("64wK", 65536), ("256wK", 262144)):
         with virtual_board(tmp_path, "--heap", heap) as board:
@@ -250,7 +250,7 @@ def test_the_heap_is_what_was_asked_for(tmp_path):
 WORD = "import sys; print(8 if sys.maxsize > 2**32 else 4)"
 
 
-def test_a_flash_can_be_full_and_keeps_what_it_has(tmp_path):
+def test_full_flash_keeps_its_files(tmp_path):
     fill = "f = open('big', 'wb')\nfor i in range(40): f.write(bytes(4096))"
     with virtual_board(tmp_path, "--flash", "128K") as board:
         board.mpremote("exec", "with open('kept', 'w') as f: f.write('x' * 9)")
@@ -269,18 +269,18 @@ def test_a_flash_can_be_full_and_keeps_what_it_has(tmp_path):
         (["--wifi", "slow"], "invalid choice: 'slow'"),
     ],
 )
-def test_wrong_arguments_are_one_line(tmp_path, arguments, expected):
-    from host_tests.support.processes import tools
+def test_wrong_arguments_are_one_error_line(tmp_path, arguments, expected):
+    from host_tests.support.processes import run_tools
 
-    done = tools("board", str(tmp_path), *arguments)
+    done = run_tools("board", str(tmp_path), *arguments)
     assert done.returncode
     assert expected in done.stderr.splitlines()[-1]
 
 
-def test_an_interpreter_that_does_not_start_is_one_line(tmp_path, monkeypatch):
-    from host_tests.support.processes import tools
+def test_interpreter_that_does_not_start_is_one_error_line(tmp_path, monkeypatch):
+    from host_tests.support.processes import run_tools
 
     monkeypatch.setenv("MICROPYTHON", "/bin/false")
-    done = tools("board", str(tmp_path))
+    done = run_tools("board", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == "board: MicroPython ended at once, with status 1\n"

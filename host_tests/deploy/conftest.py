@@ -1,4 +1,4 @@
-"""A hub, a virtual board, and deploy as users call it."""
+"""Fixtures: a local hub, a virtual board, and the deploy command."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tests.support.processes import hub_process, tools
+from host_tests.support.processes import hub_process, run_tools
 from host_tests.support.virtual_board import virtual_board
 from tools.files import ROOT
 from tools.service.client import ServiceClient
@@ -18,8 +18,8 @@ DEVICE = "box"
 PATIENCE = 60
 
 
-class Workshop:
-    """What is on the table: a hub with a device, and a folder with the user's program."""
+class Deployment:
+    """A hub with a device, and a folder with a program that deploy copies to a board."""
 
     def __init__(self, hub, data, folder):
         self.hub = hub
@@ -28,7 +28,7 @@ class Workshop:
         self.app.mkdir()
         for name in ("boot.py", "main.py"):
             shutil.copy(ROOT / name, self.app)
-        made = tools("device", "create", DEVICE, "--data", str(data))
+        made = run_tools("device", "create", DEVICE, "--data", str(data))
         self.connection_string = made.stdout.strip()
         self.environment = {
             "WIFI_SSID": "home",
@@ -45,7 +45,7 @@ class Workshop:
         return [sys.executable, "-m", "tools", "deploy", *known, *map(str, arguments)]
 
     def deploy(self, port, *arguments, environment=None, check=True):
-        """Run deploy; the CompletedProcess. No secret is ever in what it says."""
+        """Run deploy: the CompletedProcess. Its output must not contain a secret."""
         environment = self.environment if environment is None else environment
         done = subprocess.run(
             self.command(port, *arguments),
@@ -72,11 +72,11 @@ class Workshop:
 
 
 @pytest.fixture
-def workshop(tmp_path):
+def deployment(tmp_path):
     data = tmp_path / "hub"
     data.mkdir()
     with hub_process(data) as hub:
-        yield Workshop(hub, data, tmp_path)
+        yield Deployment(hub, data, tmp_path)
 
 
 @pytest.fixture
@@ -88,5 +88,5 @@ def board(tmp_path):
 
 @pytest.fixture
 def flash(board):
-    """The board's file system, as a folder of the host's."""
+    """The board's file system, as a folder of this machine."""
     return Path(board.folder)

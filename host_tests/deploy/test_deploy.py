@@ -1,4 +1,4 @@
-"""From a box to a running board, the virtual one: deploy, edit, interrupt, and what is wrong."""
+"""python -m tools deploy on a virtual board: a first deploy, updates, interruptions, errors."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from host_tests.support.virtual_board import at_terminal, virtual_board
 from tools.deploy import frozen, image, onboard, transfer
 from tools.remote import Remote
@@ -28,8 +28,8 @@ def wait_for(condition, what):
 # -- the whole way ---------------------------------------------------------------------------
 
 
-def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
-    said = workshop.deploy(board.port).stdout
+def test_deploy_to_an_empty_board_connects_it_to_the_hub(deployment, board, flash):
+    said = deployment.deploy(board.port).stdout
     assert "clock was not set" in said
     assert "deployed" in said
 
@@ -47,7 +47,7 @@ def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
         assert twin["properties"]["reported"]["telemetryInterval"] == 1
 
     with board.opened() as typist:
-        workshop.service(scenario)
+        deployment.service(scenario)
         typist.expect(b"message: hello, board")
         typist.type(b"\x03")
         typist.expect(b">>> ")
@@ -63,53 +63,53 @@ def test_from_an_empty_board_to_a_device_of_the_hub(workshop, board, flash):
     assert not (flash / "deploy").exists()
 
 
-def test_an_edited_main_goes_over_alone_and_runs(workshop, board, flash):
-    workshop.deploy(board.port)
+def test_only_the_edited_main_is_copied(deployment, board, flash):
+    deployment.deploy(board.port)
     before = {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")}
-    (workshop.app / "main.py").write_text("print('my own program')\n")
-    said = workshop.deploy(board.port).stdout
+    (deployment.app / "main.py").write_text("print('my own program')\n")
+    said = deployment.deploy(board.port).stdout
     assert "1 of " in said
     assert "main.py" in said
     with board.opened() as typist:
         typist.type(b"\r\x03\x04")
         typist.expect(b"my own program\r\n")
     assert {path: path.stat().st_ino for path in (flash / "lib").rglob("*.mpy")} == before
-    assert "files already" in workshop.deploy(board.port).stdout
+    assert "files already" in deployment.deploy(board.port).stdout
 
 
-def test_settings_that_are_there_stay_if_no_others_are_given(workshop, board, flash):
-    workshop.deploy(board.port)
+def test_existing_settings_stay_without_new_ones(deployment, board, flash):
+    deployment.deploy(board.port)
     before = (flash / "settings.json").read_bytes()
     plain = [
-        w for w in workshop.command(board.port) if w not in ("--root", workshop.hub["ca_file"])
+        w for w in deployment.command(board.port) if w not in ("--root", deployment.hub["ca_file"])
     ]
     done = subprocess.run(plain, capture_output=True, timeout=PATIENCE, check=False, text=True)
     assert "files already" in done.stdout, done.stderr
     assert (flash / "settings.json").read_bytes() == before
 
 
-def test_what_an_older_deployment_left_is_taken_away(workshop, board, flash):
-    """A client.py would be imported before client.mpy."""
+def test_files_of_an_older_deployment_are_removed(deployment, board, flash):
+    """MicroPython would import client.py rather than client.mpy."""
     for name in ("lib/iothub/client.py", "lib/board/old.py", "lib/mine/own.py"):
         (flash / name).parent.mkdir(parents=True, exist_ok=True)
         (flash / name).write_text("1/0\n")
     (flash / "lib" / "certs").mkdir()
     (flash / "lib" / "certs" / "updated.der").write_bytes(b"0")
-    workshop.deploy(board.port)
+    deployment.deploy(board.port)
     assert not (flash / "lib" / "iothub" / "client.py").exists()
     assert not (flash / "lib" / "board" / "old.py").exists()
     assert (flash / "lib" / "mine" / "own.py").exists()
     assert (flash / "lib" / "certs" / "updated.der").exists()
 
 
-def test_an_image_without_umqtt_gets_it(workshop, tmp_path):
+def test_umqtt_is_added_to_an_image_without_it(deployment, tmp_path):
     with virtual_board(tmp_path / "bare", "--no-umqtt") as board:
-        assert "umqtt.simple: copying it, too" in workshop.deploy(board.port).stdout
+        assert "umqtt.simple: copying it, too" in deployment.deploy(board.port).stdout
         assert board.mpremote("exec", "import umqtt.simple; print('there')") == "there\r\n"
 
 
-def test_azure_programs_find_their_package(workshop, board):
-    workshop.deploy(board.port, "--azure")
+def test_azure_package_can_be_imported(deployment, board):
+    deployment.deploy(board.port, "--azure")
     code = "from azure.iot.device.aio import IoTHubDeviceClient; import uuid; print('there')"
     assert board.mpremote("exec", code) == "there\r\n"
 
@@ -118,27 +118,27 @@ def test_azure_programs_find_their_package(workshop, board):
 
 
 @pytest.fixture
-def old(workshop, board, flash):
-    """A board that runs an old program, and a new one in the workshop that is much larger."""
-    (workshop.app / "main.py").write_text("print('the old program')\n")
-    workshop.deploy(board.port)
+def old_program(deployment, board, flash):
+    """A board that runs an old program, and a new one that is much larger."""
+    (deployment.app / "main.py").write_text("print('the old program')\n")
+    deployment.deploy(board.port)
     for name in ("boot.py", "main.py"):
-        text = (workshop.app / name).read_text()
-        (workshop.app / name).write_text(text + "# " + "x" * 200000 + "\nprint('new')\n")
-    (workshop.app / "main.py").write_text(
+        text = (deployment.app / name).read_text()
+        (deployment.app / name).write_text(text + "# " + "x" * 200000 + "\nprint('new')\n")
+    (deployment.app / "main.py").write_text(
         "print('the new program')\n# " + "x" * 200000 + "\n",
     )
     return {path: path.read_bytes() for path in flash.rglob("*.*")}
 
 
-def half_way(workshop, board, flash, code=None):
-    """A deploy that has brought over a part."""
-    command = workshop.command(board.port)
+def half_way(deployment, board, flash, code=None):
+    """A deploy process that has copied part of its files."""
+    command = deployment.command(board.port)
     if code:
         command[1:4] = ["-c", code]
     process = subprocess.Popen(
         command,
-        env={**os.environ, **workshop.environment},
+        env={**os.environ, **deployment.environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -154,54 +154,54 @@ def half_way(workshop, board, flash, code=None):
     return process
 
 
-def test_ctrl_c_half_way_lets_the_old_program_run(workshop, board, flash, old):
-    process = half_way(workshop, board, flash)
+def test_ctrl_c_during_deploy_keeps_the_old_program(deployment, board, flash, old_program):
+    process = half_way(deployment, board, flash)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 130
     assert "the old program starts again" in said
     assert "Traceback" not in said
-    runs_the_old_program(board, flash, old)
+    runs_the_old_program(board, flash, old_program)
 
 
-def test_a_host_that_dies_half_way_lets_the_old_program_run(workshop, board, flash, old):
-    """The watchdog does it: here it has 6 s instead of 30."""
+def test_killed_deploy_keeps_the_old_program(deployment, board, flash, old_program):
+    """The watchdog restarts the board: after 6 s in this test, instead of 30."""
     code = (
         "import sys; from tools.deploy import transfer; transfer._WATCHDOG = 6000\n"
         "from tools.__main__ import main; sys.exit(main(['deploy'] + sys.argv[1:]))"
     )
-    process = half_way(workshop, board, flash, code)
+    process = half_way(deployment, board, flash, code)
     process.kill()
     process.communicate(timeout=PATIENCE)
     with board.opened() as typist:
         typist.expect(b"(TG1WDT_SYS_RESET)")
         typist.expect(b"the old program\r\n")
-    runs_the_old_program(board, flash, old)
+    runs_the_old_program(board, flash, old_program)
 
 
-def test_power_that_goes_half_way_lets_the_old_program_run(workshop, board, flash, old):
-    process = half_way(workshop, board, flash)
+def test_power_loss_during_deploy_keeps_the_old_program(deployment, board, flash, old_program):
+    process = half_way(deployment, board, flash)
     board.command("reset")
     said = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 1
     assert "Traceback" not in said
-    runs_the_old_program(board, flash, old)
+    runs_the_old_program(board, flash, old_program)
 
 
-def runs_the_old_program(board, flash, old):
+def runs_the_old_program(board, flash, old_program):
     with board.opened() as typist:
         typist.type(b"\r\x03\x04")
         typist.expect(b"soft reboot\r\n")
         typist.expect(b"the old program\r\n")
-    for path, data in old.items():
+    for path, data in old_program.items():
         assert path.read_bytes() == data, path
 
 
-def test_the_next_deployment_goes_on_with_what_arrived(workshop, board, flash, old):
-    process = half_way(workshop, board, flash)
+def test_deploy_after_an_interrupted_one_succeeds(deployment, board, flash, old_program):
+    process = half_way(deployment, board, flash)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
-    workshop.deploy(board.port)
+    deployment.deploy(board.port)
     with board.opened() as typist:
         typist.type(b"\r\x03\x04")
         typist.expect(b"the new program\r\n")
@@ -209,11 +209,9 @@ def test_the_next_deployment_goes_on_with_what_arrived(workshop, board, flash, o
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
-def test_power_that_goes_while_it_is_put_in_place_is_made_good_at_the_next_start(
-    workshop, board, flash, moved
-):
-    """boot.py completes what is whole, however much of it was moved before."""
-    workshop.deploy(board.port)
+def test_boot_completes_a_deployment_interrupted_by_power_loss(deployment, board, flash, moved):
+    """boot.py moves the complete files into place, however many of them were moved before."""
+    deployment.deploy(board.port)
     with board.opened() as typist:
         typist.expect(b"sent:")
     files = {
@@ -249,51 +247,51 @@ def test_power_that_goes_while_it_is_put_in_place_is_made_good_at_the_next_start
 
 
 def refused(done):
-    """The one line of a deploy that failed."""
+    """The error line of a deploy that failed."""
     assert done.returncode == 1, done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("deploy: ")
     return line[8:]
 
 
-def test_no_such_port(workshop, tmp_path):
-    assert refused(workshop.deploy("/dev/ttyNone", check=False)).startswith(
+def test_missing_port_is_one_error_line(deployment, tmp_path):
+    assert refused(deployment.deploy("/dev/ttyNone", check=False)).startswith(
         "no port /dev/ttyNone: "
     )
     (tmp_path / "file").write_text("")
     port = str(tmp_path / "file")
-    assert refused(workshop.deploy(port, check=False)) == f"{port} is not a serial port"
+    assert refused(deployment.deploy(port, check=False)) == f"{port} is not a serial port"
 
 
-def test_busy_port(workshop, board):
+def test_busy_port_is_one_error_line(deployment, board):
     with board.opened():
-        line = refused(workshop.deploy(board.port, check=False))
+        line = refused(deployment.deploy(board.port, check=False))
     assert (
         line == f"{board.port} is busy: close the program that uses it (mpremote, a terminal, "
         "an editor)"
     )
 
 
-def test_a_port_where_nobody_answers(workshop, monkeypatch):
+def test_silent_port_is_one_error_line(deployment, monkeypatch):
     ours, theirs = os.openpty()
-    line = refused(workshop.deploy(os.ttyname(theirs), check=False))
+    line = refused(deployment.deploy(os.ttyname(theirs), check=False))
     assert "no MicroPython answers: press the board's reset button" in line
     os.close(ours)
     os.close(theirs)
 
 
-def test_a_full_board_keeps_what_it_has(workshop, tmp_path):
+def test_full_board_keeps_its_files(deployment, tmp_path):
     with virtual_board(tmp_path / "small", "--flash", "128K") as board:
         board.mpremote("exec", "with open('main.py', 'w') as f: f.write('print(5)')")
-        line = refused(workshop.deploy(board.port, check=False))
+        line = refused(deployment.deploy(board.port, check=False))
         assert line.startswith("the board is full: ")
         assert board.mpremote("exec", "print(open('main.py').read())") == "print(5)\r\n"
 
 
-def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
+def test_small_heap_is_refused_unless_forced(deployment, tmp_path):
     with virtual_board(tmp_path / "small", "--heap", "32wK") as board:
         assert "KB of heap are free and 48 are needed" in refused(
-            workshop.deploy(board.port, check=False)
+            deployment.deploy(board.port, check=False)
         )
 
 
@@ -308,8 +306,8 @@ def test_a_small_heap_is_refused_unless_forced(workshop, tmp_path):
         ),
     ],
 )
-def test_a_micropython_that_cannot_run_it_is_refused(board, version, mpy, expected):
-    """No other one is at hand: the survey of a board is changed on its way."""
+def test_unsupported_micropython_is_refused(board, version, mpy, expected):
+    """There is one MicroPython here, so the answer of the board is changed on its way."""
 
     class Old(Remote):
         def ask(self, code, timeout=None):
@@ -336,24 +334,24 @@ def test_a_micropython_that_cannot_run_it_is_refused(board, version, mpy, expect
     ],
 )
 def test_wrong_settings_are_refused_before_the_board_is_touched(
-    workshop, board, flash, tmp_path, text, expected
+    deployment, board, flash, tmp_path, text, expected
 ):
     (tmp_path / "my.json").write_text(text)
     (flash / "main.py").write_text("open('ran', 'w').close()\n")
-    line = refused(workshop.deploy(board.port, "--settings", tmp_path / "my.json", check=False))
+    line = refused(deployment.deploy(board.port, "--settings", tmp_path / "my.json", check=False))
     assert expected in line
     assert not (flash / "ran").exists()
     assert not (flash / "boot.py").exists()
 
 
-def test_a_missing_variable_is_named(workshop, board):
-    environment = dict(workshop.environment)
+def test_missing_environment_variable_is_named(deployment, board):
+    environment = dict(deployment.environment)
     del environment["IOTHUB_DEVICE_CONNECTION_STRING"]
-    line = refused(workshop.deploy(board.port, environment=environment, check=False))
+    line = refused(deployment.deploy(board.port, environment=environment, check=False))
     assert line == "IOTHUB_DEVICE_CONNECTION_STRING is missing from the environment"
 
 
-def test_a_board_without_settings_wants_some(workshop, board):
+def test_board_without_settings_needs_settings(deployment, board):
     done = subprocess.run(
         [sys.executable, "-m", "tools", "deploy", "--port", board.port],
         stdin=subprocess.DEVNULL,
@@ -365,17 +363,17 @@ def test_a_board_without_settings_wants_some(workshop, board):
     assert refused(done) == "the board has no settings: name a file with --settings"
 
 
-def test_a_slip_of_the_pen_in_main_is_found_on_this_side(workshop, board, flash):
-    (workshop.app / "main.py").write_text("print('a'\n")
-    line = refused(workshop.deploy(board.port, check=False))
+def test_syntax_error_in_main_is_found_before_copying(deployment, board, flash):
+    (deployment.app / "main.py").write_text("print('a'\n")
+    line = refused(deployment.deploy(board.port, check=False))
     assert "main.py does not compile" in line
     assert "SyntaxError" in line
     assert not (flash / "main.py").exists()
 
 
-def test_wrong_root_is_named(workshop, board, tmp_path):
+def test_wrong_root_certificate_is_named(deployment, board, tmp_path):
     (tmp_path / "no.pem").write_text("hello")
-    line = refused(workshop.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
+    line = refused(deployment.deploy(board.port, "--root", tmp_path / "no.pem", check=False))
     assert line == f"{tmp_path / 'no.pem'} is not a certificate in PEM or DER"
 
 
@@ -396,7 +394,7 @@ def test_package_json_is_up_to_date_and_installs_the_library(board):
 
 def test_manifest_names_what_is_deployed(tmp_path):
     target = tmp_path / "manifest.py"
-    assert tools("deploy", "--frozen", str(target)).returncode == 0
+    assert run_tools("deploy", "--frozen", str(target)).returncode == 0
     found = []
 
     def package(name, files, base_path):
@@ -410,9 +408,9 @@ def test_manifest_names_what_is_deployed(tmp_path):
     assert sorted(found) == sorted(image.sources())
 
 
-def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
-    """At a terminal, with nothing given: three questions."""
-    root = workshop.hub["ca_file"]
+def test_secrets_are_prompted_for_and_not_echoed(deployment, board, flash):
+    """At a terminal, without environment variables, deploy asks three questions."""
+    root = deployment.hub["ca_file"]
     command = [
         sys.executable,
         "-m",
@@ -429,7 +427,7 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
         for question, answer in (
             (b"Wi-Fi network: ", "home"),
             (b"its password (not shown): ", "hunter2"),
-            (b"connection string (not shown): ", workshop.connection_string),
+            (b"connection string (not shown): ", deployment.connection_string),
         ):
             said += person.expect(question)
             person.type(answer.encode() + b"\n")
@@ -438,8 +436,8 @@ def test_secrets_are_asked_for_and_not_echoed(workshop, board, flash):
         said += person.expect(b"sent: ")
         person.type(b"\x1d")
         assert process.wait(PATIENCE) == 0
-    for secret in workshop.secrets:
+    for secret in deployment.secrets:
         assert secret.encode() not in said
     settings = json.loads((flash / "settings.json").read_text())
     assert settings["wifi_password"] == "hunter2"
-    assert settings["connection_string"] == workshop.connection_string
+    assert settings["connection_string"] == deployment.connection_string

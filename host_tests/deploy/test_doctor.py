@@ -1,10 +1,10 @@
-"""The doctor, on the virtual board and from this side: what is wrong, and that nothing is."""
+"""python -m tools doctor on a virtual board and on this host: faults that it finds, and none."""
 
 import json
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from host_tests.support.virtual_board import virtual_board
 from tools.board.disk import furnish
 
@@ -12,8 +12,8 @@ WELL = ["settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "me
 
 
 @pytest.fixture
-def patient(workshop, tmp_path):
-    """patient(settings …): a board with the firmware, and settings like these."""
+def prepared_board(deployment, tmp_path):
+    """prepared_board(*arguments, **settings): a board with the firmware, and these settings."""
 
     def prepare(*arguments, **settings):
         folder = tmp_path / "flash"
@@ -23,8 +23,8 @@ def patient(workshop, tmp_path):
             {
                 "wifi_ssid": "home",
                 "wifi_password": "hunter2",
-                "connection_string": workshop.connection_string,
-                "server_verification_cert": workshop.hub["ca_file"],
+                "connection_string": deployment.connection_string,
+                "server_verification_cert": deployment.hub["ca_file"],
                 **settings,
             },
         )
@@ -33,11 +33,11 @@ def patient(workshop, tmp_path):
     return prepare
 
 
-def examined(workshop, board):
-    """(exit status, lines) of the doctor; the lines never show a secret."""
-    done = tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
+def examined(deployment, board):
+    """(exit status, lines) of the doctor; no line contains a secret."""
+    done = run_tools("doctor", "--port", board.port, patience=60)  # the resolver takes its time
     assert not done.stderr
-    for secret in workshop.secrets:
+    for secret in deployment.secrets:
         assert secret not in done.stdout
     return done.returncode, done.stdout.splitlines()
 
@@ -46,9 +46,9 @@ def stages(lines, verdict):
     return [line.split()[1].rstrip(":") for line in lines if line.startswith(verdict)]
 
 
-def test_a_board_that_is_well(workshop, patient):
-    with patient() as board:
-        status, lines = examined(workshop, board)
+def test_healthy_board(deployment, prepared_board):
+    with prepared_board() as board:
+        status, lines = examined(deployment, board)
         assert status == 0, lines
         assert stages(lines, "ok") == WELL
         with board.opened() as typist:  # its own program runs again
@@ -59,18 +59,18 @@ def test_a_board_that_is_well(workshop, patient):
         bodies = [event["body"] for event in await service.local.stored_events("box")]
         assert b'{"doctor": true}' in bodies
 
-    workshop.service(scenario)
+    deployment.service(scenario)
 
 
-def test_on_the_board_itself(workshop, patient):
-    with patient() as board:
+def test_doctor_runs_on_the_board(deployment, prepared_board):
+    with prepared_board() as board:
         said = board.mpremote("exec", "import board.doctor").splitlines()
         assert stages(said, "ok") == WELL
 
 
-def fails(workshop, board, stage, *words):
-    """The doctor finds `stage` at fault, says `words`, and what to do; what is before is well."""
-    status, lines = examined(workshop, board)
+def fails(deployment, board, stage, *words):
+    """The doctor reports `stage` as the first failure, with `words` and a remedy."""
+    status, lines = examined(deployment, board)
     assert status == 1
     (line,) = [line for line in lines if line.startswith("FAIL")]
     assert line is lines[-1]
@@ -82,38 +82,38 @@ def fails(workshop, board, stage, *words):
     assert stages(lines, "ok") == before
 
 
-def test_wrong_settings(workshop, patient):
-    with patient(connection_string="HostName=x;DeviceId=y") as board:
-        fails(workshop, board, "settings", "SharedAccessKey")
+def test_wrong_settings(deployment, prepared_board):
+    with prepared_board(connection_string="HostName=x;DeviceId=y") as board:
+        fails(deployment, board, "settings", "SharedAccessKey")
 
 
-def test_wrong_wifi_password(workshop, patient):
-    with patient("--wifi", "wrong-password") as board:
-        fails(workshop, board, "wifi", "wrong password", "ssid")
+def test_wrong_wifi_password(deployment, prepared_board):
+    with prepared_board("--wifi", "wrong-password") as board:
+        fails(deployment, board, "wifi", "wrong password", "ssid")
 
 
-def test_a_host_that_has_no_address(workshop, patient):
+def test_unresolvable_host(deployment, prepared_board):
     text = "HostName=no-such-hub.invalid;DeviceId=box;SharedAccessKey=aGVsbG8="
-    with patient(connection_string=text) as board:
-        fails(workshop, board, "dns", "connection string")
+    with prepared_board(connection_string=text) as board:
+        fails(deployment, board, "dns", "connection string")
 
 
-def test_a_port_where_nobody_listens(workshop, patient):
-    text = workshop.connection_string.replace(str(workshop.hub["mqtt_port"]), "1")
-    with patient(connection_string=text) as board:
-        fails(workshop, board, "tcp", "ECONNREFUSED", "443")
+def test_closed_port(deployment, prepared_board):
+    text = deployment.connection_string.replace(str(deployment.hub["mqtt_port"]), "1")
+    with prepared_board(connection_string=text) as board:
+        fails(deployment, board, "tcp", "ECONNREFUSED", "443")
 
 
-def test_a_hub_that_no_root_proves(workshop, patient):
-    """Without its CA there are Azure's two, each of which is tried."""
-    with patient(server_verification_cert=None) as board:
+def test_hub_with_an_untrusted_certificate(deployment, prepared_board):
+    """Without the hub's CA the doctor tries Azure's two roots."""
+    with prepared_board(server_verification_cert=None) as board:
         path = f"{board.folder}/settings.json"
         with open(path) as file:
             settings = json.load(file)
         del settings["server_verification_cert"]
         with open(path, "w") as file:
             json.dump(settings, file)
-        status, lines = examined(workshop, board)
+        status, lines = examined(deployment, board)
         assert status == 1
         looked = [line for line in lines if line.startswith("look  tls: ")]
         assert len(looked) == 2
@@ -121,23 +121,23 @@ def test_a_hub_that_no_root_proves(workshop, patient):
         assert lines[-1].startswith("FAIL  tls: the hub's certificate is not proved -> ")
 
 
-def test_a_root_that_is_not_on_the_board(workshop, patient):
-    with patient() as board:
+def test_missing_root_certificate_file(deployment, prepared_board):
+    with prepared_board() as board:
         board.mpremote("fs", "rm", ":ca.pem")
-        status, lines = examined(workshop, board)
+        status, lines = examined(deployment, board)
         assert "look  tls: ca.pem is not on the board" in lines
         assert lines[-1].startswith("FAIL  tls: ")
 
 
-def test_a_key_that_the_hub_refuses(workshop, patient):
-    key = workshop.secrets[1]
-    wrong = workshop.connection_string.replace(key, "d3Jvbmc=")
-    with patient(connection_string=wrong) as board:
-        fails(workshop, board, "credentials", "(5)", "copy its connection string again")
+def test_refused_key(deployment, prepared_board):
+    key = deployment.secrets[1]
+    wrong = deployment.connection_string.replace(key, "d3Jvbmc=")
+    with prepared_board(connection_string=wrong) as board:
+        fails(deployment, board, "credentials", "(5)", "copy its connection string again")
 
 
-def test_a_board_without_the_firmware(workshop, tmp_path):
+def test_board_without_the_firmware(deployment, tmp_path):
     with virtual_board(tmp_path / "flash") as board:
-        done = tools("doctor", "--port", board.port)
+        done = run_tools("doctor", "--port", board.port)
     assert done.returncode == 1
     assert done.stderr == "doctor: the board has no firmware: run python -m tools deploy\n"

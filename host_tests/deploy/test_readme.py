@@ -1,4 +1,4 @@
-"""The lines of docs/first-board.md, run as they stand there, on the virtual board."""
+"""The commands of docs/first-board.md run on the virtual board."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def test_readme_has_the_same_lines():
     assert blocks_of((ROOT / "README.md").read_text()) == blocks()[:1]
 
 
-def test_both_boards_are_used_alike():
+def test_real_and_virtual_board_have_the_same_commands():
     real, virtual = blocks()
     assert len(real) <= 10
     assert [line for line in real if line.startswith(("iothub ", "mpremote "))] == [
@@ -37,7 +37,7 @@ def test_both_boards_are_used_alike():
     ]
 
 
-def test_the_virtual_boards_lines_run(tmp_path):
+def test_commands_for_the_virtual_board_run(tmp_path):
     _, lines = blocks()
     assert lines[0] == PREPARED
     script = "\n".join(["set -e", *lines[1:]]).replace("build/", f"{tmp_path}/")

@@ -1,11 +1,11 @@
-"""The library as a ROMFS image: MicroPython runs it where it lies, and deploy leaves it there."""
+"""The library as a ROMFS image: MicroPython runs it in place, and deploy keeps it."""
 
 import json
 import subprocess
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from tools import umqtt
 from tools.deploy import image
 from tools.interpreter import environment, interpreter
@@ -39,10 +39,10 @@ print("all")
 
 
 @pytest.fixture
-def romfs(tmp_path):
+def romfs_image(tmp_path):
     """The image's file."""
     target = tmp_path / "iothub.romfs"
-    done = tools("deploy", "--romfs", str(target))
+    done = run_tools("deploy", "--romfs", str(target))
     assert done.returncode == 0
     assert "mpremote romfs deploy" in done.stdout
     return target
@@ -61,32 +61,32 @@ def micropython(program, *arguments, folders=()):
     return done.stdout
 
 
-def test_code_stays_where_it_lies(romfs, tmp_path):
+def test_code_runs_in_place(romfs_image, tmp_path):
     for path, data in image.compiled(image.sources()).items():
         file = tmp_path / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
-    in_ram, _, _ = json.loads(micropython(PROGRAM, romfs, tmp_path / "lib"))
-    in_rom, file, root = json.loads(micropython(PROGRAM, romfs, "/rom/lib"))
+    in_ram, _, _ = json.loads(micropython(PROGRAM, romfs_image, tmp_path / "lib"))
+    in_rom, file, root = json.loads(micropython(PROGRAM, romfs_image, "/rom/lib"))
     assert file.startswith("/rom/lib/iothub/")
     assert root == "/lib/certs/a.der"  # which deploy brings, and iothub.net.root_update may change
     assert in_rom < 0.75 * in_ram
 
 
-def test_every_module_is_there(romfs):
+def test_image_has_every_module(romfs_image):
     names = [
         path.removeprefix("/lib/").replace("/", ".")
         for path in image.sources()
         if path.startswith("/lib/iothub/") and not path.endswith(("__init__", "/doctor"))
     ]
-    assert micropython(ONE_BY_ONE, romfs, *names) == "all\n"
+    assert micropython(ONE_BY_ONE, romfs_image, *names) == "all\n"
 
 
-def test_deploy_leaves_out_what_is_in_rom(workshop, board, flash):
-    workshop.deploy(board.port)
+def test_deploy_skips_modules_in_romfs(deployment, board, flash):
+    deployment.deploy(board.port)
     assert list((flash / "lib" / "iothub").rglob("*.mpy"))
     (flash / "rom" / "lib" / "iothub").mkdir(parents=True)
-    said = workshop.deploy(board.port).stdout
+    said = deployment.deploy(board.port).stdout
     assert "image has the library built in" in said
     # What lay there before would be imported first.
     assert not list((flash / "lib").rglob("*.mpy"))

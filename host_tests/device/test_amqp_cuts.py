@@ -1,4 +1,4 @@
-"""The connection cut at every frame boundary in turn: nothing hangs, nothing accepted is lost."""
+"""AMQP connections cut at each frame boundary in turn: no hang, no lost message."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,13 @@ from iothub.amqp.frames import FrameDecoder
 from iothub.errors import TransportError
 from iothub_service.client import IoTHubServiceClient
 from tools.service.client import ServiceClient
+from tools.tcp_server import TcpServer
 
 COUNT = 4  # messages that each device sends
 
 
 class Proxy:
-    """TLS before the hub's plain port: it cuts its first connection after `limit` frames."""
+    """TLS before the hub's plain port; the first connection is cut after `limit` frames."""
 
     def __init__(self, upstream, limit):
         self._upstream = upstream
@@ -38,7 +39,7 @@ class Proxy:
             one.transport.abort()
 
     async def _pump(self, reader, writer, counted):
-        """Pass on frame by frame (or header by header), until the limit."""
+        """Pass on frame by frame (or header by header), up to the limit."""
         decoder, pending = FrameDecoder(1 << 20), bytearray()
         while data := await reader.read(65536):
             decoder.feed(data)
@@ -52,7 +53,7 @@ class Proxy:
 
 
 def _step(decoder, pending):
-    """The size of the next header or frame, once it is whole."""
+    """The size of the next header or frame, or None while it is incomplete."""
     if pending[:4] == b"AMQP":
         return 8 if len(pending) >= 8 and decoder.take_header() else None
     return int.from_bytes(pending[:4], "big") if decoder.take() else None
@@ -62,13 +63,12 @@ def _step(decoder, pending):
 async def proxied(hub, localhost_tls, limit):
     """(Proxy, port) of a proxy that cuts after `limit` frames."""
     proxy = Proxy(hub["amqp_plain_port"], limit)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, ssl=localhost_tls[0])
-    async with server:
-        yield proxy, server.sockets[0].getsockname()[1]
+    async with TcpServer(proxy.serve, localhost_tls[0]) as server:
+        yield proxy, server.port
 
 
 async def live(hub, localhost_tls, service, limit):
-    """A device's life through a connection that is cut; how many frames it took."""
+    """Use all features of a device through a connection that is cut: the number of frames."""
     device_id = f"cut-{limit}"
     made = await service.create_device(device_id)
     key = made["authentication"]["symmetricKey"]["primaryKey"]
@@ -102,7 +102,7 @@ async def live(hub, localhost_tls, service, limit):
 
 
 @pytest.mark.timeout(200)
-def test_device_cut_at_every_frame(hub, localhost_tls):
+def test_device_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
         async with ServiceClient.create_for_local_hub(hub) as service:
             whole = await live(hub, localhost_tls, service, 10000)
@@ -117,7 +117,7 @@ def test_device_cut_at_every_frame(hub, localhost_tls):
 
 
 async def follow(hub, localhost_tls, service, limit, device_id):
-    """Read a device's events through a connection that is cut; how many frames it took."""
+    """Read a device's events through a connection that is cut: the number of frames."""
     key = hub["service_connection_string"].partition("SharedAccessKey=")[2]
     async with proxied(hub, localhost_tls, limit) as (proxy, port):
         client = IoTHubServiceClient.create_from_connection_string(
@@ -138,7 +138,7 @@ async def follow(hub, localhost_tls, service, limit, device_id):
 
 
 @pytest.mark.timeout(200)
-def test_service_cut_at_every_frame(hub, localhost_tls):
+def test_service_client_survives_a_cut_at_every_frame(hub, localhost_tls):
     async def scenario():
         async with ServiceClient.create_for_local_hub(hub) as service:
             await service.create_device("cut-service")

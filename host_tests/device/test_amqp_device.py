@@ -1,4 +1,4 @@
-"""What a device can do over AMQP alone: outcomes, tokens renewed on a live connection, sizes."""
+"""Device features that AMQP alone has: reject and abandon, token renewal without a reconnect."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ from iothub.sas import sas_token
 TRANSPORTS = ("amqp",)
 
 
-def test_reject_and_abandon(bench):
+def test_reject_and_abandon(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("reject", "unwanted")
             await program.expect("rejecting")
             await service.send_c2d_message(device_id, b"unwanted", ack="full", message_id="r")
@@ -22,16 +22,16 @@ def test_reject_and_abandon(bench):
             await service.send_c2d_message(device_id, b"later", ack="full", message_id="a")
             await program.expect("message", "later")
             await program.expect("message", "later")  # once more, and now it is taken
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("sasl", ["cbs", "plain"])
-def test_token_is_renewed_on_the_live_connection(bench, sasl):
+def test_token_is_renewed_on_the_live_connection(testbed, sasl):
     async def scenario():
         options = {"sasl": sasl, "sastoken_ttl": 2}
-        async with bench.device(options=options) as (service, device_id, program):
+        async with testbed.device(options=options) as (service, device_id, program):
             # The hub ends a connection five seconds after its token has expired.
             loop = asyncio.get_running_loop()
             until = loop.time() + 9
@@ -44,14 +44,14 @@ def test_token_is_renewed_on_the_live_connection(bench, sasl):
             assert ["state", False] not in program.said
             assert not [words for words in program.said if words[0] == "background"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_large_messages_both_ways(bench):
+def test_large_messages_both_ways(testbed):
     async def scenario():
-        async with bench.device(options={"max_inbound": 70000}) as (service, device_id, program):
+        async with testbed.device(options={"max_inbound": 70000}) as (service, device_id, program):
             # As large as IoT Hub allows, or as the board's heap holds three times over.
-            out, back = (30000, 30000) if bench.name == "micropython" else (262144, 65536)
+            out, back = (30000, 30000) if testbed.name == "micropython" else (262144, 65536)
             await program.tell("send large", out)
             await program.expect("sent", out)
             events = service.local.telemetry(device_id)
@@ -60,51 +60,53 @@ def test_large_messages_both_ways(bench):
             (text, *_) = await program.expect("message")
             assert text == "y" * back
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_message_over_max_inbound_is_refused_and_reported(bench):
+def test_message_over_max_inbound_is_rejected_and_reported(testbed):
     async def scenario():
-        async with bench.device(options={"max_inbound": 2000}) as (service, device_id, program):
+        async with testbed.device(options={"max_inbound": 2000}) as (service, device_id, program):
             await service.send_c2d_message(device_id, b"y" * 60000, ack="full", message_id="big")
             assert (await program.expect("background"))[0] == "OversizedError"
             await service.send_c2d_message(device_id, b"small")
             assert (await program.expect("message"))[0] == "small"
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_wrong_key_and_unknown_device(bench):
+def test_wrong_key_and_unknown_device(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             for name, secret, sasl, error in (
                 (device_id, "A" * 43 + "=", "cbs", ["CredentialError", "token", 401]),
                 (device_id, "A" * 43 + "=", "plain", ["CredentialError", "sasl", 401]),
                 ("nobody", key, "cbs", ["CredentialError", "token", 401]),
             ):
-                text = bench.connection_string(name, secret)
+                text = testbed.connection_string(name, secret)
                 options = {"sasl": sasl, "connection_retry": False}
-                async with bench.program(
+                async with testbed.program(
                     "connect", connection_string=text, options=options
                 ) as program:
                     assert await program.expect("raised") == error
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_ready_token_that_expires(bench):
-    """The hub ends the connection; the program is told, and what it sends does not hang."""
+def test_expired_ready_token(testbed):
+    """The hub closes the connection; the program is told, and its sends do not hang."""
 
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             token = sas_token(f"localhost/devices/{device_id}", key, time.time() + 2)
-            host = f"localhost:{bench.hub['amqp_port']}"
+            host = f"localhost:{testbed.hub['amqp_port']}"
             text = f"HostName={host};DeviceId={device_id};SharedAccessSignature={token}"
             options = {"operation_timeout": 3}
-            async with bench.program("device", connection_string=text, options=options) as program:
+            async with testbed.program(
+                "device", connection_string=text, options=options
+            ) as program:
                 await program.expect("ready")
                 await program.tell("send", "in time")
                 await program.expect("sent", "in time")
@@ -114,12 +116,12 @@ def test_a_ready_token_that_expires(bench):
                 await program.tell("send", "too late")
                 assert (await program.expect("error"))[0] == "OperationTimeout"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_disabled_device(bench):
+def test_disabled_device(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await service.update_device(device_id, status="disabled")
             await program.expect("state", False)
             error = (await program.expect("background"))[:2]
@@ -127,4 +129,4 @@ def test_a_disabled_device(bench):
             await service.update_device(device_id, status="enabled")
             await program.expect("state", True)
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,10 +1,8 @@
-"""A hub that owes an answer over AMQP: each wait ends, with its stage."""
-
-import asyncio
+"""A hub that does not answer over AMQP: each wait times out and names its stage."""
 
 import pytest
 
-from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
+from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
 from iothub.amqp.composites import (
     ATTACH,
     DETACH,
@@ -16,25 +14,19 @@ from iothub.amqp.composites import (
     Composite,
 )
 from iothub.amqp.frames import SASL, frame
+from tools.tcp_server import TcpServer
 
 TRANSPORTS = ("amqp",)
-SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4, "connection_retry": False}
+ONCE = {"connection_retry": False}
 
 
-async def outcome(bench, localhost_tls, scripted, name="connect"):
-    """What the program `name` says against a scripted hub."""
-    context, ca = localhost_tls
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    text = bench.connection_string("dev", "A" * 43 + "=", port=port)
-    async with (
-        server,
-        bench.program(name, connection_string=text, ca=ca, options=SHORT) as program,
-    ):
+async def outcome(testbed, localhost_tls, scripted, name="connect"):
+    """The first result of the program `name` against a scripted server."""
+    async with testbed.program_on(scripted, localhost_tls, name, ONCE) as program:
         return await program.expect_any("connected", "sent", "raised")
 
 
-EVENTS = "/devices/dev/messages/events"
+EVENTS = "/devices/any/messages/events"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +43,9 @@ EVENTS = "/devices/dev/messages/events"
         ("attach " + EVENTS, "attach"),
     ],
 )
-def test_silence_while_connecting(bench, localhost_tls, silent, stage):
+def test_missing_answer_while_connecting_times_out(testbed, localhost_tls, silent, stage):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(silent))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(silent))
         if silent in ("header", "second header"):  # what follows is no header
             assert said[:2] == ["raised", "ProtocolError"]
         elif silent == "open":
@@ -61,16 +53,16 @@ def test_silence_while_connecting(bench, localhost_tls, silent, stage):
         else:
             assert said[:3] == ["raised", "OperationTimeout", stage]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("silent", ["credit " + EVENTS, "disposition"])
-def test_silence_after_that_ends_the_connection(bench, localhost_tls, silent):
+def test_missing_answer_afterwards_ends_the_connection(testbed, localhost_tls, silent):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(silent), "telemetry")
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(silent), "telemetry")
         assert said[:3] == ["raised", "OperationTimeout", "disposition"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def end(descriptor, **fields):
@@ -92,16 +84,16 @@ def end(descriptor, **fields):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
-def test_nonsense_while_connecting(bench, localhost_tls, wrong, error):
+def test_invalid_answer_while_connecting_is_an_error(testbed, localhost_tls, wrong, error):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=wrong))
         assert said[:3] == ["raised", *error]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def redirect(port):
-    """A detach of the telemetry link, which says that the events are taken elsewhere."""
+    """A detach of the telemetry link with a redirect to another port."""
     info = {"hostname": "localhost", "network-host": "localhost", "port": port}
     error = Composite(ERROR, condition="amqp:link:redirect", description="there", info=info)
     return end(DETACH, handle=2, closed=True, error=error)
@@ -114,47 +106,43 @@ def refused_attach():
     )  # fmt: skip
 
 
-def test_redirect_to_a_dead_address(bench, localhost_tls):
+def test_redirect_to_a_closed_port_is_an_error(testbed, localhost_tls):
     async def scenario():
         wrong = {"attach " + EVENTS: refused_attach() + redirect(1)}
-        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong))
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=wrong))
         assert said[:3] == ["raised", "ConnectionFailedError", "tcp"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_redirect_is_followed(bench, localhost_tls):
+def test_redirect_is_followed(testbed, localhost_tls):
     async def scenario():
-        context, _ = localhost_tls
-        there = await asyncio.start_server(ScriptedAmqpHub().serve, "127.0.0.1", 0, ssl=context)
-        port = there.sockets[0].getsockname()[1]
-        wrong = {"attach " + EVENTS: refused_attach() + redirect(port)}
-        async with there:
-            said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=wrong), "telemetry")
+        async with TcpServer(ScriptedAmqpServer().serve, localhost_tls[0]) as there:
+            wrong = {"attach " + EVENTS: refused_attach() + redirect(there.port)}
+            said = await outcome(
+                testbed, localhost_tls, ScriptedAmqpServer(instead=wrong), "telemetry"
+            )
         assert said == ["sent"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_redirects_in_a_circle_end(bench, localhost_tls):
+def test_circular_redirect_is_an_error(testbed, localhost_tls):
     async def scenario():
-        context, _ = localhost_tls
-        round_again = ScriptedAmqpHub(wrong={})
-        there = await asyncio.start_server(round_again.serve, "127.0.0.1", 0, ssl=context)
-        port = there.sockets[0].getsockname()[1]
-        circle = {"attach " + EVENTS: refused_attach() + redirect(port)}
-        round_again.wrong = circle
-        async with there:
-            said = await outcome(bench, localhost_tls, ScriptedAmqpHub(wrong=circle))
+        round_again = ScriptedAmqpServer()
+        async with TcpServer(round_again.serve, localhost_tls[0]) as there:
+            circle = {"attach " + EVENTS: refused_attach() + redirect(there.port)}
+            round_again.instead = circle
+            said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(instead=circle))
         assert said[:2] == ["raised", "ServiceError"]
         assert said[3] == "amqp:link:redirect"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_telemetry_that_is_settled(bench, localhost_tls):
+def test_settled_telemetry_is_sent(testbed, localhost_tls):
     async def scenario():
-        said = await outcome(bench, localhost_tls, ScriptedAmqpHub(), "telemetry")
+        said = await outcome(testbed, localhost_tls, ScriptedAmqpServer(), "telemetry")
         assert said == ["sent"]
 
-    bench.run(scenario)
+    testbed.run(scenario)

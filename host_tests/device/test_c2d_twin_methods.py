@@ -1,11 +1,11 @@
-"""Cloud-to-device messages, twin and methods, against the hub."""
+"""C2D messages, device twin and direct methods against the local hub."""
 
 import asyncio
 
 
-def test_message_properties_are_null_empty_or_a_value(bench):
+def test_c2d_properties_may_be_null_empty_or_a_value(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await service.send_c2d_message(
                 device_id,
                 "grüß".encode(),
@@ -18,36 +18,36 @@ def test_message_properties_are_null_empty_or_a_value(bench):
             assert properties == {"none": None, "empty": "", "näme": "a b&c=d"}
             assert system[:2] == ["m/1", "c 1"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_whose_handler_fails_comes_again(bench):
+def test_message_is_redelivered_after_a_failed_handler(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("fail", "first")
             await program.expect("failing")
             await service.send_c2d_message(device_id, b"first")
             await program.expect("message", "first")
             assert (await program.expect("background"))[0] == "RuntimeError"
-            if bench.transport == "mqtt":  # which can give nothing back before it reconnects
+            if testbed.transport == "mqtt":  # which can give nothing back before it reconnects
                 await service.send_c2d_message(device_id, b"second")
                 await program.expect("message", "second")
-                await bench.waiting(service, device_id, 1)
+                await testbed.waiting(service, device_id, 1)
                 await service.local.cut_connection(device_id)
             await program.expect("message", "first")
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.expect("state", True)
             await service.send_c2d_message(device_id, b"third")
             assert (await program.expect("message"))[0] == "third"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_twin_is_read_reported_and_a_member_deleted(bench):
+def test_twin_is_read_and_reported_properties_are_set_and_deleted(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("report", {"a": 1, "b": {"c": "é"}})
             await program.expect("reported")
             await program.tell("report", {"a": None, "b": {"d": [1, 2]}})
@@ -61,12 +61,12 @@ def test_twin_is_read_reported_and_a_member_deleted(bench):
             seen = await service.get_twin(device_id)
             assert seen["properties"]["reported"]["b"] == {"c": "é", "d": [1, 2]}
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(bench):
+def test_desired_changes_reach_the_handler_once_including_those_made_offline(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await service.patch_twin(device_id, {"properties": {"desired": {"x": 1, "y": 1}}})
             assert await program.expect("desired") == [{"x": 1, "y": 1, "$version": 2}]
             await program.tell("disconnect")
@@ -80,26 +80,26 @@ def test_desired_changes_reach_the_handler_once_also_those_made_while_offline(be
             # The next word is the new change: nothing was told twice in between.
             assert await program.expect("desired") == [{"y": 2, "$version": 4}]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_desired_properties_that_wait_are_told_at_the_first_connection(bench):
+def test_desired_properties_reach_the_handler_at_the_first_connection(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             await service.patch_twin(device_id, {"properties": {"desired": {"interval": 5}}})
-            cs = bench.connection_string(device_id, key)
-            async with bench.program("device", connection_string=cs) as program:
+            cs = testbed.connection_string(device_id, key)
+            async with testbed.program("device", connection_string=cs) as program:
                 (patch,) = await program.expect("desired")
                 assert patch["interval"] == 5
                 assert patch["$version"] == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_methods_with_any_json_or_none(bench):
+def test_methods_take_any_json_or_no_payload(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             for payload in ({"a": [1, None, "é"]}, [1, 2.5], "text", 7, True):
                 assert await service.invoke_method(device_id, "echo", payload) == (200, payload)
             status, payload = await service.invoke_method(device_id, "tuple", None)
@@ -114,34 +114,34 @@ def test_methods_with_any_json_or_none(bench):
                 assert status == 500
                 await program.expect("background", errors[name])
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_method_that_never_returns_is_answered_504_and_does_not_hold_up_another(bench):
+def test_method_that_never_returns_is_answered_504_and_blocks_no_other(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             stuck = asyncio.create_task(service.invoke_method(device_id, "never", None))
             await program.expect("method", "never")
             assert await service.invoke_method(device_id, "echo", 1) == (200, 1)
             assert not stuck.done()
             assert (await stuck)[0] == 504
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_program_without_handlers_takes_nothing_that_an_earlier_one_subscribed_to(bench):
+def test_program_without_handlers_accepts_no_earlier_subscriptions(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("end")
             await program.expect("end")
             await service.send_c2d_message(device_id, b"for the other")
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
-            cs = bench.connection_string(device_id, key["primaryKey"])
-            async with bench.program("telemetry", connection_string=cs) as without:
+            cs = testbed.connection_string(device_id, key["primaryKey"])
+            async with testbed.program("telemetry", connection_string=cs) as without:
                 await without.expect("sent")
                 await service.patch_twin(device_id, {"properties": {"desired": {"a": 1}}})
                 await without.expect("end")
-            async with bench.program("device", connection_string=cs) as again:
+            async with testbed.program("device", connection_string=cs) as again:
                 assert (await again.expect("message"))[0] == "for the other"
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,38 +1,38 @@
-"""Refused, or thrown out: the clock is asked before the key is blamed; a rival is noticed."""
+"""A refused CONNECT: the clock is checked before the key is blamed; a second device is noticed."""
 
 
-def test_a_clock_that_was_wrong_is_set_and_the_connection_made(bench):
+def test_wrong_clock_is_set_and_the_connection_retried(testbed):
     async def scenario():
-        async with bench.service() as service:
-            text = bench.connection_string(*await bench.new_device(service))
-            async with bench.program("clock", connection_string=text, behind=7200) as program:
+        async with testbed.service() as service:
+            text = testbed.connection_string(*await testbed.new_device(service))
+            async with testbed.program("clock", connection_string=text, behind=7200) as program:
                 await program.expect("end")
                 assert program.said[:3] == [["checked"], ["connected"], ["connected"]]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_with_a_clock_that_is_right_the_key_is_blamed_and_it_is_not_asked_again(bench):
+def test_refused_key_is_an_error_when_the_clock_is_right(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, _ = await bench.new_device(service)
-            text = bench.connection_string(device_id, "A" * 43 + "=")
-            async with bench.program("clock", connection_string=text, behind=0) as program:
+        async with testbed.service() as service:
+            device_id, _ = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, "A" * 43 + "=")
+            async with testbed.program("clock", connection_string=text, behind=0) as program:
                 await program.expect("end")
                 refused = [words[:2] for words in program.said]
                 assert refused[:3] == [
                     ["checked"], ["error", "CredentialError"], ["error", "CredentialError"]
                 ]  # fmt: skip
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_another_client_with_the_same_identity_is_noticed(bench):
+def test_second_client_with_the_same_identity_is_reported(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
-            text = bench.connection_string(device_id, key["primaryKey"])
-            async with bench.program("device", connection_string=text) as twin_brother:
+            text = testbed.connection_string(device_id, key["primaryKey"])
+            async with testbed.program("device", connection_string=text) as twin_brother:
                 await twin_brother.expect("ready")
                 while ["background", "ConnectionDroppedError", "identity", None] not in (
                     program.said + twin_brother.said
@@ -40,4 +40,4 @@ def test_another_client_with_the_same_identity_is_noticed(bench):
                     await program.expect("state", True)
                     await twin_brother.expect("state", True)
 
-    bench.run(scenario)
+    testbed.run(scenario)

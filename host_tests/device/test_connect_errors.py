@@ -1,6 +1,5 @@
-"""What keeps a device from connecting: one clear error with its stage, and no hang."""
+"""Errors of connect(): one exception with its stage, and no hang."""
 
-import asyncio
 import contextlib
 import ssl
 import time
@@ -12,25 +11,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tools.hub import certificates
 from tools.sas import token
+from tools.tcp_server import TcpServer
 
 TRANSPORTS = ("mqtt",)
 
 
-async def outcome(bench, **settings):
+async def outcome(testbed, **settings):
     """[error's name, stage, code] of programs/connect.py, or ["connected"]."""
     settings.setdefault("options", {"timeout": 2})
-    async with bench.program("connect", **settings) as program:
+    async with testbed.program("connect", **settings) as program:
         while True:
             words = await program.expect_any("connected", "raised")
             return words[1:] if words[0] == "raised" else words
-
-
-@contextlib.asynccontextmanager
-async def server(handle, tls=None):
-    """The port of a server that does `handle` with each connection."""
-    listening = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    async with listening:
-        yield listening.sockets[0].getsockname()[1]
 
 
 async def silence(reader, writer):
@@ -41,45 +33,45 @@ async def silence(reader, writer):
     writer.close()
 
 
-def test_the_right_settings_connect(bench):
+def test_correct_settings_connect(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-        cs = bench.connection_string(device_id, key)
-        assert await outcome(bench, connection_string=cs) == ["connected"]
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+        cs = testbed.connection_string(device_id, key)
+        assert await outcome(testbed, connection_string=cs) == ["connected"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("form", ["PEM text", "DER file", "PEM file"])
-def test_root_as_text_or_file(bench, form, tmp_path):
-    pem = Path(bench.hub["ca_file"]).read_bytes()
+def test_root_certificate_as_text_or_file(testbed, form, tmp_path):
+    pem = Path(testbed.hub["ca_file"]).read_bytes()
     der = tmp_path / "ca.der"
     der.write_bytes(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
-    ca = {"PEM text": pem.decode(), "DER file": str(der), "PEM file": bench.hub["ca_file"]}[form]
+    ca = {"PEM text": pem.decode(), "DER file": str(der), "PEM file": testbed.hub["ca_file"]}[form]
 
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-        cs = bench.connection_string(device_id, key)
-        assert await outcome(bench, connection_string=cs, ca=ca) == ["connected"]
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+        cs = testbed.connection_string(device_id, key)
+        assert await outcome(testbed, connection_string=cs, ca=ca) == ["connected"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_azures_own_roots_do_not_trust_another_ca(bench):
+def test_built_in_roots_do_not_trust_another_ca(testbed):
     async def scenario():
-        cs = bench.connection_string("any", "AAAA")
-        assert await outcome(bench, connection_string=cs, ca=None) == [
+        cs = testbed.connection_string("any", "AAAA")
+        assert await outcome(testbed, connection_string=cs, ca=None) == [
             "ConnectionFailedError",
             "tls",
             None,
         ]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_certificate_of_another_host(bench, tmp_path):
+def test_certificate_of_another_host_is_refused(testbed, tmp_path):
     async def scenario():
         ca, ca_key = tmp_path / "ca.pem", tmp_path / "ca.key"
         certificates.make_ca(ca, ca_key)
@@ -87,93 +79,99 @@ def test_certificate_of_another_host(bench, tmp_path):
         certificates.make_server(certificate, key, ca, ca_key, ["elsewhere.example"])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        async with server(silence, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
-            result = await outcome(bench, connection_string=cs, ca=str(ca))
+        async with TcpServer(silence, context) as server:
+            cs = testbed.connection_string("any", "AAAA", port=server.port)
+            result = await outcome(testbed, connection_string=cs, ca=str(ca))
         assert result == ["ConnectionFailedError", "tls", None]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_wrong_key(bench):
+def test_wrong_key_is_a_credential_error(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, _ = await bench.new_device(service)
-        cs = bench.connection_string(device_id, "AAAA")
-        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+        async with testbed.service() as service:
+            device_id, _ = await testbed.new_device(service)
+        cs = testbed.connection_string(device_id, "AAAA")
+        assert await outcome(testbed, connection_string=cs) == ["CredentialError", "connack", 5]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_unknown_device(bench):
+def test_unknown_device_is_a_credential_error(testbed):
     async def scenario():
-        cs = bench.connection_string("nobody", "AAAA")
-        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+        cs = testbed.connection_string("nobody", "AAAA")
+        assert await outcome(testbed, connection_string=cs) == ["CredentialError", "connack", 5]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disabled_device(bench):
+def test_disabled_device_is_a_credential_error(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service, status="disabled")
-        cs = bench.connection_string(device_id, key)
-        assert await outcome(bench, connection_string=cs) == ["CredentialError", "connack", 5]
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service, status="disabled")
+        cs = testbed.connection_string(device_id, key)
+        assert await outcome(testbed, connection_string=cs) == ["CredentialError", "connack", 5]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("lifetime, expected", [(600, "connected"), (-600, "CredentialError")])
-def test_ready_token(bench, lifetime, expected):
+def test_ready_token(testbed, lifetime, expected):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
         host = f"HostName=localhost;DeviceId={device_id};"
         sas = token(f"{host}SharedAccessKey={key}", int(time.time()) + lifetime)
-        cs = f"HostName=localhost:{bench.hub['mqtt_port']};DeviceId={device_id}"
-        result = await outcome(bench, connection_string=f"{cs};SharedAccessSignature={sas}")
+        cs = f"HostName=localhost:{testbed.hub['mqtt_port']};DeviceId={device_id}"
+        result = await outcome(testbed, connection_string=f"{cs};SharedAccessSignature={sas}")
         assert result[0] == expected
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_refused_tcp_connection(bench):
+def test_refused_tcp_connection(testbed):
     async def scenario():
-        async with server(silence) as port:
+        async with TcpServer(silence) as server:
             pass
-        cs = bench.connection_string("any", "AAAA", port=port)
-        assert (await outcome(bench, connection_string=cs))[:2] == ["ConnectionFailedError", "tcp"]
+        cs = testbed.connection_string("any", "AAAA", port=server.port)
+        assert (await outcome(testbed, connection_string=cs))[:2] == [
+            "ConnectionFailedError",
+            "tcp",
+        ]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_unknown_host(bench):
+def test_unknown_host(testbed):
     async def scenario():
-        cs = bench.connection_string("any", "AAAA", host="no-such-host.invalid")
-        assert (await outcome(bench, connection_string=cs))[:2] == ["ConnectionFailedError", "dns"]
+        cs = testbed.connection_string("any", "AAAA", host="no-such-host.invalid")
+        assert (await outcome(testbed, connection_string=cs))[:2] == [
+            "ConnectionFailedError",
+            "dns",
+        ]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_silence_instead_of_tls(bench):
+def test_missing_tls_handshake_times_out(testbed):
     async def scenario():
-        async with server(silence) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
-            result = await outcome(bench, connection_string=cs)
+        async with TcpServer(silence) as server:
+            cs = testbed.connection_string("any", "AAAA", port=server.port)
+            result = await outcome(testbed, connection_string=cs)
         assert result[:2] == ["OperationTimeout", "tls"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_silence_instead_of_connack(bench, localhost_tls):
+def test_missing_connack_times_out(testbed, localhost_tls):
     async def scenario():
         context, ca = localhost_tls
-        async with server(silence, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
-            result = await outcome(bench, connection_string=cs, ca=ca)
+        async with TcpServer(silence, context) as server:
+            cs = testbed.connection_string("any", "AAAA", port=server.port)
+            result = await outcome(testbed, connection_string=cs, ca=ca)
         assert result[:2] == ["OperationTimeout", "connack"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +187,7 @@ def test_silence_instead_of_connack(bench, localhost_tls):
     ],
     ids=["1", "2", "3", "4", "5", "garbage", "close"],
 )
-def test_connack_that_refuses(bench, localhost_tls, answer, expected):
+def test_refusing_connack_is_an_error_with_its_code(testbed, localhost_tls, answer, expected):
     async def refuse(reader, writer):
         await reader.read(4096)
         writer.write(answer)
@@ -197,8 +195,8 @@ def test_connack_that_refuses(bench, localhost_tls, answer, expected):
 
     async def scenario():
         context, ca = localhost_tls
-        async with server(refuse, context) as port:
-            cs = bench.connection_string("any", "AAAA", port=port)
-            assert await outcome(bench, connection_string=cs, ca=ca) == expected
+        async with TcpServer(refuse, context) as server:
+            cs = testbed.connection_string("any", "AAAA", port=server.port)
+            assert await outcome(testbed, connection_string=cs, ca=ca) == expected
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,22 +1,22 @@
-"""Boards that sleep: what a visit brings and takes."""
+"""iothub.deep_sleep: one wake-up sends what is queued and receives what waits."""
 
 TRANSPORTS = ("mqtt", "amqp")
 
 
-def visits(bench, text, lives, **settings):
+def visits(testbed, text, lives, **settings):
     given = {"queued": 5, "report": False, **settings}
-    return bench.program("wake", connection_string=text, lives=lives, **given)
+    return testbed.program("deep_sleep", connection_string=text, lives=lives, **given)
 
 
-def test_what_waits_is_taken_and_what_is_queued_is_sent(bench):
+def test_wake_up_sends_the_queue_and_receives_waiting_messages(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            text = bench.connection_string(device_id, key)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, key)
             await service.patch_twin(device_id, {"properties": {"desired": {"rate": 5}}})
             await service.send_c2d_message(device_id, b"one")
             await service.send_c2d_message(device_id, b"two")
-            async with visits(bench, text, 2, report=True) as program:
+            async with visits(testbed, text, 2, report=True) as program:
                 await program.expect("end")
             assert program.said.count(["message", "one"]) == 1
             assert program.said.count(["message", "two"]) == 1
@@ -30,30 +30,30 @@ def test_what_waits_is_taken_and_what_is_queued_is_sent(bench):
             assert bodies == {b"life %d, reading %d" % (n, i) for n in (0, 1) for i in range(5)}
             assert (await service.get_twin(device_id))["properties"]["reported"]["life"] == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_without_a_hub_it_is_said_and_the_board_sleeps(bench):
+def test_wake_up_without_a_hub_reports_it_and_sleeps(testbed):
     async def scenario():
-        async with bench.service() as service:
-            text = bench.connection_string(*await bench.new_device(service), port=1)
-            async with visits(bench, text, 1) as program:
+        async with testbed.service() as service:
+            text = testbed.connection_string(*await testbed.new_device(service), port=1)
+            async with visits(testbed, text, 1) as program:
                 await program.expect("background", "ConnectionFailedError", "tcp")
                 await program.expect("slept", 0, 0, 1)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_with_an_outbox_a_visit_without_a_hub_loses_nothing(bench, tmp_path):
+def test_wake_up_without_a_hub_loses_nothing_with_an_outbox(testbed, tmp_path):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             outbox = {"path": str(tmp_path / "outbox")}
-            nowhere = bench.connection_string(device_id, key, port=1)
-            async with visits(bench, nowhere, 2, outbox=outbox) as program:
+            nowhere = testbed.connection_string(device_id, key, port=1)
+            async with visits(testbed, nowhere, 2, outbox=outbox) as program:
                 await program.expect("slept", 1, 0, 1)
-            text = bench.connection_string(device_id, key)
-            async with visits(bench, text, 1, queued=2, outbox=outbox) as program:
+            text = testbed.connection_string(device_id, key)
+            async with visits(testbed, text, 1, queued=2, outbox=outbox) as program:
                 await program.expect("end")
             events = service.local.telemetry(device_id)
             bodies = [(await anext(events))["body"].decode() for _ in range(12)]
@@ -61,4 +61,4 @@ def test_with_an_outbox_a_visit_without_a_hub_loses_nothing(bench, tmp_path):
             assert bodies == [*before, "life 0, reading 0", "life 0, reading 1"]
             assert list((tmp_path / "outbox").iterdir()) == []
 
-    bench.run(scenario)
+    testbed.run(scenario)

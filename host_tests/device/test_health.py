@@ -1,4 +1,4 @@
-"""How the client has been, as a reported property."""
+"""iothub.health: the health report as a reported property."""
 
 TRANSPORTS = ("mqtt", "amqp")
 
@@ -7,16 +7,16 @@ async def reported(service, device_id):
     return (await service.get_twin(device_id))["properties"]["reported"]
 
 
-def test_reported_with_the_reasons_of_losses(bench, tmp_path):
+def test_report_contains_the_reasons_of_lost_connections(testbed, tmp_path):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             settings = {
-                "connection_string": bench.connection_string(device_id, key),
+                "connection_string": testbed.connection_string(device_id, key),
                 "every": 0,
                 "outbox": {"path": str(tmp_path / "outbox")},
             }
-            async with bench.program("health", **settings) as program:
+            async with testbed.program("health", **settings) as program:
                 await program.expect("reported", True, True)
                 first = (await reported(service, device_id))["health"]
                 await service.local.cut_connection(device_id)
@@ -35,37 +35,37 @@ def test_reported_with_the_reasons_of_losses(bench, tmp_path):
         assert second["connections"] == 2
         assert second["losses"] == {"read": 1}
         assert second["uptime"] >= first["uptime"] >= 0
-        if bench.name == "micropython":
+        if testbed.name == "micropython":
             assert 0 < first["heapLow"] <= 256 * 1024
             assert first["heapFree"] > 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_at_most_every_so_often(bench):
+def test_reports_are_limited_in_rate(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            text = bench.connection_string(device_id, key)
-            async with bench.program("health", connection_string=text, every=3600) as program:
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, key)
+            async with testbed.program("health", connection_string=text, every=3600) as program:
                 await program.expect("reported", True, False)
                 before = (await reported(service, device_id))["$version"]
                 await program.tell("again")
                 await program.expect("reported", False)
                 assert (await reported(service, device_id))["$version"] == before
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_client_that_was_disconnected_for_a_while_has_missed_nothing(bench):
+def test_disconnected_client_has_missed_no_deadline(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            text = bench.connection_string(device_id, key)
-            async with bench.program("health", connection_string=text, every=3600) as program:
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, key)
+            async with testbed.program("health", connection_string=text, every=3600) as program:
                 await program.tell("pause")
                 await program.expect("missed", [None, None, None])
                 await program.tell("end")
                 await program.expect("end")
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,14 +1,14 @@
-"""A module: its own identity, twin, methods and inputs, over both transports."""
+"""Modules: their identity, twin, direct methods and inputs, over MQTT and AMQP."""
 
 
-def test_module(bench):
+def test_module_uses_its_twin_methods_and_inputs(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, _ = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, _ = await testbed.new_device(service)
             made = await service.create_module(device_id, "part")
             key = made["authentication"]["symmetricKey"]["primaryKey"]
-            text = bench.connection_string(f"{device_id};ModuleId=part", key)
-            async with bench.program("device", connection_string=text) as program:
+            text = testbed.connection_string(f"{device_id};ModuleId=part", key)
+            async with testbed.program("device", connection_string=text) as program:
                 await program.expect("ready")
                 await program.tell("send", "from a module")
                 await program.expect("sent")
@@ -24,4 +24,4 @@ def test_module(bench):
                 assert await program.expect("input") == ["in"]
                 assert (await program.expect("message"))[:2] == ["hello", {"p": "q"}]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,26 +1,26 @@
-"""A hub that owes an answer: each wait ends, with its stage, and nothing accepted is lost."""
+"""A hub that does not answer over MQTT: each wait times out and names its stage."""
 
 import asyncio
 
 import pytest
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 
 
-def test_missing_suback(bench, localhost_tls):
+def test_missing_suback_times_out(testbed, localhost_tls):
     async def scenario():
-        async with device_of(bench, ScriptedHub("suback"), localhost_tls) as program:
+        async with testbed.device_on(ScriptedMqttServer("suback"), localhost_tls) as program:
             assert await program.expect("raised") == ["OperationTimeout", "subscribe", None]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(bench, localhost_tls):
+def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("puback")
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer("puback")
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send", "one")
             assert await program.expect("background") == ["OperationTimeout", "puback", None]
@@ -29,23 +29,23 @@ def test_missing_puback_ends_the_connection_and_the_message_is_sent_again(bench,
         assert hub.published[0] == (1, False, b"one")
         assert hub.published[-1][1:] == (True, b"one")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_that_is_never_acknowledged_is_given_up(bench, localhost_tls):
+def test_message_without_puback_fails_after_the_operation_timeout(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("puback")
-        async with device_of(bench, hub, localhost_tls, operation_timeout=3) as program:
+        hub = ScriptedMqttServer("puback")
+        async with testbed.device_on(hub, localhost_tls, operation_timeout=3) as program:
             await program.expect("ready")
             await program.tell("send", "one")
             assert await program.expect("error") == ["OperationTimeout", "puback", None]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls):
+def test_disconnect_does_not_wait_for_cancelled_messages(testbed, localhost_tls):
     async def scenario():
-        async with device_of(bench, ScriptedHub("puback"), localhost_tls) as program:
+        async with testbed.device_on(ScriptedMqttServer("puback"), localhost_tls) as program:
             await program.expect("ready")
             await program.tell("send and give up", "one")
             await program.expect("sent")
@@ -55,37 +55,37 @@ def test_disconnect_waits_for_no_message_that_was_given_up(bench, localhost_tls)
             await program.expect("end")
         assert not [words for words in program.said if words[0] == "background"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_missing_pingresp_ends_the_connection(bench, localhost_tls):
+def test_missing_pingresp_ends_the_connection(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("pingresp")
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer("pingresp")
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             assert await program.expect("background") == ["OperationTimeout", "ping", None]
             await program.expect("state", True)
         assert hub.connections == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_answered_pings_keep_the_connection(bench, localhost_tls):
+def test_answered_pings_keep_the_connection(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, keep_alive=1) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, keep_alive=1) as program:
             await program.expect("ready")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(program.expect("state", False), 4)
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_missing_twin_answer(bench, localhost_tls):
+def test_missing_twin_answer_times_out(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.silent.add("twin")
             await program.tell("twin")
@@ -93,4 +93,4 @@ def test_missing_twin_answer(bench, localhost_tls):
             await program.tell("send", "still here")
             await program.expect("sent", "still here")
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,4 +1,6 @@
-"""Telemetry accepted without a connection: kept, in order, until the hub has acknowledged it."""
+"""The outbox: telemetry that is accepted without a connection is kept, in order, until it is
+acknowledged.
+"""
 
 import asyncio
 import os
@@ -6,27 +8,28 @@ from datetime import datetime, timezone
 
 import pytest
 
-from host_tests.support import gate
+from tools.bench.simulated_network import SimulatedNetwork
+from tools.tcp_server import TcpServer
 
 TRANSPORTS = ("mqtt", "amqp")
 CREATED = "iothub-creation-time-utc"
 
 
 @pytest.fixture(params=["ram", "flash"])
-def outbox(request, tmp_path):
-    """The outbox's settings."""
+def outbox_settings(request, tmp_path):
+    """The options of an Outbox, in RAM and in flash."""
     return {"path": str(tmp_path / "outbox") if request.param == "flash" else None}
 
 
-async def cut(service, device_id, program, gate):
-    """The network is away until the gate opens again."""
-    gate.open = False
+async def cut(service, device_id, program, network):
+    """Cut the device's connection, and refuse new ones."""
+    network.server.accepting = False
     await service.local.cut_connection(device_id)
     await program.expect("state", False)
 
 
 async def bodies(service, device_id, count):
-    """The first `count` different bodies, in the order in which they came, each with its event."""
+    """{body: event} of the first `count` different bodies, in the order of their arrival."""
     found = {}
     async for event in service.local.telemetry(device_id):
         found.setdefault(event["body"].decode(), event)
@@ -36,7 +39,7 @@ async def bodies(service, device_id, count):
 
 
 async def emptied(program):
-    """How many messages were dropped, once nothing waits in the outbox."""
+    """Wait until the outbox is empty: the number of dropped messages."""
     while True:
         await program.tell("outbox")
         waiting, dropped = await program.expect("outbox")
@@ -45,12 +48,17 @@ async def emptied(program):
         await asyncio.sleep(0.05)
 
 
-def test_kept_while_there_is_no_connection(bench, outbox):
+def test_messages_are_kept_without_a_connection(testbed, outbox_settings):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             await program.tell("send", "before")
             await program.expect("sent", "before")
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             start = datetime.now(timezone.utc).replace(microsecond=0)
             for number in range(30):  # more than a window
                 await program.tell("send", f"kept {number}")
@@ -58,9 +66,9 @@ def test_kept_while_there_is_no_connection(bench, outbox):
             end = datetime.now(timezone.utc)
             await program.tell("outbox")
             await program.expect("outbox", 30, 0)
-            if outbox["path"]:
-                assert os.listdir(outbox["path"])
-            door.open = True
+            if outbox_settings["path"]:
+                assert os.listdir(outbox_settings["path"])
+            network.server.accepting = True
             await program.expect("state", True)
             await program.tell("send", "after")
             await program.expect("sent", "after")
@@ -73,78 +81,90 @@ def test_kept_while_there_is_no_connection(bench, outbox):
             for body in ("before", "after"):
                 assert CREATED not in found[body]["annotations"]
             assert await emptied(program) == 0
-            if outbox["path"]:
-                assert os.listdir(outbox["path"]) == []
+            if outbox_settings["path"]:
+                assert os.listdir(outbox_settings["path"]) == []
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_under_way_when_the_connection_is_lost(bench, outbox):
+def test_messages_in_flight_are_sent_again_after_a_loss(testbed, outbox_settings):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, door):
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             await program.tell("send many", 60)
             await bodies(service, device_id, 1)
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             if ["sent", 60] not in program.said:  # those that had not arrived are kept now
                 await program.expect("sent", 60)
-            door.open = True
+            network.server.accepting = True
             await program.expect("state", True)
             assert list(await bodies(service, device_id, 60)) == [f"m{i}" for i in range(60)]
             assert await emptied(program) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_flash_survives_the_power(bench, tmp_path):
+def test_flash_queue_survives_power_loss(testbed, tmp_path):
     async def scenario():
         box = {"path": str(tmp_path / "outbox")}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
+        async with testbed.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
-            await cut(service, device_id, program, door)
+            await cut(service, device_id, program, network)
             for number in range(20):
                 await program.tell("send", f"kept {number}")
                 await program.expect("sent", f"kept {number}")
             program.kill()
-            text = bench.connection_string(device_id, key["primaryKey"])
-            async with bench.program("device", connection_string=text, outbox=box) as again:
+            text = testbed.connection_string(device_id, key["primaryKey"])
+            async with testbed.program("device", connection_string=text, outbox=box) as again:
                 await again.expect("ready")
                 found = await bodies(service, device_id, 20)
                 assert list(found) == [f"kept {number}" for number in range(20)]
                 assert await emptied(again) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_board_that_starts_without_a_network(bench, outbox):
+def test_messages_are_kept_before_the_first_connection(testbed, outbox_settings):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            door = gate.Gate(bench.hub[f"{bench.transport}_port"])
-            door.open = False
-            server = await asyncio.start_server(door.serve, "localhost", 0)
-            async with server:
-                port = server.sockets[0].getsockname()[1]
-                text = bench.connection_string(device_id, key, port=port)
-                settings = {"connection_string": text, "outbox": outbox, "offline": True}
-                async with bench.program("device", **settings) as program:
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            async with SimulatedNetwork(testbed.port) as network:
+                network.server.accepting = False
+                text = testbed.connection_string(device_id, key, port=network.port)
+                settings = {"connection_string": text, "outbox": outbox_settings, "offline": True}
+                async with testbed.program("device", **settings) as program:
                     await program.expect("ready")
                     await program.tell("send", "first")
                     await program.expect("sent", "first")
                     await program.expect("background")  # it has tried to connect
-                    door.open = True
+                    network.server.accepting = True
                     await program.tell("send", "second")
                     await program.expect("sent", "second")
                     found = await bodies(service, device_id, 2)
                     assert list(found) == ["first", "second"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_full_drops_the_oldest(bench, outbox):
+def test_full_outbox_drops_the_oldest(testbed, outbox_settings):
     async def scenario():
-        box = {**outbox, "limit": 4096}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
-            await cut(service, device_id, program, door)
+        box = {**outbox_settings, "limit": 4096}
+        async with testbed.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
+            await cut(service, device_id, program, network)
             for number in range(20):
                 text = f"{number:03}" + "x" * 500
                 await program.tell("send", text)
@@ -153,20 +173,25 @@ def test_full_drops_the_oldest(bench, outbox):
             waiting, dropped = await program.expect("outbox")
             assert waiting + dropped == 20
             assert 4 <= waiting < 8
-            door.open = True
+            network.server.accepting = True
             late = await emptied(program)  # what was on its way when it was dropped may arrive
             found = [int(body[:3]) for body in await bodies(service, device_id, 20 - late)]
             assert found == sorted(found)
             assert found[-waiting:] == list(range(dropped, 20))
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_full_refuses_the_newest(bench, outbox):
+def test_full_outbox_refuses_the_newest(testbed, outbox_settings):
     async def scenario():
-        box = {**outbox, "limit": 4096, "drop": "newest"}
-        async with gate.gated(bench, outbox=box) as (service, device_id, program, door):
-            await cut(service, device_id, program, door)
+        box = {**outbox_settings, "limit": 4096, "drop": "newest"}
+        async with testbed.device_behind_network(outbox=box) as (
+            service,
+            device_id,
+            program,
+            network,
+        ):
+            await cut(service, device_id, program, network)
             refused = []
             for number in range(20):
                 await program.tell("send", f"{number:03}" + "x" * 500)
@@ -177,17 +202,22 @@ def test_full_refuses_the_newest(bench, outbox):
             kept = 20 - len(refused)
             assert refused == list(range(kept, 20))
             assert 4 <= kept < 8
-            door.open = True
+            network.server.accepting = True
             found = await bodies(service, device_id, kept)
             assert [int(body[:3]) for body in found] == list(range(kept))
             assert await emptied(program) == len(refused)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
+def test_disconnect_keeps_unacknowledged_messages(testbed, outbox_settings):
     async def scenario():
-        async with gate.gated(bench, outbox=outbox) as (service, device_id, program, _):
+        async with testbed.device_behind_network(outbox=outbox_settings) as (
+            service,
+            device_id,
+            program,
+            _,
+        ):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("send", "while away")  # connects by itself
@@ -195,24 +225,23 @@ def test_disconnect_keeps_what_the_hub_has_not(bench, outbox):
             assert list(await bodies(service, device_id, 1)) == ["while away"]
             assert await emptied(program) == 0
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_another_client_goes_on_with_the_outbox_of_one_that_was_connecting(bench, outbox):
+def test_outbox_is_passed_on_from_a_connecting_client(testbed, outbox_settings):
     async def scenario():
         async def silent(reader, _):
             await reader.read()
 
-        server = await asyncio.start_server(silent, "localhost", 0)
-        async with server, bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with TcpServer(silent) as server, testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             settings = {
-                "connection_string": bench.connection_string(device_id, key),
-                "silent": server.sockets[0].getsockname()[1],
-                "box": outbox,
+                "connection_string": testbed.connection_string(device_id, key),
+                "silent": server.port,
+                "box": outbox_settings,
             }
-            async with bench.program("successor", **settings) as program:
+            async with testbed.program("successor", **settings) as program:
                 await program.expect("sent")
             assert list(await bodies(service, device_id, 2)) == ["first", "second"]
 
-    bench.run(scenario)
+    testbed.run(scenario)

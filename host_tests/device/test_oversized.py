@@ -1,26 +1,26 @@
-"""What is larger than max_inbound: drained, and whoever waits for it is told; nothing breaks."""
+"""Messages over max_inbound are discarded and reported; the connection stays."""
 
 LIMIT = 3000
 OPTIONS = {"max_inbound": LIMIT}
 
 
-def test_message(bench):
+def test_oversized_message_is_discarded_and_reported(testbed):
     async def scenario():
-        async with bench.device(options=OPTIONS) as (service, device_id, program):
+        async with testbed.device(options=OPTIONS) as (service, device_id, program):
             await service.send_c2d_message(device_id, b"y" * 60000)
             stage = (await program.expect("background", "OversizedError"))[1]
             assert stage == "message"
             await service.send_c2d_message(device_id, b"small")
             assert (await program.expect("message"))[0] == "small"
             # MQTT cannot refuse it: it stays with the hub.
-            await bench.waiting(service, device_id, 1 if bench.transport == "mqtt" else 0)
+            await testbed.waiting(service, device_id, 1 if testbed.transport == "mqtt" else 0)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_method(bench):
+def test_oversized_method_is_answered_413(testbed):
     async def scenario():
-        async with bench.device(options=OPTIONS) as (service, device_id, program):
+        async with testbed.device(options=OPTIONS) as (service, device_id, program):
             for size in (60000, 3500):
                 answer = await service.invoke_method(device_id, "echo", "x" * size)
                 assert answer == (413, None)
@@ -31,12 +31,12 @@ def test_method(bench):
                 ["method", "echo", "fits"]
             ]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_twin(bench):
+def test_oversized_twin_is_reported(testbed):
     async def scenario():
-        async with bench.device(options=OPTIONS) as (service, device_id, program):
+        async with testbed.device(options=OPTIONS) as (service, device_id, program):
             large = {"properties": {"desired": {"large": "z" * 4000}}}
             await service.patch_twin(device_id, large)
             await program.expect("background", "OversizedError", "desired")
@@ -50,4 +50,4 @@ def test_twin(bench):
             assert "large" not in (await program.expect("twin"))[0]["desired"]
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)

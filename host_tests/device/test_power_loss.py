@@ -1,4 +1,4 @@
-"""The power goes while the outbox is written: what was accepted before is sent afterwards."""
+"""Power loss while the outbox is written: all accepted messages are sent afterwards."""
 
 import asyncio
 import json
@@ -12,35 +12,37 @@ KILLS = 100
 MANY = 100_000  # numbers for each start
 
 
-async def accepted(bench, moment, **settings):
-    """Start, and kill about `moment` turns of the loop later; the numbers that were accepted."""
-    async with bench.program("power", **settings) as program:
+async def accepted(testbed, moment, **settings):
+    """Start the program and kill it about `moment` turns of the loop later: the numbers that it
+    accepted.
+    """
+    async with testbed.program("power_loss", **settings) as program:
         lines = [await program.line() for _ in range(moment)]
         program.kill()
         lines += await program.lines()
     return [int(line) for line in lines if line.strip().isdigit()]
 
 
-def test_killed_while_messages_are_kept_and_while_they_are_sent(bench, tmp_path):
+def test_accepted_messages_survive_kill_9(testbed, tmp_path):
     async def scenario():
         chance = random.Random(8)
         outbox = {"path": str(tmp_path / "outbox"), "limit": 4_000_000}
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
             settings = {
-                "connection_string": bench.connection_string(device_id, key),
+                "connection_string": testbed.connection_string(device_id, key),
                 "outbox": outbox,
             }
             promised = []
             for start in range(2 * KILLS):
                 promised += await accepted(
-                    bench,
+                    testbed,
                     chance.randrange(1, 100),
                     first=start * MANY,
                     connect=chance.random() < 0.5,
                     **settings,
                 )
-            async with bench.program("device", **settings) as program:
+            async with testbed.program("device", **settings) as program:
                 await program.expect("ready")
                 await program.tell("send", "last")
                 await program.expect("sent", "last")
@@ -62,21 +64,21 @@ def test_killed_while_messages_are_kept_and_while_they_are_sent(bench, tmp_path)
     asyncio.run(asyncio.wait_for(scenario(), 240))
 
 
-def test_flash_cut_at_each_of_its_writes(bench):
+def test_accepted_messages_survive_power_loss_at_each_write(testbed):
     async def scenario():
-        async with bench.program("flash_cut", heap="2048wK") as program:
+        async with testbed.program("flash_cut", heap="2048wK") as program:
             cuts, promised, writes = await program.expect("cuts")
         assert cuts > 50
         assert promised > cuts
         assert cuts == writes + 1  # before each of them, and half-way through the last
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("drop", ["newest", "oldest"])
-def test_flash_that_is_full_loses_nothing_uncounted(bench, drop):
+def test_full_flash_counts_every_lost_message(testbed, drop):
     async def scenario():
-        async with bench.program("flash_full", heap="2048wK", drop=drop) as program:
+        async with testbed.program("flash_full", heap="2048wK", drop=drop) as program:
             accepted, refused, lost, dropped = await program.expect("full")
             await program.expect("left", 0, [])
         assert accepted + refused == 300
@@ -87,4 +89,4 @@ def test_flash_that_is_full_loses_nothing_uncounted(bench, drop):
             assert refused == 0
             assert 50 < lost == dropped < 280
 
-    bench.run(scenario)
+    testbed.run(scenario)

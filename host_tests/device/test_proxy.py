@@ -1,4 +1,4 @@
-"""Through a real HTTP proxy, which asks for a password: MQTT, WebSocket and AMQP."""
+"""MQTT, WebSocket and AMQP through a real HTTP proxy with a password."""
 
 import asyncio
 import contextlib
@@ -32,11 +32,11 @@ async def proxy(tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("secret", ["geheim", "ß:&%"], ids=["plain", "unicode"])
-def test_through_a_proxy_with_a_password(bench, tmp_path, secret):
+def test_device_connects_through_a_proxy_with_a_password(testbed, tmp_path, secret):
     async def scenario():
         async with (
             proxy(tmp_path, "--basic-auth", f"user:{secret}") as (port, _),
-            bench.device(proxy=["HTTP", "127.0.0.1", port, "user", secret]) as (
+            testbed.device(proxy=["HTTP", "127.0.0.1", port, "user", secret]) as (
                 service,
                 device_id,
                 program,
@@ -47,19 +47,22 @@ def test_through_a_proxy_with_a_password(bench, tmp_path, secret):
             await service.send_c2d_message(device_id, b"back")
             assert (await program.expect("message"))[0] == "back"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_what_a_proxy_refuses(bench, tmp_path):
+def test_refusals_of_a_proxy_name_their_stage(testbed, tmp_path):
     async def scenario():
-        async with bench.service() as service, proxy(tmp_path, "--basic-auth", "u:p") as (port, _):
-            text = bench.connection_string(*await bench.new_device(service))
+        async with (
+            testbed.service() as service,
+            proxy(tmp_path, "--basic-auth", "u:p") as (port, _),
+        ):
+            text = testbed.connection_string(*await testbed.new_device(service))
             for given, stage in (
                 (["HTTP", "127.0.0.1", port, "u", "wrong"], "proxy"),
                 (["HTTP", "127.0.0.1", port], "proxy"),
                 (["HTTP", "127.0.0.1", 1], "tcp"),
             ):
-                async with bench.program(
+                async with testbed.program(
                     "connect", connection_string=text, proxy=given
                 ) as program:
                     assert await program.expect("raised") == [
@@ -67,4 +70,4 @@ def test_what_a_proxy_refuses(bench, tmp_path):
                     ]  # fmt: skip
                     assert not any("wrong" in str(words) for words in program.said)
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,4 +1,4 @@
-"""The program of docs/amqp.md, From uAMQP to this project, run in both interpreters."""
+"""The program of docs/amqp.md, From uAMQP to this project, runs in both interpreters."""
 
 from tools.files import ROOT
 from tools.local_hub import running_hub
@@ -46,28 +46,28 @@ run(main)
 """
 
 
-def test_program_of_the_page(bench, tmp_path):
+def test_program_of_the_page(testbed, tmp_path):
     section = (ROOT / "docs/amqp.md").read_text().partition("## From uAMQP to this project")[2]
     code = section.partition("```python\n")[2].partition("```")[0]
     assert "receive_telemetry" in code
     path = tmp_path / "readme.py"
-    message_id = f"id-{bench.name}"  # a run before may have left its feedback behind
+    message_id = f"id-{testbed.name}"  # a run before may have left its feedback behind
     path.write_text(DRIVER.format(code=code.replace("id-1", message_id)))
 
-    async def scenario(bench):
+    async def scenario(testbed):
         from tools.hub.core.events import partition_of
 
-        key = bench.hub["service_connection_string"].partition("SharedAccessKey=")[2]
-        host = f"localhost:{bench.hub['amqp_port']}"
-        async with bench.service() as service:
-            device_id, device_key = await bench.new_device(service)
+        key = testbed.hub["service_connection_string"].partition("SharedAccessKey=")[2]
+        host = f"localhost:{testbed.hub['amqp_port']}"
+        async with testbed.service() as service:
+            device_id, device_key = await testbed.new_device(service)
             settings = {
                 "service": f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={key}",
-                "device": bench.connection_string(device_id, device_key),
+                "device": testbed.connection_string(device_id, device_key),
                 "device_id": device_id,
                 "partition": partition_of(device_id),
             }
-            async with bench.program(str(path.with_suffix("")), **settings) as program:
+            async with testbed.program(str(path.with_suffix("")), **settings) as program:
                 to = f"/devices/{device_id}/messages/devicebound"
                 assert await program.expect("message") == [message_id, to]
                 assert await program.expect("event") == [
@@ -85,6 +85,6 @@ def test_program_of_the_page(bench, tmp_path):
         # Its own hub: it reads a partition from the start, and others' events may be large.
         (tmp_path / "hub").mkdir()
         async with running_hub(tmp_path / "hub") as hub:
-            await scenario(type(bench)(bench.name, bench.transport, hub))
+            await scenario(type(testbed)(testbed.name, testbed.transport, hub))
 
-    bench.run(alone)
+    testbed.run(alone)

@@ -1,4 +1,4 @@
-"""Ready tokens: the program is told when one nears its end, and brings another."""
+"""Ready SAS tokens: the program is asked for a new one before the old one expires."""
 
 import asyncio
 import time
@@ -6,18 +6,18 @@ import time
 from iothub.sas import sas_token
 
 
-def test_ready_token_and_its_successors(bench):
+def test_program_replaces_ready_tokens_before_they_expire(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            front = "https" if bench.websockets else bench.transport
-            host = f"localhost:{bench.hub[f'{front}_port']}"
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            front = "https" if testbed.websockets else testbed.transport
+            host = f"localhost:{testbed.hub[f'{front}_port']}"
             uri = f"{host}/devices/{device_id}"
 
             def ready(life, signer=key, resource=uri):
                 return sas_token(resource, signer, time.time() + life)
 
-            async with bench.program("device", sastoken=ready(4)) as program:
+            async with testbed.program("device", sastoken=ready(4)) as program:
                 await program.expect("ready")
                 await program.expect("sastoken required")
                 await program.tell("sastoken", ready(60, resource=uri + "x"))
@@ -33,4 +33,4 @@ def test_ready_token_and_its_successors(bench):
                     await asyncio.sleep(0.2)
                 assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,11 +1,11 @@
-"""Lost connections: nothing accepted is lost, and the program is told."""
+"""Lost connections: no accepted message is lost, and the program is told."""
 
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
-def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
+def test_messages_accepted_before_and_during_a_lost_connection_arrive_in_order(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             count = 80  # what the small heap holds, with the code of WebSocket
             await program.tell("send many", count)
             telemetry = service.local.telemetry(device_id)
@@ -21,12 +21,12 @@ def test_messages_accepted_before_and_during_a_loss_arrive_in_order(bench):
                 await program.expect("state")
             assert ["state", False] in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_operations_wait_for_a_lost_connection(bench):
+def test_operations_wait_for_the_reconnect(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await service.local.cut_connection(device_id)
             await program.expect("state", False)
             await program.tell("report", {"a": 1})
@@ -34,12 +34,12 @@ def test_operations_wait_for_a_lost_connection(bench):
             await program.tell("send", "after")
             await program.expect("sent", "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnect_and_connect_again(bench):
+def test_disconnect_and_connect(testbed):
     async def scenario():
-        async with bench.device() as (service, device_id, program):
+        async with testbed.device() as (service, device_id, program):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await service.send_c2d_message(device_id, b"waiting")
@@ -48,4 +48,4 @@ def test_disconnect_and_connect_again(bench):
             await program.tell("send", "again")
             await program.expect("sent", "again")
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,25 +1,24 @@
-"""Roots: a third one beside the two built in, once it has proved itself; and an edge gateway."""
+"""iothub.net.root_update: a third root is kept once a connection has proved it; edge gateways."""
 
 from pathlib import Path
 
-from host_tests.support.board_library import make_lib
+from host_tests.support.board_library import make_board_library
 from tools.hub import certificates
 
 
-def test_a_root_is_kept_once_it_has_proved_itself(bench, tmp_path):
+def test_new_root_is_stored_after_a_connection_with_it(testbed, tmp_path):
     lib, other = tmp_path / "lib", tmp_path / "other"
     lib.mkdir()
     other.mkdir()
-    make_lib(lib)
+    make_board_library(lib)
     stranger = certificates.ensure(other)[0].read_text()
-    own = Path(bench.hub["ca_file"]).read_text()
+    own = Path(testbed.hub["ca_file"]).read_text()
 
     async def scenario():
-        front = "https" if bench.websockets else bench.transport
-        port = bench.hub[f"{front}_port"]
-        async with bench.service() as service:
-            text = bench.connection_string(*await bench.new_device(service))
-            async with bench.program("trust", connection_string=text, lib=lib) as program:
+        port = testbed.port
+        async with testbed.service() as service:
+            text = testbed.connection_string(*await testbed.new_device(service))
+            async with testbed.program("root_update", connection_string=text, lib=lib) as program:
 
                 async def told(*words):
                     await program.tell(*words)
@@ -38,32 +37,33 @@ def test_a_root_is_kept_once_it_has_proved_itself(bench, tmp_path):
                 assert await told("forget") == ["forget"]
                 assert await told("connect") == untrusted
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_a_root_that_is_kept_survives_a_restart(bench, tmp_path):
+def test_stored_root_survives_a_restart(testbed, tmp_path):
     async def scenario():
-        make_lib(tmp_path, bench.hub["ca_file"])
-        async with bench.service() as service:
-            text = bench.connection_string(*await bench.new_device(service))
-            async with bench.program("trust", connection_string=text, lib=tmp_path) as program:
+        make_board_library(tmp_path, testbed.hub["ca_file"])
+        async with testbed.service() as service:
+            text = testbed.connection_string(*await testbed.new_device(service))
+            async with testbed.program(
+                "root_update", connection_string=text, lib=tmp_path
+            ) as program:
                 await program.tell("connect")
                 await program.expect("connect")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_gateway(bench):
-    """The gateway is dialled; the hub's own name stays in user name and token."""
+def test_gateway_is_dialled_and_the_hub_is_named(testbed):
+    """The user name and the token keep the hub's own name."""
 
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            text = bench.connection_string(device_id, key, host="127.0.0.1", port=1)
-            front = "https" if bench.websockets else bench.transport
-            options = {"gateway_hostname": f"localhost:{bench.hub[f'{front}_port']}"}
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            text = testbed.connection_string(device_id, key, host="127.0.0.1", port=1)
+            options = {"gateway_hostname": f"localhost:{testbed.port}"}
             settings = {"connection_string": text, "options": options}
-            async with bench.program("connect", **settings) as program:
+            async with testbed.program("connect", **settings) as program:
                 await program.expect("connected")
 
-    bench.run(scenario)
+    testbed.run(scenario)

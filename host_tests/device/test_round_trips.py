@@ -1,26 +1,26 @@
-"""How many round trips a visit of a board that sleeps costs."""
+"""The round trips of one wake-up of a board that sleeps."""
 
-from tools.bench.delay import Network
+from tools.bench.simulated_network import SimulatedNetwork
 
 TRANSPORTS = ("mqtt",)
 
 
-def test_a_visit_costs_few_round_trips_more_than_a_bare_connection(bench):
+def test_wake_up_takes_at_most_two_round_trips_more_than_connect(testbed):
     async def turns(service, lives):
-        device_id, key = await bench.new_device(service)
+        device_id, key = await testbed.new_device(service)
         await service.send_c2d_message(device_id, b"waits")
-        async with Network(bench.hub["mqtt_port"]) as network:
-            text = bench.connection_string(device_id, key, port=network.port)
+        async with SimulatedNetwork(testbed.hub["mqtt_port"]) as network:
+            text = testbed.connection_string(device_id, key, port=network.port)
             settings = {"connection_string": text, "lives": lives, "queued": 5, "report": False}
-            async with bench.program("wake", **settings) as program:
+            async with testbed.program("deep_sleep", **settings) as program:
                 await program.expect("end")
         (connection,) = network.connections
         return connection.turns
 
     async def scenario():
-        async with bench.service() as service:
+        async with testbed.service() as service:
             bare, visit = await turns(service, 0), await turns(service, 1)
             # CONNECT, SUBSCRIBE, telemetry and the twin's GET leave together; then PUBACK.
             assert visit <= bare + 2, (bare, visit)
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,4 +1,4 @@
-"""IoTHubServiceClient, in both interpreters: messages, feedback and events."""
+"""IoTHubServiceClient in both interpreters: C2D messages, feedback and events."""
 
 import asyncio
 import contextlib
@@ -7,33 +7,33 @@ TRANSPORTS = ("amqp",)
 
 
 @contextlib.asynccontextmanager
-async def started(bench, **settings):
-    """(ServiceClient, program): programs/service.py with the hub's own policy."""
-    key = bench.hub["service_connection_string"].partition("SharedAccessKey=")[2]
-    host = f"localhost:{bench.hub['amqp_port']}"
+async def started(testbed, **settings):
+    """(ServiceClient, program): programs/service.py with the hub's service connection string."""
+    key = testbed.hub["service_connection_string"].partition("SharedAccessKey=")[2]
+    host = f"localhost:{testbed.hub['amqp_port']}"
     text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={key}"
     settings = {"connection_string": text, **settings}
-    async with bench.service() as service, bench.program("service", **settings) as program:
+    async with testbed.service() as service, testbed.program("service", **settings) as program:
         await program.expect("ready")
         yield service, program
 
 
 @contextlib.asynccontextmanager
-async def a_device(bench, service, transport):
-    device_id, key = await bench.new_device(service)
-    port = bench.hub[f"{transport}_port"]
-    text = bench.connection_string(device_id, key, port=port)
+async def a_device(testbed, service, transport):
+    device_id, key = await testbed.new_device(service)
+    port = testbed.hub[f"{transport}_port"]
+    text = testbed.connection_string(device_id, key, port=port)
     options = {"transport": transport}
-    async with bench.program("device", connection_string=text, options=options) as device:
+    async with testbed.program("device", connection_string=text, options=options) as device:
         await device.expect("ready")
         yield device_id, device
 
 
-def test_message_and_its_feedback(bench):
+def test_c2d_message_and_its_feedback(testbed):
     async def scenario():
         async with (
-            started(bench) as (service, program),
-            a_device(bench, service, "mqtt") as (device_id, device),
+            started(testbed) as (service, program),
+            a_device(testbed, service, "mqtt") as (device_id, device),
         ):
             await program.tell("feedback")
             await program.expect("reading feedback")
@@ -48,12 +48,12 @@ def test_message_and_its_feedback(bench):
             while not all(words in program.said for words in wanted):
                 await program.expect_any("feedback", "sent")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-async def purged(bench, service, count):
-    """Purge `count` messages that ask for feedback; a device that has them, and their ids."""
-    device_id, _ = await bench.new_device(service)
+async def purged(testbed, service, count):
+    """Send `count` messages that ask for feedback, and purge them: their ids."""
+    device_id, _ = await testbed.new_device(service)
     ids = [f"{device_id}-{number}".ljust(100, "x") for number in range(count)]
     for message_id in ids:
         await service.send_c2d_message(device_id, b"", ack="full", message_id=message_id)
@@ -61,56 +61,56 @@ async def purged(bench, service, count):
     return ids
 
 
-def test_feedback_by_the_batch(bench):
+def test_feedback_in_batches(testbed):
     """A batch of 64 records is larger than a device's max_inbound."""
 
     async def scenario():
-        async with started(bench) as (service, program):
-            ids = await purged(bench, service, 50) + await purged(bench, service, 50)
+        async with started(testbed) as (service, program):
+            ids = await purged(testbed, service, 50) + await purged(testbed, service, 50)
             await program.tell("feedback")
             got = []
             while not set(ids) <= set(got):
                 got.append((await program.expect("feedback"))[0])
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_feedback_over_max_inbound_is_not_lost(bench):
+def test_feedback_over_max_inbound_is_not_lost(testbed):
     async def scenario():
-        async with bench.service() as service:
-            ids = await purged(bench, service, 30)
-        async with started(bench, options={"max_inbound": 2000}) as (_, small):
+        async with testbed.service() as service:
+            ids = await purged(testbed, service, 30)
+        async with started(testbed, options={"max_inbound": 2000}) as (_, small):
             await small.tell("feedback")
             assert (await small.expect("ended"))[0] == "OversizedError"
         # What earlier tests left may have come first, and with it a batch small enough.
         ids = [one for one in ids if not any(one in words for words in small.said)]
         assert ids
-        async with started(bench) as (_, program):
+        async with started(testbed) as (_, program):
             await program.tell("feedback")
             while ids:
                 message_id = (await program.expect("feedback"))[0]
                 ids = [one for one in ids if one != message_id]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_all_who_wait_for_the_first_connection_learn_why_it_failed(bench):
+def test_failed_first_connection_raises_in_every_waiting_call(testbed):
     async def scenario():
         text = f"HostName=localhost:1;SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
-        async with started(bench, connection_string=text) as (_, program):
+        async with started(testbed, connection_string=text) as (_, program):
             await program.tell("send twice", ["nobody", "x", None, "m", {}])
             assert await program.expect("both") == [["ConnectionFailedError", "tcp", None]] * 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_that_is_refused(bench):
+def test_refused_message_is_an_error(testbed):
     async def scenario():
-        async with started(bench) as (service, program):
+        async with started(testbed) as (service, program):
             await program.tell("send", ["nobody", "x", None, "m", {}])
             error = await program.expect("error")
             assert error == ["ServiceError", "disposition", "amqp:not-found"]
-            device_id, _ = await bench.new_device(service)
+            device_id, _ = await testbed.new_device(service)
             for number in range(50):
                 await program.tell("send", [device_id, "x", None, str(number), {}])
                 await program.expect("sent", str(number))
@@ -120,27 +120,30 @@ def test_message_that_is_refused(bench):
             await program.tell("send", [device_id, "x", "sometimes", "m", {}])
             assert (await program.expect("error"))[0] == "ValueError"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_wrong_key(bench):
+def test_wrong_key_is_a_credential_error(testbed):
     async def scenario():
-        host = f"localhost:{bench.hub['amqp_port']}"
+        host = f"localhost:{testbed.hub['amqp_port']}"
         text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
         for sasl, stage in (("cbs", "token"), ("plain", "sasl")):
-            async with started(bench, connection_string=text, options={"sasl": sasl}) as (_, bad):
+            async with started(testbed, connection_string=text, options={"sasl": sasl}) as (
+                _,
+                bad,
+            ):
                 await bad.tell("send", ["nobody", "x", None, "m", {}])
                 assert await bad.expect("error") == ["CredentialError", stage, 401]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_events_of_all_partitions_as_they_come(bench):
+def test_events_of_all_partitions_are_received(testbed):
     async def scenario():
         async with (
-            started(bench) as (service, program),
-            a_device(bench, service, "mqtt") as (one, first),
-            a_device(bench, service, "amqp") as (other, second),
+            started(testbed) as (service, program),
+            a_device(testbed, service, "mqtt") as (one, first),
+            a_device(testbed, service, "amqp") as (other, second),
         ):
             await first.tell("send", "before")
             await first.expect("sent", "before")
@@ -151,14 +154,14 @@ def test_events_of_all_partitions_as_they_come(bench):
             await second.tell("send", "by AMQP")
             assert (await program.expect("event"))[:2] == ["by AMQP", other]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_events_survive_a_lost_connection(bench):
+def test_events_survive_a_lost_connection(testbed):
     async def scenario():
         async with (
-            started(bench) as (service, program),
-            a_device(bench, service, "mqtt") as (device_id, device),
+            started(testbed) as (service, program),
+            a_device(testbed, service, "mqtt") as (device_id, device),
         ):
             await program.tell("events", {})
             await program.expect("reading events")
@@ -173,14 +176,14 @@ def test_events_survive_a_lost_connection(bench):
             await device.tell("send", "the last")
             assert (await program.expect("event"))[0] == "the last"
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_where_events_begin(bench):
+def test_start_position_of_events(testbed):
     async def scenario():
         async with (
-            started(bench) as (service, program),
-            a_device(bench, service, "mqtt") as (device_id, device),
+            started(testbed) as (service, program),
+            a_device(testbed, service, "mqtt") as (device_id, device),
         ):
             for text in ("0", "1", "2"):
                 await device.tell("send", text)
@@ -205,4 +208,4 @@ def test_where_events_begin(bench):
             await program.tell("events", {"partition": 99})
             assert await program.expect("ended") == ["ServiceError", "management", 404]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,14 +1,14 @@
-"""Telemetry by the public API, as the hub has it in its event log."""
+"""Telemetry by the public API, as the hub's event log has it."""
 
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
-def test_properties_bodies_and_order(bench):
+def test_telemetry_keeps_properties_bodies_and_order(testbed):
     async def scenario():
-        async with bench.service() as service:
-            device_id, key = await bench.new_device(service)
-            cs = bench.connection_string(device_id, key)
-            async with bench.program("telemetry", connection_string=cs) as program:
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            cs = testbed.connection_string(device_id, key)
+            async with testbed.program("telemetry", connection_string=cs) as program:
                 await program.expect("sent")
                 await program.expect("connected", False)
                 await program.expect("end")
@@ -25,4 +25,4 @@ def test_properties_bodies_and_order(bench):
         assert [event["body"] for event in events[1:3]] == [b"\x00\xff", b""]
         assert [event["body"] for event in events[3:]] == [b"n%d" % i for i in range(60)]
 
-    bench.run(scenario)
+    testbed.run(scenario)

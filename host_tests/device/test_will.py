@@ -1,11 +1,11 @@
-"""Over MQTT: the will, QoS 0, and what the user name says of the device."""
+"""MQTT's will, QoS 0, and the device's data in the user name."""
 
 TRANSPORTS = ("mqtt", "mqtt-websockets")
 
 
-def test_the_will_is_sent_when_the_device_is_lost_and_only_then(bench):
+def test_will_is_sent_only_when_the_connection_is_lost(testbed):
     async def scenario():
-        async with bench.device(will="gone: ü") as (service, device_id, program):
+        async with testbed.device(will="gone: ü") as (service, device_id, program):
             await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("connect")
@@ -19,12 +19,12 @@ def test_the_will_is_sent_when_the_device_is_lost_and_only_then(bench):
             assert will["body"] == "gone: ü".encode()
             assert will["application"] == {"last": "word", "iothub-MessageType": "Will"}
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_qos_0(bench):
+def test_qos_0_telemetry_needs_no_acknowledgement(testbed):
     async def scenario():
-        async with bench.device(options={"qos": 0}) as (service, device_id, program):
+        async with testbed.device(options={"qos": 0}) as (service, device_id, program):
             for number in range(5):
                 await program.tell("send", f"n{number}")
                 await program.expect("sent", f"n{number}")
@@ -32,13 +32,13 @@ def test_qos_0(bench):
             bodies = [(await anext(events))["body"] for _ in range(5)]
             assert bodies == [b"n%d" % number for number in range(5)]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_model_id_and_product_info(bench):
+def test_user_name_has_model_id_and_product_info(testbed):
     async def scenario():
         options = {"model_id": "dtmi:com:example:Thermostat;1", "product_info": "ünser board (1)"}
-        async with bench.device(options=options) as (service, device_id, _):
+        async with testbed.device(options=options) as (service, device_id, _):
             assert (await service.get_twin(device_id))["modelId"] == options["model_id"]
 
-    bench.run(scenario)
+    testbed.run(scenario)

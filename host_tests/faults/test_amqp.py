@@ -1,7 +1,6 @@
-"""Over AMQP, frame by frame: what is settled, how often, and what a refused twin says."""
+"""A scripted AMQP hub: settlements and their number, a refused twin, hostile deliveries."""
 
-from host_tests.support.scripted_amqp_server import ScriptedAmqpHub
-from host_tests.support.scripted_mqtt_server import device_of, program_of
+from host_tests.support.scripted_amqp_server import ScriptedAmqpServer
 from iothub.amqp.composites import ACCEPTED, REJECTED
 from iothub.amqp.sections import VALUE, AmqpMessage
 
@@ -13,10 +12,10 @@ def outcomes(hub, number):
     return [words[2] for words in hub.heard if words[:2] == ["outcome", number]]
 
 
-def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localhost_tls):
+def test_undecodable_message_is_settled_once_and_returns_its_credit(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedAmqpServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             bad = [hub.deliver("/twin", AmqpMessage(b"{no json")) for _ in range(6)]
             bad += [hub.deliver("/twin", AmqpMessage(7, VALUE)) for _ in range(6)]
@@ -24,42 +23,42 @@ def test_what_nobody_can_read_is_settled_once_and_grants_one_more(bench, localho
                 await program.expect("background")
             good = hub.deliver("/twin", AmqpMessage(b'{"a":1,"$version":2}'))
             await program.expect("desired")
-            await hub.hears("outcome", good, ACCEPTED)
+            await hub.heard.wait_for("outcome", good, ACCEPTED)
             assert [outcomes(hub, number) for number in bad] == [[REJECTED]] * len(bad)
             # Whatever has come, no more than this may be on its way at once.
             credits = [words[3] for words in hub.heard if words[0] == "credit"]
             assert max(credits) <= CREDIT
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_method_that_nobody_can_read_is_answered_and_settled_once(bench, localhost_tls):
+def test_undecodable_method_is_answered_and_settled_once(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedAmqpServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             nameless = hub.deliver("/methods/devicebound", AmqpMessage(b"1", correlation_id="a"))
             await program.expect("background")
-            await hub.hears("outcome", nameless, REJECTED)
+            await hub.heard.wait_for("outcome", nameless, REJECTED)
             call = AmqpMessage(b"{", correlation_id="b")
             call.application = {"IoThub-methodname": "echo"}
             number = hub.deliver("/methods/devicebound", call)
-            await hub.hears("method", "b", 400, b"")
-            await hub.hears("outcome", number, ACCEPTED)
+            await hub.heard.wait_for("method", "b", 400, b"")
+            await hub.heard.wait_for("outcome", number, ACCEPTED)
             assert outcomes(hub, number) == [ACCEPTED]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
-    """A list of empty lists, each a byte: taken or refused, as there is memory; nothing breaks."""
+def test_message_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
+    """A list of empty lists, a byte each: accepted or refused, as memory allows."""
 
     async def scenario():
-        hub = ScriptedAmqpHub()
+        hub = ScriptedAmqpServer()
         size = 15000
         bomb = b"\0\x53\x77\xd0" + (size + 4).to_bytes(4, "big") + size.to_bytes(4, "big")
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for path in ("/messages/devicebound", "/methods/devicebound", "/twin"):
                 for _ in range(3):
@@ -70,15 +69,15 @@ def test_what_takes_far_more_memory_than_bytes(bench, localhost_tls):
             await program.expect("sent", "after")
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
+def test_refused_twin_request_reports_its_status(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
+        hub = ScriptedAmqpServer()
         hub.statuses = [429, 500]
         hub.desired = {"a": 1, "$version": 4}
-        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        playing = testbed.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in (429, 500):
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -97,13 +96,13 @@ def test_twin_that_is_refused_names_its_status(bench, localhost_tls):
             await program.expect("twin")
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
+def test_oversized_cbs_answer_is_a_protocol_error(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls, max_inbound=3000) as program:
+        hub = ScriptedAmqpServer()
+        async with testbed.device_on(hub, localhost_tls, max_inbound=3000) as program:
             await program.expect("ready")
             for _ in range(2):
                 hub.deliver("$cbs", AmqpMessage(b"x" * 3500))
@@ -112,26 +111,26 @@ def test_answer_of_cbs_that_is_too_large(bench, localhost_tls):
             await program.tell("send", "after")
             await program.expect("sent", "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_that_is_accepted_while_connecting_leaves_on_that_connection(bench, localhost_tls):
-    """Its link is there, and the connection not yet welcome: the twin is still to be asked for."""
+def test_message_accepted_while_connecting_is_sent_on_that_connection(testbed, localhost_tls):
+    """The telemetry link is attached, and the twin has not been requested yet."""
 
     async def scenario():
-        hub = ScriptedAmqpHub()
-        async with device_of(bench, hub, localhost_tls, timeout=5) as program:
+        hub = ScriptedAmqpServer()
+        async with testbed.device_on(hub, localhost_tls, timeout=5) as program:
             await program.expect("ready")
             hub.silent = "twin"
             hub.cut()
-            await hub.hears("twin", "PUT", count=2)
+            await hub.heard.wait_for("twin", "PUT", count=2)
             await program.tell("send", "meanwhile")
-            await hub.hears("telemetry", b"meanwhile")
+            await hub.heard.wait_for("telemetry", b"meanwhile")
+            await program.expect("sent", "meanwhile")
             hub.silent = None
             hub.answer_twin()
             await program.expect("state", True)
-            await program.expect("sent", "meanwhile")
             assert hub.connections == 2
             assert hub.heard.count(["telemetry", b"meanwhile"]) == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

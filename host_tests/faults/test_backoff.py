@@ -1,6 +1,6 @@
-"""How long a device waits to connect again: longer each time, until a connection lasts."""
+"""Reconnect delays: they grow with each attempt, until a connection lasts."""
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import PINGREQ, PUBLISH, Cut, Stall
 
 TRANSPORTS = ("mqtt",)
@@ -10,25 +10,30 @@ async def delays(program, count):
     return [round((await program.expect("wait"))[0], 3) for _ in range(count)]
 
 
-def test_delay_doubles_to_the_cap_while_the_hub_is_away(bench, localhost_tls):
+def test_delay_doubles_to_the_cap_while_the_hub_is_away(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls, backoff=[0.02, 0.16, 0.5]) as made:
+        async with device_behind_proxy(testbed, localhost_tls, backoff=[0.02, 0.16, 0.5]) as made:
             _, _, program, proxy = made
-            proxy.shut()
+            proxy.stop_listening()
             proxy.cut()
             assert await delays(program, 6) == [0.01, 0.02, 0.04, 0.08, 0.08, 0.08]
             await proxy.listen()
             await program.expect("state", True)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_delay_doubles_while_the_hub_hangs_up_and_begins_again_once_it_does_not(
-    bench, localhost_tls
+def test_delay_doubles_while_the_hub_closes_connections_and_resets_afterwards(
+    testbed, localhost_tls
 ):
     async def scenario():
         settings = {"backoff": [1, 60, 0.05], "options": {"keep_alive": 4}}
-        async with faulty(bench, localhost_tls, **settings) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, **settings) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             for expected in (0.05, 0.1):
                 proxy.cut()
                 assert await delays(program, 1) == [expected]
@@ -40,16 +45,16 @@ def test_delay_doubles_while_the_hub_hangs_up_and_begins_again_once_it_does_not(
             proxy.cut()
             assert await delays(program, 1) == [0.05]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_connection_lost_while_the_twin_is_read_is_one_loss(bench, localhost_tls):
+def test_connection_lost_while_the_twin_is_read_counts_as_one_loss(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls, backoff=[1, 60, 0.05]) as made:
+        async with device_behind_proxy(testbed, localhost_tls, backoff=[1, 60, 0.05]) as made:
             _, _, program, proxy = made
             proxy.fault = Cut(PUBLISH, to_hub=False, lasting=True)
             proxy.cut()
             assert await delays(program, 4) == [0.05, 0.1, 0.2, 0.4]
             assert proxy.connections >= 4  # a delay, a connection
 
-    bench.run(scenario)
+    testbed.run(scenario)

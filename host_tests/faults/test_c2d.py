@@ -1,11 +1,11 @@
-"""Cloud-to-device messages: a slow handler, duplicates, a cut before the acknowledgement."""
+"""C2D messages: a slow handler, and a connection cut before the acknowledgement."""
 
 PATIENT = {"handler_timeout": 60}
 
 
-def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
+def test_slow_handler_delays_other_c2d_messages_only(testbed):
     async def scenario():
-        async with bench.device(options=PATIENT) as (service, device_id, program):
+        async with testbed.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "slow")
             await program.expect("holding")
             await service.send_c2d_message(device_id, b"slow")
@@ -14,20 +14,20 @@ def test_others_wait_for_a_slow_handler_and_nothing_else_does(bench):
             await program.tell("send", "meanwhile")
             await program.expect("sent", "meanwhile")
             assert await service.invoke_method(device_id, "echo", 1) == (200, 1)
-            await bench.waiting(service, device_id, 2)
+            await testbed.waiting(service, device_id, 2)
             assert ["message", "next"] not in [words[:2] for words in program.said]
             await program.tell("let go")
             await program.expect("done", "slow")
             await program.expect("message", "next")
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_message_that_was_not_acknowledged_before_a_cut_comes_again(bench):
+def test_unacknowledged_message_is_redelivered_after_a_cut(testbed):
     async def scenario():
-        async with bench.device(options=PATIENT) as (service, device_id, program):
+        async with testbed.device(options=PATIENT) as (service, device_id, program):
             await program.tell("hold", "one")
             await program.expect("holding")
             for body in (b"one", b"two", b"three"):
@@ -38,6 +38,6 @@ def test_message_that_was_not_acknowledged_before_a_cut_comes_again(bench):
             await program.tell("let go")
             for text in ("one", "two", "three"):
                 await program.expect("message", text)
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
 
-    bench.run(scenario)
+    testbed.run(scenario)

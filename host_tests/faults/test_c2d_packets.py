@@ -1,62 +1,66 @@
-"""Cloud-to-device messages, packet by packet: what is acknowledged, when, and where."""
+"""C2D messages from a scripted MQTT hub: which are acknowledged, when, on which connection."""
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 PATIENT = {"handler_timeout": 60, "keep_alive": 1}
 
 
-def test_slow_handler_holds_up_neither_pings_nor_telemetry_and_is_acknowledged_last(
-    bench, localhost_tls
+def test_slow_handler_delays_neither_pings_nor_telemetry_and_acknowledges_last(
+    testbed, localhost_tls
 ):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, **PATIENT) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             await program.tell("hold", "slow")
             await program.expect("holding")
             hub.message(b"slow", 7)
             hub.message(b"next", 8)
             await program.expect("message", "slow")
-            await hub.hears(1, "ping", count=hub.heard.count([1, "ping"]) + 2)
+            await hub.heard.wait_for(1, "ping", count=hub.heard.count([1, "ping"]) + 2)
             await program.tell("send", "meanwhile")
             await program.expect("sent", "meanwhile")
             assert pubacks(hub) == []
             await program.tell("let go")
-            await hub.hears(1, "puback", 8)
+            await hub.heard.wait_for(1, "puback", 8)
             assert pubacks(hub) == [[1, "puback", 7], [1, "puback", 8]]
             assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_duplicate_is_handled_and_acknowledged_again(bench, localhost_tls):
-    """At least once: whether it is new to the program, the program knows (message_id)."""
+def test_duplicate_is_handled_and_acknowledged_again(testbed, localhost_tls):
+    """Delivery is at least once: the program recognizes duplicates by message_id."""
 
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.message(b"one", 7, bag="%24.mid=m1")
-            await hub.hears(1, "puback", 7)
+            await hub.heard.wait_for(1, "puback", 7)
             hub.message(b"one", 7, dup=True, bag="%24.mid=m1")
-            await hub.hears(1, "puback", 7, count=2)
+            await hub.heard.wait_for(1, "puback", 7, count=2)
             hub.message(b"two", 8, bag="%24.mid=m2")
-            await hub.hears(1, "puback", 8)
+            await hub.heard.wait_for(1, "puback", 8)
             ids = [words[3][0] for words in program.said if words[0] == "message"]
             while len(ids) < 3:
                 ids.append((await program.expect("message"))[2][0])
             assert ids == ["m1", "m1", "m2"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_cut_before_the_acknowledgement(bench, localhost_tls):
-    """What began on the old connection is acknowledged on neither; what comes again is, once."""
+def test_message_cut_before_its_acknowledgement_is_handled_and_acknowledged_again(
+    testbed, localhost_tls
+):
+    """A handler that began on the old connection acknowledges on neither connection; the
+    redelivered message is acknowledged once.
+    """
 
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, handler_timeout=60) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, handler_timeout=60) as program:
             await program.expect("ready")
             await program.tell("hold", "one")
             await program.expect("holding")
@@ -72,14 +76,14 @@ def test_cut_before_the_acknowledgement(bench, localhost_tls):
             assert pubacks(hub) == []
             hub.message(b"one", 7, dup=True)
             hub.message(b"waits behind", 9, dup=True)
-            await hub.hears(2, "puback", 9)
+            await hub.heard.wait_for(2, "puback", 9)
             assert pubacks(hub) == [[2, "puback", 7], [2, "puback", 9]]
             texts = [words[1] for words in program.said if words[0] == "message"]
             while len(texts) < 3:
                 texts.append((await program.expect("message"))[0])
             assert texts == ["one", "one", "waits behind"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def pubacks(hub):

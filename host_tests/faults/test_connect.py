@@ -1,8 +1,8 @@
-"""A hub that does not welcome a device which connects again: named, and over with the fault."""
+"""Faults in CONNECT and CONNACK of a reconnect: the error is named, and the device recovers."""
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     CONNACK,
     CONNECT,
@@ -38,11 +38,16 @@ WELCOMES = {
 
 
 @pytest.mark.parametrize("kind", WELCOMES)
-def test_welcome_that_is_none(bench, localhost_tls, kind):
+def test_invalid_connack_is_named_and_retried(testbed, localhost_tls, kind):
     async def scenario():
         fault, expected = WELCOMES[kind]
         options = {"timeout": 1} if kind == "none" else {}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             proxy.fault = fault()
             proxy.cut()
             await program.expect("background", *CLOSED)
@@ -50,34 +55,34 @@ def test_welcome_that_is_none(bench, localhost_tls, kind):
                 assert await program.expect("background") == expected
             proxy.fault = None
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_second_connack(bench, localhost_tls):
+def test_second_connack_is_a_protocol_error(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Duplicate(CONNACK)
             proxy.cut()
             await program.expect("background", *CLOSED)
             assert await program.expect("background") == ["ProtocolError", "connack", None]
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_port_that_is_shut(bench, localhost_tls):
+def test_closed_port_is_retried(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
-            proxy.shut()
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
+            proxy.stop_listening()
             proxy.cut()
             await program.expect("background", *CLOSED)
             for _ in range(2):
                 assert await program.expect("background") == ["ConnectionFailedError", "tcp", None]
             await proxy.listen()
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)

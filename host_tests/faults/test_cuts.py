@@ -1,12 +1,12 @@
-"""A connection cut at every byte of a message and of its PUBACK, in both directions: each message
-arrives at least once, in order, and none that was accepted is lost.
+"""Connections cut at every byte of a message and of its PUBACK, in both directions: each message
+arrives at least once, in order.
 """
 
 import itertools
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import PUBACK, PUBLISH, Cut, Reset
 
 TRANSPORTS = ("mqtt",)
@@ -15,12 +15,12 @@ SETTINGS = {"options": {"ensure_desired_properties": False}, "backoff": [0.01, 0
 
 
 def in_order(texts):
-    """`texts` without those that came before."""
+    """`texts` without repetitions."""
     return list(dict.fromkeys(texts))
 
 
 def cuts(proxy, packet, to_hub, nth=1):
-    """Set a fault at each byte of such a packet in turn, and behind it; yield the byte."""
+    """Set a fault at each byte of such a packet in turn, and after it; yield the byte's index."""
     for byte, kind in zip(itertools.count(), itertools.cycle((Cut, Reset)), strict=False):
         fault = proxy.fault = kind(packet, to_hub=to_hub, nth=nth, byte=byte)
         yield byte
@@ -30,9 +30,9 @@ def cuts(proxy, packet, to_hub, nth=1):
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
-def test_telemetry_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(bench, localhost_tls, **SETTINGS) as (
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,
@@ -50,13 +50,13 @@ def test_telemetry_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
             assert in_order(arrived) == sent
             assert proxy.connections == len(sent) // 3 + 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
-def test_message_to_the_device_cut_at_every_byte(bench, localhost_tls, packet, to_hub):
+def test_c2d_message_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with faulty(bench, localhost_tls, **SETTINGS) as (
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
             service,
             device_id,
             program,
@@ -68,9 +68,9 @@ def test_message_to_the_device_cut_at_every_byte(bench, localhost_tls, packet, t
                     sent.append(f"{byte} {part}")
                     await service.send_c2d_message(device_id, sent[-1].encode())
                 await program.expect("message", sent[-1])
-                await bench.waiting(service, device_id, 0)
+                await testbed.waiting(service, device_id, 0)
             handled = [words[1] for words in program.said if words[0] == "message"]
             assert in_order(handled) == sent
             assert proxy.connections == len(sent) // 2 + 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

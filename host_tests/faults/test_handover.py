@@ -1,4 +1,4 @@
-"""A second connection, with a new token, that is cut as it takes the first one's place."""
+"""Token handover: the connection with the new token is cut before it replaces the first one."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from host_tests.support.fault_proxy import QUICK, proxied
+from host_tests.support.fault_proxy import QUICK, proxy_for_device
 from host_tests.support.network_faults import CONNACK, CONNECT, Cut, Reset
 from iothub.sas import sas_token
 
@@ -16,13 +16,15 @@ BYTES = {CONNECT: (0, 1, 2, 3, 12, 100, -1), CONNACK: (0, 1, 2, 3, 4)}
 
 
 @pytest.mark.parametrize("packet", BYTES, ids=["CONNECT", "CONNACK"])
-def test_messages_under_way_arrive_in_order(bench, localhost_tls, packet):
+def test_messages_in_flight_arrive_in_order_when_the_handover_is_cut(
+    testbed, localhost_tls, packet
+):
     async def scenario():
-        async with proxied(bench, localhost_tls) as (service, device_id, key, proxy):
+        async with proxy_for_device(testbed, localhost_tls) as (service, device_id, key, proxy):
             uri = f"localhost:{proxy.port}/devices/{device_id}"
             token = sas_token(uri, key, time.time() + 600)
             settings = {"ca": localhost_tls[1], "sastoken": token, **QUICK}
-            async with bench.program("device", **settings) as program:
+            async with testbed.program("device", **settings) as program:
                 await program.expect("ready")
                 sent = []
                 for byte, kind in itertools.product(BYTES[packet], (Cut, Reset)):
@@ -45,4 +47,4 @@ def test_messages_under_way_arrive_in_order(bench, localhost_tls, packet):
             # Without its CONNECT the hub knows of no other connection, and ends none.
             assert (["state", False] in program.said) == (packet == CONNACK)
 
-    bench.run(scenario)
+    testbed.run(scenario)

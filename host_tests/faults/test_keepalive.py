@@ -1,8 +1,8 @@
-"""A link that is dead without a word: a ping finds out, and what was on its way is sent again."""
+"""A dead link: an unanswered ping ends the connection; unacknowledged messages are sent again."""
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import PINGREQ, PINGRESP, PUBACK, PUBLISH, Drop, Silence
 
 TRANSPORTS = ("mqtt",)
@@ -18,36 +18,44 @@ UNANSWERED = ["OperationTimeout", "ping", None]
     ],
     ids=["no PINGRESP", "half open from the hub", "half open to the hub"],
 )
-def test_ping_that_is_not_answered(bench, localhost_tls, kind):
-    """Pings come every three quarters of a keep-alive, and wait for half of one: to have sent no
-    second is to have found out within one and a half (see iothub/test_keepalive).
+def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
+    """A ping is sent after three quarters of a keep-alive and waits for half of one. One ping
+    without a second one shows that the device gave up within one and a half (see
+    iothub/test_keepalive).
     """
 
     async def scenario():
         options = {"keep_alive": 2}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             proxy.fault = kind()
             assert await program.expect("background") == UNANSWERED
             await program.expect("state", True)
             assert proxy.count(PINGREQ, connection=1) == 1
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize(
     "packet, to_hub, count", [(PUBLISH, True, 1), (PUBACK, False, 2)], ids=["message", "PUBACK"]
 )
-def test_half_open_in_a_message(bench, localhost_tls, packet, to_hub, count):
-    """It is sent again by the next connection, and the hub may have it twice."""
+def test_half_open_connection_is_detected_within_a_message(
+    testbed, localhost_tls, packet, to_hub, count
+):
+    """The message is sent again on the next connection; the hub may have it twice."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls, options={"keep_alive": 2}) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options={"keep_alive": 2}) as made:
             service, device_id, program, proxy = made
             proxy.fault = Silence(packet, to_hub=to_hub, byte=1)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *UNANSWERED] in program.said
             bodies = [event["body"] for event in await service.local.stored_events(device_id)]
             assert bodies.count(b"one") == count
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,15 +1,15 @@
-"""Direct methods, packet by packet: asked twice, too many, and no JSON."""
+"""Direct methods from a scripted MQTT hub: repeated requests, too many at once, invalid JSON."""
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 PATIENT = {"handler_timeout": 60}
 
 
-def test_asked_twice_runs_once_also_across_a_reconnect(bench, localhost_tls):
+def test_repeated_request_runs_once_even_across_a_reconnect(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, **PATIENT) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             hub.method("held", "5", "five")
             hub.method("held", "5", "five")
@@ -18,69 +18,69 @@ def test_asked_twice_runs_once_also_across_a_reconnect(bench, localhost_tls):
             await program.expect("state", True)
             hub.method("held", "5", "five")
             hub.method("echo", "6", 6)
-            await hub.hears(2, "method", "6", 200, b"6")
+            await hub.heard.wait_for(2, "method", "6", 200, b"6")
             await program.tell("let go")
-            await hub.hears(2, "method", "5", 200, b'"five"')
+            await hub.heard.wait_for(2, "method", "5", 200, b'"five"')
             # Once it is answered its rid is free again, as a hub's count may begin anew.
             hub.method("echo", "5", "again")
-            await hub.hears(2, "method", "5", 200, b'"again"')
+            await hub.heard.wait_for(2, "method", "5", 200, b'"again"')
             await program.expect("method", "echo", "again")
             assert methods(program) == [["held", "five"], ["echo", 6], ["echo", "again"]]
             assert len([words for words in hub.heard if words[1] == "method"]) == 3
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_too_many_are_answered_429_but_for_one_that_runs_already(bench, localhost_tls):
+def test_too_many_requests_are_answered_429(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, **PATIENT) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, **PATIENT) as program:
             await program.expect("ready")
             for number in range(8):
                 hub.method("held", str(number), number)
             hub.method("held", "3", 3)
             hub.method("held", "8", 8)
-            await hub.hears(1, "method", "8", 429, b"")
+            await hub.heard.wait_for(1, "method", "8", 429, b"")
             await program.tell("let go")
             for number in range(8):
-                await hub.hears(1, "method", str(number), 200, b"%d" % number)
+                await hub.heard.wait_for(1, "method", str(number), 200, b"%d" % number)
             answered = [words[2] for words in hub.heard if words[1] == "method"]
             assert sorted(answered) == list("012345678")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_payload_that_is_no_json_is_answered_400(bench, localhost_tls):
+def test_invalid_json_is_answered_400(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for rid, body in enumerate((b"{", b"\xff", b"[" * 9000, b'{"a":')):
                 hub.method("echo", rid, body)
-                await hub.hears(1, "method", str(rid), 400, b"")
+                await hub.heard.wait_for(1, "method", str(rid), 400, b"")
             hub.method("echo", "last", 1)
-            await hub.hears(1, "method", "last", 200, b"1")
+            await hub.heard.wait_for(1, "method", "last", 200, b"1")
             await program.expect("method", "echo", 1)
             assert methods(program) == [["echo", 1]]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_payload_that_takes_far_more_memory_than_bytes(bench, localhost_tls):
-    """It is answered, as there is memory; nothing breaks."""
+def test_payload_that_decodes_to_far_more_memory_breaks_nothing(testbed, localhost_tls):
+    """It is answered, with a status that depends on the free memory."""
 
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for rid in ("1", "2", "3"):
                 hub.method("echo", rid, b"[" + b"[]," * 5000 + b"[]]")
-                assert await hub.answered(rid) in (200, 400, 500)
+                assert (await hub.heard.first(1, "method", rid))[3] in (200, 400, 500)
             await program.tell("send", "after")
             await program.expect("sent", "after")
             assert ["state", False] not in program.said
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 def methods(program):

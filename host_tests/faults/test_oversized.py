@@ -1,7 +1,7 @@
-"""What is over max_inbound, on topics that nobody can read: drained, told, and no loss."""
+"""Messages over max_inbound whose topics cannot be read: discarded and reported."""
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of
-from tools.hub.mqtt import packets
+from host_tests.support import mqtt_packets
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 TOPICS = (
@@ -13,13 +13,13 @@ TOPICS = (
 )
 
 
-def test_topics_that_nobody_can_read(bench, localhost_tls):
+def test_oversized_messages_with_unreadable_topics_are_reported(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls, max_inbound=2000) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls, max_inbound=2000) as program:
             await program.expect("ready")
             for topic in TOPICS:
-                hub.send(packets.publish(topic, b"x" * 3000, 1, 5))
+                hub.send(mqtt_packets.publish(topic, b"x" * 3000, 5))
                 assert (await program.expect("background"))[:2] == ["OversizedError", "message"]
             await program.tell("send", "after")
             await program.expect("sent", "after")
@@ -27,4 +27,4 @@ def test_topics_that_nobody_can_read(bench, localhost_tls):
             assert [1, "puback", 5] not in hub.heard
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

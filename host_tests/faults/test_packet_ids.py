@@ -1,9 +1,7 @@
-"""Packet ids over 70,000 messages, one of which the hub is slow to acknowledge."""
+"""Packet ids over 70,000 messages, one of which is acknowledged late."""
 
-import asyncio
-import contextlib
-
-from tools.hub.mqtt import packets as mqtt_packets
+from host_tests.support import mqtt_packets
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 COUNT = 70_000
@@ -11,43 +9,28 @@ SLOW = 5  # the id whose PUBACK comes when the others have wrapped
 LATE = 65_535 + 100  # messages before it does
 
 
-class Broker:
-    """It accepts all, notes the packet ids, and acknowledges each at once but the slow one."""
+class SlowToAcknowledge:
+    """Notes the packet ids that a server acknowledges, and delays the PUBACK of one."""
 
     def __init__(self):
         self.ids = []
 
-    async def serve(self, reader, writer):
-        decoder = mqtt_packets.Decoder(1 << 20)
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.writelines(map(self.answer, decoder.feed(data)))
-        writer.close()
-
-    def answer(self, packet):
-        if isinstance(packet, mqtt_packets.Connect):
-            return mqtt_packets.connack(0)
-        if not isinstance(packet, mqtt_packets.Publish):
+    def __call__(self, puback, connection):
+        self.ids.append(int.from_bytes(puback[2:], "big"))
+        if self.ids[-1] == SLOW and len(self.ids) == SLOW:
             return b""
-        self.ids.append(packet.packet_id)
-        if packet.packet_id == SLOW and len(self.ids) == SLOW:
-            return b""
-        answer = mqtt_packets.puback(packet.packet_id)
-        return mqtt_packets.puback(SLOW) + answer if len(self.ids) == LATE else answer
+        return mqtt_packets.puback(SLOW) + puback if len(self.ids) == LATE else puback
 
 
-def test_ids_wrap_past_0_and_past_one_in_flight(bench, localhost_tls):
+def test_packet_ids_wrap_and_skip_0_and_ids_in_flight(testbed, localhost_tls):
     async def scenario():
-        broker = Broker()
-        context, ca = localhost_tls
-        server = await asyncio.start_server(broker.serve, "127.0.0.1", 0, ssl=context)
-        async with server:
-            text = bench.connection_string("any", "AAAA", port=server.sockets[0].getsockname()[1])
-            options = {"timeout": 100, "operation_timeout": 100}
-            settings = {"connection_string": text, "ca": ca, "options": options, "count": COUNT}
-            async with bench.program("many", **settings) as program:
-                assert await program.expect("sent") == [COUNT, 1]
+        acknowledge = SlowToAcknowledge()
+        server = ScriptedMqttServer(instead={"puback": acknowledge})
+        options = {"timeout": 100, "operation_timeout": 100, "keep_alive": 60}
+        running = testbed.program_on(server, localhost_tls, "many", options, count=COUNT)
+        async with running as program:
+            assert await program.expect("sent") == [COUNT, 1]
         twice = [*range(1, 65536), *range(1, SLOW), *range(SLOW + 1, 65536)]
-        assert broker.ids == twice[:COUNT]
+        assert acknowledge.ids == twice[:COUNT]
 
-    bench.run(scenario)
+    testbed.run(scenario)

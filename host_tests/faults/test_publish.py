@@ -1,6 +1,6 @@
-"""A PUBACK that is late, wrong, twice or lost, and a link that is slow: each message arrives."""
+"""Late, wrong, repeated and lost PUBACKs, and slow links: each message arrives."""
 
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     PUBACK,
     PUBLISH,
@@ -18,82 +18,102 @@ NO_ANSWER = ["OperationTimeout", "puback", None]
 
 
 async def bodies(service, device_id):
-    """What arrived at the hub as telemetry, in order."""
+    """The bodies of the telemetry at the hub, in order."""
     events = [event["body"].decode() for event in await service.local.stored_events(device_id)]
     return [body for body in events if body[0] != "{"]  # that is what the hub itself tells
 
 
-def test_lost_puback(bench, localhost_tls):
+def test_message_without_puback_is_sent_again(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Drop(PUBACK, to_hub=False)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *NO_ANSWER] in program.said
             assert await bodies(service, device_id) == ["one", "one"]
             assert proxy.connections == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_puback_of_another_message(bench, localhost_tls):
+def test_puback_with_another_id_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Rewrite(PUBACK, to_hub=False, into=b"\x40\x02\xab\xcd")
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", *NO_ANSWER] in program.said
             assert await bodies(service, device_id) == ["one", "one"]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_late_puback_holds_up_no_other_message(bench, localhost_tls):
+def test_late_puback_delays_no_other_message(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("later", ["send", "one"])
             await held.struck.wait()
-            await sends(program, "two")
+            await send_and_wait(program, "two")
             held.proceed()
             await program.expect("sent", "one")
             assert await bodies(service, device_id) == ["one", "two"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_puback_of_a_message_that_was_given_up_is_ignored(bench, localhost_tls):
+def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"operation_timeout": 2}
-        async with faulty(bench, localhost_tls, options=options) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
+            _,
+            _,
+            program,
+            proxy,
+        ):
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("send", "one")
             assert await program.expect("error") == NO_ANSWER
             held.proceed()
-            await sends(program, "two")
+            await send_and_wait(program, "two")
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_puback_twice(bench, localhost_tls):
+def test_repeated_puback_is_ignored(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             proxy.fault = Duplicate(PUBACK, to_hub=False, lasting=True)
             for text in "abc":
-                await sends(program, text)
+                await send_and_wait(program, text)
             assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_link_that_stalls_in_a_message_and_goes_on(bench, localhost_tls):
+def test_stalled_link_that_recovers_keeps_the_connection(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for to_hub in (True, False):
                 stalled = proxy.fault = Stall(PUBLISH if to_hub else PUBACK, to_hub, byte=3)
                 await program.tell("later", ["send", f"{to_hub}"])
@@ -103,18 +123,18 @@ def test_link_that_stalls_in_a_message_and_goes_on(bench, localhost_tls):
             assert await bodies(service, device_id) == ["True", "False"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_link_of_single_bytes(bench, localhost_tls):
-    """TLS's handshake comes so, too."""
+def test_link_that_delivers_single_bytes_keeps_the_connection(testbed, localhost_tls):
+    """TLS's handshake arrives in single bytes, too."""
 
     async def scenario():
         slow = Trickle(lasting=True)
-        async with faulty(bench, localhost_tls, first=slow) as made:
+        async with device_behind_proxy(testbed, localhost_tls, first=slow) as made:
             service, device_id, program, proxy = made
             await program.expect("ready")
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
             await program.tell("report", {"a": 1})
@@ -122,23 +142,23 @@ def test_link_of_single_bytes(bench, localhost_tls):
             assert await bodies(service, device_id) == ["one"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_slow_link(bench, localhost_tls):
-    """Each packet takes longer than the hub takes to answer; the client's own deadline is 1 s."""
+def test_slow_link_keeps_the_connection(testbed, localhost_tls):
+    """Each packet takes longer than the hub's answer; the client's deadline is 1 s."""
 
     async def scenario():
         options = {"timeout": 1, "keep_alive": 4}
-        async with faulty(bench, localhost_tls, options=options) as made:
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
             service, device_id, program, proxy = made
             proxy.fault = Delay(seconds=0.2, lasting=True)
             for text in "abc":
-                await sends(program, text)
+                await send_and_wait(program, text)
             await service.send_c2d_message(device_id, b"down")
             await program.expect("message", "down")
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             assert await bodies(service, device_id) == ["a", "b", "c"]
             assert proxy.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,27 +1,27 @@
-"""Faults drawn by a fixed seed, one after the other, while messages go both ways: each arrives."""
+"""Random faults from fixed seeds, with messages both ways: each message arrives."""
 
 import random
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
-from host_tests.support.random_faults import drawn
+from host_tests.support.fault_proxy import device_behind_proxy
+from host_tests.support.random_faults import random_fault
 
 TRANSPORTS = ("mqtt",)
 FAULTS = 30
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_messages_arrive_in_order(bench, localhost_tls, seed):
+def test_messages_arrive_in_order_despite_random_faults(testbed, localhost_tls, seed):
     async def scenario():
         rng = random.Random(seed)
         options = {"timeout": 1, "keep_alive": 2}
         settings = {"options": options, "backoff": [0.01, 0.05]}
-        async with faulty(bench, localhost_tls, **settings) as made:
+        async with device_behind_proxy(testbed, localhost_tls, **settings) as made:
             service, device_id, program, proxy = made
             up, down = [], []
             for number in range(FAULTS):
-                proxy.fault = drawn(rng)
+                proxy.fault = random_fault(rng)
                 if rng.random() < 0.3:
                     proxy.cut()
                 down.append(f"{number}")
@@ -30,7 +30,7 @@ def test_messages_arrive_in_order(bench, localhost_tls, seed):
                 await program.expect("sent")
                 up += [f"{number} {part}" for part in range(3)]
             proxy.fault = None
-            await bench.waiting(service, device_id, 0)
+            await testbed.waiting(service, device_id, 0)
             await program.tell("send", "the last")
             await program.expect("sent", "the last")
             events = [
@@ -41,4 +41,4 @@ def test_messages_arrive_in_order(bench, localhost_tls, seed):
             handled = [words[1] for words in program.said if words[0] == "message"]
             assert list(dict.fromkeys(handled)) == down
 
-    bench.run(scenario)
+    testbed.run(scenario)

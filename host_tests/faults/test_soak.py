@@ -1,4 +1,5 @@
-"""Many messages with a fault every few hundred: nothing is lost, the order stays, the heap too.
+"""100,000 messages with a fault every few hundred: no loss, order kept, no heap growth (make
+soak).
 
 Run by make soak.
 """
@@ -8,8 +9,8 @@ import random
 
 import pytest
 
-from host_tests.support.fault_proxy import proxied
-from host_tests.support.random_faults import drawn
+from host_tests.support.fault_proxy import proxy_for_device
+from host_tests.support.random_faults import random_fault
 
 pytestmark = pytest.mark.soak
 TRANSPORTS = ("mqtt",)
@@ -27,7 +28,7 @@ class Arrivals:
         self._after = -1
 
     async def take(self, service, device_id):
-        """Look at what is new; whether anything was."""
+        """Read the new events: whether there were any."""
         events = await service.local.stored_events(device_id, self._after)
         for event in events:
             self._after = event["position"]
@@ -42,7 +43,9 @@ class Arrivals:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("count, kept", [(100_000, False), (20_000, True)])
-def test_nothing_is_lost_and_the_heap_stays(bench, localhost_tls, tmp_path, count, kept):
+def test_no_message_is_lost_and_the_heap_does_not_grow(
+    testbed, localhost_tls, tmp_path, count, kept
+):
     async def scenario():
         rng = random.Random(count)
         settings = {"count": count, "step": STEP, "warm": WARM, "heap": "192wK"}
@@ -50,13 +53,13 @@ def test_nothing_is_lost_and_the_heap_stays(bench, localhost_tls, tmp_path, coun
             settings["outbox"] = {"path": str(tmp_path / "outbox"), "limit": 200_000}
         options = {"timeout": 1, "keep_alive": 2, "operation_timeout": 60}
         arrivals = Arrivals()
-        async with proxied(bench, localhost_tls) as (service, device_id, key, proxy):
-            text = bench.connection_string(device_id, key, port=proxy.port)
+        async with proxy_for_device(testbed, localhost_tls) as (service, device_id, key, proxy):
+            text = testbed.connection_string(device_id, key, port=proxy.port)
             settings.update(connection_string=text, ca=localhost_tls[1], options=options)
-            async with bench.program("soak", backoff=[0.01, 0.05], **settings) as program:
+            async with testbed.program("soak", backoff=[0.01, 0.05], **settings) as program:
                 held, faults, end = [], [], 0
                 while end < count:
-                    proxy.fault = drawn(rng)
+                    proxy.fault = random_fault(rng)
                     faults.append(proxy.fault.struck)
                     if rng.random() < 0.2:
                         proxy.cut()
@@ -78,6 +81,6 @@ def test_nothing_is_lost_and_the_heap_stays(bench, localhost_tls, tmp_path, coun
         assert proxy.connections > struck // 4
         assert 0 < arrivals.repeated < count // 10
         before, after = held
-        assert after - before < LEVEL[bench.name]
+        assert after - before < LEVEL[testbed.name]
 
     asyncio.run(asyncio.wait_for(scenario(), 1400))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tests.support.fault_proxy import faulty
+from host_tests.support.fault_proxy import device_behind_proxy
 from host_tests.support.network_faults import CONNACK, SUBACK, SUBSCRIBE, Cut, Drop, Rewrite
 
 TRANSPORTS = ("mqtt",)
@@ -16,7 +16,7 @@ def refusal(data):
 
 
 async def forget(proxy, then=None):
-    """End the connection; on the next one the hub has no session any more. Then set a fault."""
+    """End the connection; the hub has no session on the next one. Then set a fault."""
     forgets = proxy.fault = Rewrite(CONNACK, into=FORGOTTEN)
     proxy.cut()
     await forgets.struck.wait()
@@ -24,7 +24,7 @@ async def forget(proxy, then=None):
 
 
 async def all_comes(service, device_id, program):
-    """Each of the subscriptions serves."""
+    """Check that each of the subscriptions works."""
     await service.send_c2d_message(device_id, b"down")
     await program.expect("message", "down")
     await service.patch_twin(device_id, {"properties": {"desired": {"a": 1}}})
@@ -34,9 +34,14 @@ async def all_comes(service, device_id, program):
     await program.expect("twin")
 
 
-def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(bench, localhost_tls):
+def test_subscriptions_are_restored_only_without_a_session(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for forgotten in (False, True, False):
                 if forgotten:
                     await forget(proxy)
@@ -48,7 +53,7 @@ def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(ben
             counts = [proxy.count(SUBSCRIBE, connection=one) for one in (1, 2, 3, 4)]
             assert counts == [FILTERS, 0, FILTERS, 0]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -59,35 +64,47 @@ def test_subscriptions_are_restored_where_the_hub_forgot_them_and_only_there(ben
     ],
     ids=["no SUBACK", "refused"],
 )
-def test_first_connection_fails(bench, localhost_tls, kind, expected):
+def test_failed_subscription_fails_the_first_connection(testbed, localhost_tls, kind, expected):
     async def scenario():
         options = {"timeout": 1}
-        async with faulty(bench, localhost_tls, first=kind(), options=options) as made:
+        async with device_behind_proxy(
+            testbed, localhost_tls, first=kind(), options=options
+        ) as made:
             assert await made[2].expect("raised") == expected
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("nth", range(1, FILTERS + 1))
-def test_what_is_not_granted_is_asked_for_again(bench, localhost_tls, nth):
+def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
             await program.expect("background", "ConnectionDroppedError")
             assert await program.expect("background") == REFUSED
             await program.expect("state", True)
             await all_comes(service, device_id, program)
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_cut_at_every_byte_of_a_suback(bench, localhost_tls):
+def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(testbed, localhost_tls):
     async def scenario():
-        async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (
+            service,
+            device_id,
+            program,
+            proxy,
+        ):
             for byte in range(6):
                 await forget(proxy, Cut(SUBACK, nth=2, byte=byte))
                 await program.expect("state", False)
                 await program.expect("state", True)
                 await all_comes(service, device_id, program)
 
-    bench.run(scenario)
+    testbed.run(scenario)

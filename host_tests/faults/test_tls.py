@@ -1,4 +1,4 @@
-"""TLS that fails while a device connects again: named, and over as soon as the fault is."""
+"""TLS faults of a reconnect: the error is named, and the device recovers."""
 
 import datetime
 import ssl
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host_tests.support.certificates import Certificate
-from host_tests.support.fault_proxy import faulty, sends
+from host_tests.support.fault_proxy import device_behind_proxy, send_and_wait
 from host_tests.support.network_faults import (
     HANDSHAKE,
     PUBACK,
@@ -59,7 +59,7 @@ def context_of(certificate, key):
 
 
 def signed(folder, ca, names=("localhost",), start=None, days=1):
-    """A server's context, with a certificate for `names` that `ca` signed."""
+    """A server's SSLContext, with a certificate for `names` that `ca` signed."""
     made = folder / "made.pem", folder / "made.key"
     certificates.make_server(*made, ca, ca.with_suffix(".key"), names, days, start)
     return context_of(*made)
@@ -90,73 +90,73 @@ CERTIFICATES = {
 
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
-def test_certificate_that_proves_nothing(bench, localhost_tls, tmp_path, kind):
-    """It is another one than the connection before had, as after an attack."""
+def test_untrusted_certificate_is_refused(testbed, localhost_tls, tmp_path, kind):
+    """The certificate differs from that of the first connection, as in an attack."""
 
     async def scenario():
         right, ca = localhost_tls
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.context = CERTIFICATES[kind](tmp_path, Path(ca))
             proxy.cut()
             await program.expect("background", "ConnectionDroppedError", "read")
             assert await program.expect("background") == AT_TLS
             proxy.context = right
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("others", [0, 300], ids=["small", "large"])
-def test_certificate_that_was_renewed_is_as_good(bench, localhost_tls, tmp_path, others):
-    """The large one fills most of a TLS record, which is what a board has memory for."""
+def test_renewed_certificate_is_accepted(testbed, localhost_tls, tmp_path, others):
+    """The large certificate fills most of a TLS record, for which a board has memory."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             names = ["localhost", *(f"{number:030}.example" for number in range(others))]
             proxy.context = signed(tmp_path, Path(localhost_tls[1]), names)
             proxy.cut()
             assert await program.expect("background") == ["ConnectionDroppedError", "read", None]
             await program.expect("state", True)
-            await sends(program, "after")
+            await send_and_wait(program, "after")
             assert proxy.connections == 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-async def handshake_fails(bench, tls, fault, expected, **options):
-    async with faulty(bench, tls, options=options) as (_, _, program, proxy):
+async def handshake_fails(testbed, tls, fault, expected, **options):
+    async with device_behind_proxy(testbed, tls, options=options) as (_, _, program, proxy):
         proxy.fault = fault
         proxy.cut()
         await program.expect("background", "ConnectionDroppedError", "read")
         assert await program.expect("background") == expected
         proxy.fault = None
         await program.expect("state", True)
-        await sends(program, "after")
+        await send_and_wait(program, "after")
 
 
 @pytest.mark.parametrize("kind", HANDSHAKES)
-def test_handshake_that_fails(bench, localhost_tls, kind):
-    bench.run(lambda: handshake_fails(bench, localhost_tls, HANDSHAKES[kind](), AT_TLS))
+def test_failed_handshake_is_named_and_retried(testbed, localhost_tls, kind):
+    testbed.run(lambda: handshake_fails(testbed, localhost_tls, HANDSHAKES[kind](), AT_TLS))
 
 
 @pytest.mark.parametrize("kind", SILENCES)
-def test_handshake_that_comes_to_no_end(bench, localhost_tls, kind):
+def test_handshake_that_does_not_end_times_out(testbed, localhost_tls, kind):
     expected = ["OperationTimeout", "tls", None]
     fault = SILENCES[kind]
-    bench.run(lambda: handshake_fails(bench, localhost_tls, fault(), expected, timeout=1))
+    testbed.run(lambda: handshake_fails(testbed, localhost_tls, fault(), expected, timeout=1))
 
 
 @pytest.mark.parametrize("fatal", [True, False], ids=["fatal", "close_notify"])
-def test_alert_in_a_session(bench, localhost_tls, fatal):
-    """The message whose PUBACK it comes in place of is sent again."""
+def test_tls_alert_in_a_session_is_a_lost_connection(testbed, localhost_tls, fatal):
+    """The alert comes in place of a PUBACK; the message is sent again."""
 
     async def scenario():
-        async with faulty(bench, localhost_tls) as (_, _, program, proxy):
+        async with device_behind_proxy(testbed, localhost_tls) as (_, _, program, proxy):
             proxy.fault = Alert(PUBACK, to_hub=False, fatal=fatal)
-            await sends(program, "one")
+            await send_and_wait(program, "one")
             assert ["background", "ConnectionDroppedError", "read", None] in program.said
             # The twin's GET, and the message.
             assert [proxy.count(PUBLISH, connection=one) for one in (1, 2)] == [2, 2]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -1,18 +1,18 @@
-"""The twin: refused, throttled, lost; changes that come out of order, or to nobody."""
+"""Twin requests that are refused, throttled or lost; desired changes out of order."""
 
 import pytest
 
-from host_tests.support.scripted_mqtt_server import ScriptedHub, device_of, program_of
-from tools.hub.mqtt import packets
+from host_tests.support import mqtt_packets
+from host_tests.support.scripted_mqtt_server import ScriptedMqttServer
 
 TRANSPORTS = ("mqtt",)
 
 
 @pytest.mark.parametrize("verb", ["twin", "report"])
-def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb):
+def test_lost_answer_does_not_spoil_the_next_request(testbed, localhost_tls, verb):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             hub.silent.add("twin")
             await program.tell(verb, {"a": 1})
@@ -25,16 +25,18 @@ def test_lost_answer_does_not_spoil_the_next_request(bench, localhost_tls, verb)
             assert twin["desired"] == {"$version": 1}
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
 @pytest.mark.parametrize("status", [400, 429, 500, 503])
-def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls, status):
+def test_refused_request_reports_its_status_and_keeps_the_connection(
+    testbed, localhost_tls, status
+):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
-            await hub.hears(1, "get")
+            await hub.heard.wait_for(1, "get")
             for verb in ("twin", "report"):
                 hub.statuses = [status]
                 await program.tell(verb, {"a": 1})
@@ -44,16 +46,16 @@ def test_refusal_names_its_status_and_the_connection_stands(bench, localhost_tls
             assert ["state", False] not in program.said
         assert hub.connections == 1
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_tls):
+def test_refused_own_twin_request_is_repeated_with_back_off(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 4}
         hub.statuses = [429, 500, 503, 429]
         refusals = list(hub.statuses)
-        playing = program_of(bench, hub, localhost_tls, "device", {}, tell_backoff=True)
+        playing = testbed.program_on(hub, localhost_tls, "device", tell_backoff=True)
         async with playing as program:
             for status in refusals:
                 assert await program.expect("background") == ["ServiceError", "twin", status]
@@ -62,31 +64,31 @@ def test_own_reading_that_is_refused_is_repeated_with_back_off(bench, localhost_
             assert hub.heard == [[1, "get"]] * 5
             assert program.said.count(["back-off"]) == 4
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_answer_to_nobody_is_ignored(bench, localhost_tls):
+def test_answer_with_an_unknown_request_id_is_ignored(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
-        async with device_of(bench, hub, localhost_tls) as program:
+        hub = ScriptedMqttServer()
+        async with testbed.device_on(hub, localhost_tls) as program:
             await program.expect("ready")
             for status in (200, 204, 429, 500):
-                hub.send(packets.publish(f"$iothub/twin/res/{status}/?$rid=nobody", b"{}"))
-            hub.send(packets.publish("$iothub/twin/res/200/", b"{}"))
+                hub.send(mqtt_packets.publish(f"$iothub/twin/res/{status}/?$rid=nobody", b"{}"))
+            hub.send(mqtt_packets.publish("$iothub/twin/res/200/", b"{}"))
             await program.tell("twin")
             await program.expect("twin")
             told = [words[0] for words in program.said]
             assert "background" not in told
             assert "desired" not in told
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_gap_in_the_versions_is_read_anew_and_an_old_change_ignored(bench, localhost_tls):
+def test_gap_in_the_versions_causes_a_new_read_and_old_changes_are_ignored(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.desired = {"a": 1, "$version": 2}
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             assert await program.expect("desired") == [{"a": 1, "$version": 2}]
             hub.desired = {"a": 1, "b": 2, "c": 3, "$version": 5}
             hub.patch_desired({"c": 3, "$version": 5})
@@ -97,16 +99,16 @@ def test_gap_in_the_versions_is_read_anew_and_an_old_change_ignored(bench, local
             assert await program.expect("desired") == [{"d": 4, "$version": 6}]
         assert hub.heard == [[1, "get"]] * 2
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
-    """A change that comes between a throttled reading and the next is in neither twice."""
+def test_changes_while_the_twin_cannot_be_read_reach_the_handler_once(testbed, localhost_tls):
+    """A change arrives between a throttled request and the next one."""
 
     async def scenario():
-        hub = ScriptedHub()
+        hub = ScriptedMqttServer()
         hub.statuses = [429]
-        async with device_of(bench, hub, localhost_tls) as program:
+        async with testbed.device_on(hub, localhost_tls) as program:
             assert await program.expect("background") == ["ServiceError", "twin", 429]
             hub.desired = {"a": 1, "$version": 2}
             hub.patch_desired(hub.desired)
@@ -114,14 +116,14 @@ def test_changes_while_the_reading_fails_are_told_once(bench, localhost_tls):
             hub.patch_desired({"a": 2, "$version": 3})
             assert await program.expect("desired") == [{"a": 2, "$version": 3}]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_disconnecting_while_the_twin_is_read_is_no_problem(bench, localhost_tls):
+def test_disconnect_while_the_twin_is_read_reports_no_error(testbed, localhost_tls):
     async def scenario():
-        hub = ScriptedHub("twin")
-        async with device_of(bench, hub, localhost_tls, timeout=5) as program:
-            await hub.hears(1, "get")
+        hub = ScriptedMqttServer("twin")
+        async with testbed.device_on(hub, localhost_tls, timeout=5) as program:
+            await hub.heard.wait_for(1, "get")
             await program.expect("ready")
             await program.tell("disconnect")
             await program.expect("disconnected")
@@ -131,19 +133,19 @@ def test_disconnecting_while_the_twin_is_read_is_no_problem(bench, localhost_tls
             assert await program.expect("desired") == [{"a": 1, "$version": 2}]
             assert "background" not in [words[0] for words in program.said]
 
-    bench.run(scenario)
+    testbed.run(scenario)
 
 
-def test_twin_that_is_none_holds_no_change_back(bench, localhost_tls):
-    """Nested so deeply that it cannot be read, or no twin at all: what changes is told still."""
+def test_invalid_twin_delays_no_change(testbed, localhost_tls):
+    """The twin is nested too deeply, or is none: changes still reach the handler."""
 
     async def scenario():
         for body in (b"[]", b'{"desired":7}', b'{"a":' * 2500 + b"1" + b"}" * 2500, b"\xff"):
-            hub = ScriptedHub()
+            hub = ScriptedMqttServer()
             hub.twin_body = body
-            async with device_of(bench, hub, localhost_tls) as program:
+            async with testbed.device_on(hub, localhost_tls) as program:
                 await program.expect("background")
                 hub.patch_desired({"a": 1, "$version": 2})
                 assert await program.expect("desired") == [{"a": 1, "$version": 2}]
 
-    bench.run(scenario)
+    testbed.run(scenario)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from host_tests.support.processes import tools
+from host_tests.support.processes import run_tools
 from tools.hub import certificates
 from tools.local_hub import running_hub
 from tools.service.client import ServiceClient
@@ -19,7 +19,7 @@ def scenario_of(function, *arguments):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
+def test_hub_prints_one_json_line_and_stops_cleanly(tmp_path, number):
     async def scenario():
         async with running_hub(tmp_path) as hub:
             assert set(hub) == {
@@ -42,13 +42,13 @@ def test_stops_cleanly_and_says_one_json_line(tmp_path, number):
     scenario_of(scenario)
 
 
-def test_port_that_is_taken_is_one_clear_error(tmp_path):
+def test_port_in_use_is_one_clear_error(tmp_path):
     async def scenario():
         taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
         async with taken:
             port = str(taken.sockets[0].getsockname()[1])
             done = await asyncio.to_thread(
-                tools, "hub", "--data", str(tmp_path), "--mqtt-port", port, "--https-port", "0"
+                run_tools, "hub", "--data", str(tmp_path), "--mqtt-port", port, "--https-port", "0"
             )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(f"hub: port {port} for mqtt:")
@@ -57,37 +57,37 @@ def test_port_that_is_taken_is_one_clear_error(tmp_path):
     scenario_of(scenario)
 
 
-def test_devices_by_command(tmp_path):
+def test_device_command(tmp_path):
     async def scenario():
         async with running_hub(tmp_path) as ports:
             data = ("--data", str(tmp_path))
-            made = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            made = await asyncio.to_thread(run_tools, "device", "create", "board-1", *data)
             assert made.returncode == 0, made.stderr
             start = f"HostName=localhost:{ports['mqtt_port']};DeviceId=board-1;SharedAccessKey="
             assert made.stdout.startswith(start)
-            shown = await asyncio.to_thread(tools, "device", "show", "board-1", *data)
+            shown = await asyncio.to_thread(run_tools, "device", "show", "board-1", *data)
             assert shown.stdout == made.stdout
             for front, name in (("amqp", "amqp"), ("websockets", "https")):
                 arguments = ("device", "show", "board-1", "--for", front)
-                shown = await asyncio.to_thread(tools, *arguments, *data)
+                shown = await asyncio.to_thread(run_tools, *arguments, *data)
                 port = ports[f"{name}_port"]
                 assert shown.stdout == made.stdout.replace(str(ports["mqtt_port"]), str(port))
-            listed = await asyncio.to_thread(tools, "device", "list", *data)
+            listed = await asyncio.to_thread(run_tools, "device", "list", *data)
             assert listed.stdout == "board-1 enabled Disconnected\n"
-            again = await asyncio.to_thread(tools, "device", "create", "board-1", *data)
+            again = await asyncio.to_thread(run_tools, "device", "create", "board-1", *data)
             assert again.returncode == 1
             assert "DeviceAlreadyExists" in again.stderr
             assert "Traceback" not in again.stderr
-            gone = await asyncio.to_thread(tools, "device", "delete", "board-1", *data)
+            gone = await asyncio.to_thread(run_tools, "device", "delete", "board-1", *data)
             assert gone.returncode == 0
-        nobody = await asyncio.to_thread(tools, "device", "list", *data)
+        nobody = await asyncio.to_thread(run_tools, "device", "list", *data)
         assert nobody.returncode == 1
         assert "no hub is running" in nobody.stderr
 
     scenario_of(scenario)
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path):
+def test_acknowledged_changes_survive_kill_9(tmp_path):
     async def before():
         async with (
             running_hub(tmp_path) as hub,
@@ -114,7 +114,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path):
     scenario_of(scenario)
 
 
-def test_certificates_and_modules_by_command(tmp_path):
+def test_device_command_with_certificates_and_modules(tmp_path):
     authority, key = tmp_path / "mine.pem", tmp_path / "mine.key"
     certificates.make_ca(authority, key)
 
@@ -126,7 +126,7 @@ def test_certificates_and_modules_by_command(tmp_path):
 
             async def device(*arguments):
                 data = ("--data", str(tmp_path))
-                return await asyncio.to_thread(tools, "device", *arguments, *data)
+                return await asyncio.to_thread(run_tools, "device", *arguments, *data)
 
             made = await device("create", "own", "--certificate", str(authority))
             assert made.stdout.endswith(";DeviceId=own;x509=true\n")

@@ -1,5 +1,5 @@
-"""Torn and hostile bytes on every front: the hub answers or closes, keeps serving others, and
-does not grow.
+"""Torn and hostile bytes on every front of the hub: it answers or closes, goes on serving others,
+and does not grow.
 """
 
 import base64
@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support import mqtt_packets
 from host_tests.support.processes import hub_process, resident_memory
 from iothub.amqp.codec import Described, Typed, encode
 from iothub.amqp.composites import (
@@ -32,7 +33,6 @@ from iothub.amqp.composites import (
 from iothub.amqp.frames import AMQP_HEADER, SASL_HEADER, frame
 from iothub.amqp.sections import VALUE, AmqpMessage
 from tools.hub.core import auth
-from tools.hub.mqtt import packets
 from tools.service.client import ServiceClient
 
 PATIENCE = 10
@@ -76,8 +76,8 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def unharmed(hub):
-    """Around each test: somebody else's connection lives on, and the memory is bounded."""
+def hub_stays_healthy(hub):
+    """Around each test: another connection lives on, and the memory is bounded."""
     begin = Composite(BEGIN, next_outgoing_id=0, incoming_window=1, outgoing_window=1)
     with socket.create_connection(("localhost", hub["amqp_plain_port"]), PATIENCE) as witness:
         witness.sendall(AMQP_START)
@@ -95,9 +95,9 @@ def unharmed(hub):
 
 
 def talk(hub, port, data, tls=False, after=None):
-    """Send bytes, end the stream, and read what the hub says until it closes.
+    """Send bytes, end the stream, and read until the hub closes: what it sent.
 
-    after: more bytes, which leave once the first answer is there.
+    after: more bytes, which are sent after the first answer.
     """
     with socket.create_connection(("localhost", hub[port]), PATIENCE) as plain, plain.dup() as raw:
         context = ssl.create_default_context(cafile=hub["ca_file"])
@@ -118,7 +118,7 @@ def talk(hub, port, data, tls=False, after=None):
 
 
 def mangled(parts):
-    """Some of the parts in a row, with bytes changed, cut out, put in, or cut off at the end."""
+    """Some of the parts in a row; bytes are changed, removed, inserted, or cut off at the end."""
     change = st.one_of(
         st.tuples(st.just("set"), st.integers(0, 2000), st.binary(min_size=1, max_size=8)),
         st.tuples(st.just("cut"), st.integers(0, 2000), st.integers(1, 20)),
@@ -177,21 +177,21 @@ AMQP_START = AMQP_HEADER + bytes(frame(0, Composite(OPEN, container_id="fuzz")))
 
 @fuzzed
 @given(mangled([AMQP_HEADER, SASL_HEADER, *amqp_parts()]))
-def test_amqp_from_the_first_byte(hub, data):
+def test_amqp_survives_hostile_bytes_from_the_first_byte(hub, data):
     talk(hub, "amqp_plain_port", data)
 
 
 @fuzzed
 @given(mangled([AMQP_START, *amqp_parts()]))
-def test_amqp_once_it_is_open(hub, data):
+def test_amqp_survives_hostile_bytes_after_open(hub, data):
     answer = talk(hub, "amqp_plain_port", AMQP_START + data)
     assert answer.startswith(AMQP_HEADER)
 
 
 @fuzzed
 @given(mangled(amqp_parts()))
-def test_amqp_with_claims(hub, data):
-    """The same in a session that may do anything."""
+def test_amqp_survives_hostile_frames_of_an_authorized_device(hub, data):
+    """In a session that has put a token."""
     token = AmqpMessage(service_token(hub), VALUE, message_id="t")
     token.application = {
         "operation": "put-token",
@@ -227,17 +227,14 @@ def test_amqp_with_claims(hub, data):
 
 def mqtt_parts(key):
     user = b"localhost/fuzz/?api-version=2021-04-12"
-    fields = [b"fuzz", user, device_token(key).encode()]
-    body = b"\0\x04MQTT\x04\xc0\0\x3c"
-    body += b"".join(len(field).to_bytes(2, "big") + field for field in fields)
-    connect = b"\x10" + packets.remaining_length(len(body)) + body
+    connect = mqtt_packets.connect("fuzz", user, device_token(key))
     return connect, [
         connect,
-        packets.publish("devices/fuzz/messages/events/a=b", b"x", 1, 1),
-        packets.publish("devices/fuzz/messages/events/%ff&%", b"x"),
-        packets.publish("$iothub/twin/GET/?$rid=1", b""),
-        packets.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", b"[" * 5000),
-        packets.publish("$iothub/methods/res/200/?$rid=1", b"{}"),
+        mqtt_packets.publish("devices/fuzz/messages/events/a=b", b"x", 1),
+        mqtt_packets.publish("devices/fuzz/messages/events/%ff&%", b"x"),
+        mqtt_packets.publish("$iothub/twin/GET/?$rid=1", b""),
+        mqtt_packets.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", b"[" * 5000),
+        mqtt_packets.publish("$iothub/methods/res/200/?$rid=1", b"{}"),
         b"\x82\x0b\0\1\0\6a/b/c#\1",
         b"\x40\x02\0\1",
         b"\xc0\0",
@@ -249,14 +246,14 @@ def mqtt_parts(key):
 
 @fuzzed
 @given(st.data())
-def test_mqtt_from_the_first_byte(hub, data):
+def test_mqtt_survives_hostile_bytes_from_the_first_byte(hub, data):
     _, parts = mqtt_parts(hub["key"])
     talk(hub, "mqtt_port", data.draw(mangled(parts)), tls=True)
 
 
 @fuzzed
 @given(st.data())
-def test_mqtt_once_it_is_connected(hub, data):
+def test_mqtt_survives_hostile_bytes_after_connect(hub, data):
     connect, parts = mqtt_parts(hub["key"])
     answer = talk(hub, "mqtt_port", connect, tls=True, after=data.draw(mangled(parts)))
     assert answer.startswith(b"\x20\x02")
@@ -279,7 +276,7 @@ WEBSOCKET_PARTS = [
 
 @fuzzed
 @given(mangled(WEBSOCKET_PARTS), st.sampled_from(["mqtt", "AMQPWSB10", "other"]))
-def test_websocket(hub, data, protocol):
+def test_websocket_survives_hostile_bytes(hub, data, protocol):
     upgrade = UPGRADE.format(protocol).encode()
     answer = talk(hub, "https_port", upgrade, tls=True, after=data)
     assert answer.startswith(b"HTTP/1.1 101")
@@ -331,7 +328,7 @@ PATHS = (
                      {"x-ms-max-item-count": "-1"}, {"x-ms-continuation": "zz"},
                      {"iothub-expiry": "soon"}]),
 )  # fmt: skip
-def test_rest(hub, method, path, body, headers):
+def test_rest_survives_hostile_requests(hub, method, path, body, headers):
     status, answer = rest(hub, method, path, body, headers)
     assert status < 500 or status == 504, (status, answer)
     if status >= 400 and answer:
@@ -340,6 +337,6 @@ def test_rest(hub, method, path, body, headers):
 
 @fuzzed
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=100))
-def test_rest_tokens(hub, token):
+def test_rest_refuses_hostile_tokens(hub, token):
     status, _ = rest(hub, "GET", "/devices/fuzz", headers={"Authorization": token})
     assert status == 401

@@ -1,4 +1,4 @@
-"""kill -9: whatever the hub had acknowledged is there when it runs again."""
+"""kill -9 of the hub: what it had acknowledged is there after a restart."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tools.local_hub import running_hub
 from tools.service.client import ServiceClient
 
 
-def test_nothing_that_was_settled_is_lost(tmp_path):
+def test_settled_telemetry_survives_kill_9(tmp_path):
     acknowledged = asyncio.run(fill(tmp_path))
     assert acknowledged
     asyncio.run(look(tmp_path, acknowledged))
@@ -28,7 +28,7 @@ async def device_peer(hub, service):
 
 
 async def fill(folder):
-    """Send telemetry, and kill the hub in the midst; how many were acknowledged, in order."""
+    """Send telemetry and kill the hub meanwhile: the number of acknowledged messages."""
     async with (
         running_hub(folder) as hub,
         ServiceClient.create_for_local_hub(hub) as service,

@@ -1,4 +1,4 @@
-"""AMQP software that is not of this project: RabbitMQ, and Qpid Proton (Debian's packages)."""
+"""Fixtures: RabbitMQ and Qpid Proton, AMQP software of others (Debian's packages)."""
 
 import contextlib
 import os
@@ -21,13 +21,13 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory):
+def server_certificate(tmp_path_factory):
     """(CA, certificate, key) of a server on localhost."""
     return tuple(map(str, certificates.ensure(tmp_path_factory.mktemp("tls"))))
 
 
 class Broker:
-    """A running program, read by tests in whose event loop it does not run."""
+    """A running program, for tests that have an event loop of their own."""
 
     def __init__(self, process, call):
         self._process = process
@@ -44,7 +44,7 @@ class Broker:
         return line
 
     def ask(self, line):
-        """The line with which it answers a line."""
+        """Send a line: the line that answers it."""
         self._call(self._process.write(line))
         return self.line()
 
@@ -58,9 +58,9 @@ def program(*command, **options):
 
 
 @pytest.fixture(scope="module")
-def proton_broker(request, tls):
+def proton_broker(request, server_certificate):
     """(port, CA, Broker) of a broker on Proton."""
-    ca, certificate, key = tls
+    ca, certificate, key = server_certificate
     port = free_port()
     path = request.path.parent / "proton_broker.py"
     with program(PYTHON, path, port, certificate, key) as broker:
@@ -70,15 +70,17 @@ def proton_broker(request, tls):
 
 @pytest.fixture(scope="module")
 def proton_echo(request):
-    """Encode a message (bytes) as Proton does, after it has decoded it."""
+    """proton_echo(bytes of a message): the same message, decoded and encoded by Proton."""
     with program(PYTHON, request.path.parent / "proton_echo.py") as echo:
         yield lambda data: bytes.fromhex(echo.ask(data.hex()))
 
 
 @pytest.fixture(scope="module")
-def rabbitmq(tls, tmp_path_factory):
-    """(port, CA) of a RabbitMQ with its AMQP 1.0 plugin, TLS alone, and the user guest."""
-    ca, certificate, key = tls
+def rabbitmq(server_certificate, tmp_path_factory):
+    """(port, CA) of a RabbitMQ with its AMQP 1.0 plugin, which accepts only TLS; the user is
+    guest.
+    """
+    ca, certificate, key = server_certificate
     folder = tmp_path_factory.mktemp("rabbitmq")
     port, nodes = free_port(), free_port()
     (folder / "enabled_plugins").write_text("[rabbitmq_amqp1_0].\n")

@@ -1,4 +1,4 @@
-"""A broker of queues on Qpid Proton: proton_broker.py PORT CERTIFICATE KEY. For Debian's python3.
+"""A broker of queues on Qpid Proton, for Debian's python3: proton_broker.py PORT CERTIFICATE KEY
 
 Any address is a queue. Each settlement is printed, so that a test can read what Proton understood.
 """

@@ -1,4 +1,4 @@
-"""Reads messages as lines of hexadecimal digits; Proton decodes each, and encodes it again."""
+"""Decodes messages with Qpid Proton and encodes them again; lines of hexadecimal digits."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""AMQP against Qpid Proton: its encodings of every value, and a broker for both clients."""
+"""AMQP against Qpid Proton: its encoding of every type, and a broker for both clients."""
 
 import asyncio
 
@@ -50,7 +50,7 @@ patient = settings(max_examples=400, suppress_health_check=[HealthCheck.function
 
 @patient
 @given(values)
-def test_proton_understands_every_value_and_is_understood(proton_echo, value):
+def test_values_are_exchanged_with_proton(proton_echo, value):
     # In a list: Proton wraps a described body once more.
     message = AmqpMessage([value], VALUE)
     assert decode_message(proton_echo(message.encode()), exact=True).body == [value]
@@ -58,7 +58,7 @@ def test_proton_understands_every_value_and_is_understood(proton_echo, value):
 
 @patient
 @given(st.binary(max_size=400), st.dictionaries(text, scalars, max_size=4), text, symbols)
-def test_messages_there_and_back(proton_echo, body, application, message_id, kind):
+def test_messages_are_exchanged_with_proton(proton_echo, body, application, message_id, kind):
     message = AmqpMessage(
         body, message_id=message_id, content_type=kind, subject=message_id,
         creation_time=5, group_sequence=7, user_id=b"me", correlation_id=9,
@@ -74,7 +74,7 @@ def test_messages_there_and_back(proton_echo, body, application, message_id, kin
 
 
 def device(broker, **options):
-    """A device client that shows no token: this broker has no $cbs."""
+    """A device client without a token: the broker has no $cbs."""
     port, ca, _ = broker
     return IoTHubDeviceClient.create_from_connection_string(
         f"HostName=localhost:{port};DeviceId=dev;x509=true",
@@ -99,7 +99,7 @@ def run(scenario):
     asyncio.run(asyncio.wait_for(scenario(), 120))
 
 
-def test_device_client(proton_broker):
+def test_device_client_works_with_proton(proton_broker):
     async def scenario():
         client, got = device(proton_broker), asyncio.Queue()
         _, _, broker = proton_broker
@@ -132,7 +132,7 @@ def test_device_client(proton_broker):
     run(scenario)
 
 
-def test_service_client(proton_broker):
+def test_service_client_works_with_proton(proton_broker):
     async def scenario():
         client, _, broker = service(proton_broker), *proton_broker[1:]
         try:

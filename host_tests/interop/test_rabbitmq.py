@@ -1,4 +1,4 @@
-"""AMQP against RabbitMQ: send, receive, settle, messages of many frames, a lost connection."""
+"""AMQP against RabbitMQ: send, receive, settle, messages of many frames, reconnect."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ class Sending(Part):
         return [answer]
 
     async def send(self, message):
-        """Send; the descriptor of the outcome."""
+        """Send a message: the descriptor of its outcome."""
         delivery = Delivery(*message.parts_to_send())
         self._outcomes[delivery] = asyncio.get_running_loop().create_future()
         self._wire.send(self.link, delivery)
@@ -126,7 +126,7 @@ def test_messages_of_many_frames(rabbitmq, size):
     run(rabbitmq, scenario)
 
 
-def test_many_at_once(rabbitmq):
+def test_many_messages_at_once(rabbitmq):
     async def scenario(channel):
         sending, receiving = await both(channel, "many")
         sends = [sending.send(AmqpMessage(b"%d" % number)) for number in range(500)]

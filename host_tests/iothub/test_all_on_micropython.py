@@ -1,4 +1,4 @@
-"""Runs the tests of this folder, the same files, in MicroPython; *_hypothesis.py are CPython's."""
+"""Runs the test files of this folder in MicroPython; those named *_hypothesis.py need CPython."""
 
 import ast
 import os

@@ -1,5 +1,7 @@
+"""iothub.credentials: connection strings, host names, user names."""
+
 from host_tests.support.raises import raises
-from iothub.credentials import Credentials, split_host
+from iothub.credentials import split_host
 from iothub.options import from_connection_string, from_sastoken
 
 KEY = "c2VjcmV0IGtleSBvZiBhIGRldmljZQ=="
@@ -34,9 +36,7 @@ def test_product_info_is_encoded_in_the_user_name():
 
 
 def test_port_in_the_host_name_is_dialled_but_not_signed():
-    one = from_connection_string(
-        "HostName=localhost:8884;DeviceId=d;SharedAccessKey=" + KEY
-    )
+    one = from_connection_string("HostName=localhost:8884;DeviceId=d;SharedAccessKey=" + KEY)
     assert (one.host, one.port, one.hostname) == ("localhost", 8884, "localhost")
     assert one.username().startswith("localhost/d/?")
 
@@ -56,9 +56,7 @@ def test_x509_has_no_password():
 
 def test_ready_token_is_the_password():
     token = "SharedAccessSignature sr=h%2Fdevices%2Fd&sig=s&se=99"
-    one = from_connection_string(
-        "HostName=h;DeviceId=d;SharedAccessSignature=" + token
-    )
+    one = from_connection_string("HostName=h;DeviceId=d;SharedAccessSignature=" + token)
     assert one.sign(1)[0] == token
     one = from_sastoken(token)
     assert (one.hostname, one.device_id, one.module_id) == ("h", "d", None)

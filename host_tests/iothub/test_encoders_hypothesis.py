@@ -1,4 +1,4 @@
-"""Every encoder and decoder against an oracle that shares no code with it."""
+"""Encoders and decoders against independent implementations."""
 
 import base64
 import hmac
@@ -25,17 +25,17 @@ RID = st.text("0123456789abcdefABCDEF-._~%", min_size=1).filter(lambda rid: "%" 
 
 
 @given(TEXT)
-def test_quote_is_urllibs(value):
+def test_quote_equals_urllibs(value):
     assert compat.quote(value) == quote(value, safe="")
 
 
 @given(st.binary())
-def test_quote_of_bytes_is_urllibs(value):
+def test_quote_of_bytes_equals_urllibs(value):
     assert compat.quote(value) == quote(value, safe="")
 
 
 @given(st.text("%0123456789abcdefABCDEFg+é漢 "))
-def test_unquote_is_urllibs_where_that_is_strict(value):
+def test_unquote_equals_strict_urllibs(value):
     try:
         expected = unquote(value, errors="strict")
     except UnicodeDecodeError:
@@ -47,12 +47,12 @@ def test_unquote_is_urllibs_where_that_is_strict(value):
 
 
 @given(st.binary(max_size=200), st.binary())
-def test_hmac_is_the_standard_librarys(key, message):
+def test_hmac_equals_the_standard_librarys(key, message):
     assert sas.hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
 
 
 @given(NAME, KEY, st.integers(0, 2**40), st.none() | NAME)
-def test_token_is_what_the_contract_says(resource, key, expiry, policy):
+def test_token_follows_the_documented_formula(resource, key, expiry, policy):
     key = base64.b64encode(key).decode()
     encoded = quote(resource, safe="")
     digest = hmac.digest(base64.b64decode(key), f"{encoded}\n{expiry}".encode(), "sha256")
@@ -62,7 +62,7 @@ def test_token_is_what_the_contract_says(resource, key, expiry, policy):
 
 
 @given(NAME, KEY)
-def test_token_is_azure_iot_devices(resource, key):
+def test_token_equals_azure_iot_devices(resource, key):
     key = base64.b64encode(key).decode()
     theirs = azure_sas.RenewableSasToken(resource, SymmetricKeySigningMechanism(key))
     assert sas.sas_token(resource, key, theirs.expiry_time) == str(theirs)
@@ -71,7 +71,7 @@ def test_token_is_azure_iot_devices(resource, key):
 
 
 @given(st.text(max_size=60))
-def test_what_is_accepted_as_a_key_is_base64(key):
+def test_only_base64_is_accepted_as_a_key(key):
     try:
         decoded = sas.decode_key(key)
     except ValueError:
@@ -80,12 +80,12 @@ def test_what_is_accepted_as_a_key_is_base64(key):
 
 
 @given(st.dictionaries(TEXT.filter(bool), st.none() | TEXT))
-def test_properties_come_back(properties):
+def test_properties_are_decoded_as_they_were_encoded(properties):
     assert bags.decode_properties(bags.encode_properties(properties)) == properties
 
 
 @given(st.dictionaries(NAME, TEXT), st.tuples(*[st.none() | NAME] * 5))
-def test_message_bag_is_read_by_azure_iot_device(properties, system):
+def test_property_bag_is_read_by_azure_iot_device(properties, system):
     mine = Message("", *system[:2], content_type=system[2])
     mine.correlation_id, mine.user_id = system[3:]
     mine.custom_properties = dict(properties)
@@ -101,7 +101,7 @@ def test_message_bag_is_read_by_azure_iot_device(properties, system):
 
 
 @given(st.dictionaries(NAME, TEXT), st.tuples(*[st.none() | NAME] * 4))
-def test_message_bag_of_azure_iot_device_is_read(properties, system):
+def test_property_bag_of_azure_iot_device_is_read(properties, system):
     theirs = AzureMessage("", *system[:2], content_type=system[2])
     theirs.correlation_id = system[3]
     theirs.custom_properties = dict(properties)
@@ -129,12 +129,14 @@ def test_twin_topics_agree_with_azure_iot_device(status, rid, version):
     assert topics.parse_twin_answer(topic) == (status, rid, version or None)
     assert int(azure_topics.get_twin_status_code_from_topic(topic)) == status
     where = "/properties/reported/"
-    assert topics.twin_request(rid, b"{}") == azure_topics.get_twin_topic_for_publish("PATCH", where, rid)
+    assert topics.twin_request(rid, b"{}") == azure_topics.get_twin_topic_for_publish(
+        "PATCH", where, rid
+    )
     assert topics.twin_request(rid) == azure_topics.get_twin_topic_for_publish("GET", "/", rid)
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_no_topic_is_taken_for_two(topic):
+def test_each_topic_matches_one_parser(topic):
     own = "devices/d/"
     mine = [
         topics.parse_message(topic, own),
@@ -168,7 +170,7 @@ def test_connection_string_is_read_as_azure_iot_device_does(
 
 
 @given(st.text(max_size=80))
-def test_what_is_no_connection_string_is_a_value_error(value):
+def test_invalid_connection_string_is_a_value_error(value):
     try:
         parse_connection_string(value)
     except ValueError:

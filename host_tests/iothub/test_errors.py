@@ -1,7 +1,9 @@
+"""iothub.errors: stages, codes, and CONNACK return codes as exceptions."""
+
 from iothub import errors
 
 
-def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
+def test_network_errors_are_oserrors_with_a_stage():
     for name in (
         "ConnectionFailedError",
         "ConnectionDroppedError",
@@ -15,7 +17,7 @@ def test_failures_of_the_network_are_oserrors_and_carry_their_stage():
         assert str(error) == "tls: why"
 
 
-def test_refusals_are_not_oserrors_and_carry_their_code():
+def test_refusals_are_no_oserrors_and_have_a_code():
     for name in ("CredentialError", "ServiceError"):
         error = getattr(errors, name)("why", "connack", 5)
         assert not isinstance(error, OSError)

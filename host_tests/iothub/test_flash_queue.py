@@ -1,4 +1,4 @@
-"""iothub.flash_queue on a real file system: what it keeps, and what torn or changed files cost."""
+"""iothub.flash_queue on a real file system: restarts, limits, torn and changed files."""
 
 import binascii
 import os
@@ -10,7 +10,7 @@ LIMIT = 4096
 
 
 class Folder:
-    """A folder that is gone afterwards."""
+    """A temporary folder."""
 
     def __enter__(self):
         self.path = "/tmp/queue-" + binascii.hexlify(os.urandom(6)).decode()
@@ -33,7 +33,7 @@ class Folder:
             file.write(content)
 
     def full(self, name):
-        """Writing to this file finds the flash full."""
+        """Make writes to this file fail, as on a full flash."""
         os.system("ln -s /dev/full " + self.path + "/" + name)
 
     def queue(self, limit=LIMIT):
@@ -45,7 +45,7 @@ def message(number, size=20):
 
 
 def rest(queue):
-    """What next() gives until there is no more."""
+    """All that next() still gives."""
     found = []
     while True:
         record = queue.next()
@@ -55,11 +55,11 @@ def rest(queue):
 
 
 def numbers(queue):
-    """The same, as the numbers that message() was given."""
+    """As rest(), as the numbers that message() was given."""
     return [int(first[3:]) for _, first, _ in rest(queue)]
 
 
-def test_what_is_kept_is_read_in_order_before_and_after_a_restart():
+def test_messages_are_read_in_order_before_and_after_a_restart():
     with Folder() as folder:
         queue = folder.queue()
         assert queue.next() is None
@@ -77,7 +77,7 @@ def test_what_is_kept_is_read_in_order_before_and_after_a_restart():
         assert rest(again) == expected + [(4,) + message(4)]
 
 
-def test_all_done_leaves_no_file():
+def test_empty_queue_has_no_file():
     with Folder() as folder:
         queue = folder.queue()
         for number in range(40):
@@ -92,7 +92,7 @@ def test_all_done_leaves_no_file():
         assert numbers(folder.queue()) == [40]
 
 
-def test_after_a_restart_at_most_a_few_that_were_done_come_again():
+def test_few_acknowledged_messages_are_repeated_after_a_restart():
     with Folder() as folder:
         queue = folder.queue(65536)
         for number in range(100):
@@ -105,7 +105,7 @@ def test_after_a_restart_at_most_a_few_that_were_done_come_again():
             assert numbers(again) == list(range(again.first, 100))
 
 
-def test_cut_at_every_byte_all_that_is_whole_is_read():
+def test_file_cut_at_any_byte_loses_only_the_torn_message():
     with Folder() as folder:
         queue = folder.queue()
         queue.append([message(0), message(1)])
@@ -125,7 +125,7 @@ def test_cut_at_every_byte_all_that_is_whole_is_read():
                 os.remove(folder.path + "/" + name)
 
 
-def test_a_changed_byte_costs_one_message_and_no_other():
+def test_changed_byte_loses_one_message_only():
     with Folder() as folder:
         queue = folder.queue()
         queue.append([message(number) for number in range(4)])
@@ -141,7 +141,7 @@ def test_a_changed_byte_costs_one_message_and_no_other():
             assert again.damaged == whole
 
 
-def test_a_length_that_lies_is_not_believed():
+def test_wrong_length_field_is_detected():
     with Folder() as folder:
         folder.queue().append([message(0)])
         content = folder.content("00000001.log")
@@ -152,7 +152,7 @@ def test_a_length_that_lies_is_not_believed():
         assert again.damaged == len(content)
 
 
-def test_marker_bytes_in_a_message_are_no_record():
+def test_marker_bytes_within_a_message_are_no_record():
     with Folder() as folder:
         inner = folder.queue()
         inner.append([(b"", b"inner")])
@@ -174,7 +174,7 @@ def test_other_files_are_left_alone():
         assert folder.names() == ["notes.txt", "zzzzzzzz.log"]
 
 
-def test_room_and_dropping_the_oldest():
+def test_full_queue_drops_the_oldest():
     with Folder() as folder:
         queue = folder.queue()
         number = dropped = 0
@@ -191,7 +191,7 @@ def test_room_and_dropping_the_oldest():
         assert numbers(folder.queue()) == list(range(dropped, 200))
 
 
-def test_dropping_what_is_being_read():
+def test_message_that_is_being_read_can_be_dropped():
     with Folder() as folder:
         queue = folder.queue()
         for number in range(24):
@@ -204,7 +204,7 @@ def test_dropping_what_is_being_read():
         assert queue.first == dropped
 
 
-def test_a_message_larger_than_a_file():
+def test_message_larger_than_a_file():
     with Folder() as folder:
         queue = folder.queue()
         queue.append([message(0, 3000)])
@@ -215,7 +215,7 @@ def test_a_message_larger_than_a_file():
         assert numbers(folder.queue()) == [1]
 
 
-def test_what_a_full_flash_does_not_take_waits_for_nothing():
+def test_full_flash_raises_at_once():
     with Folder() as folder:
         queue = folder.queue()
         for number in (1, 2):
@@ -229,7 +229,7 @@ def test_what_a_full_flash_does_not_take_waits_for_nothing():
         assert queue.first == queue.end
 
 
-def test_full_while_others_wait():
+def test_full_flash_while_other_messages_wait():
     with Folder() as folder:
         queue = folder.queue()
         queue.append([message(0, 600)])  # the next one begins a file
@@ -242,7 +242,7 @@ def test_full_while_others_wait():
         assert folder.names() == []
 
 
-def test_a_note_that_does_not_fit_is_no_failure():
+def test_failed_progress_note_is_no_error():
     with Folder() as folder:
         queue = folder.queue()
         for number in range(40):
@@ -253,7 +253,7 @@ def test_a_note_that_does_not_fit_is_no_failure():
         assert numbers(queue) == [39]
 
 
-def test_starts_that_keep_one_message_each_share_a_file():
+def test_starts_with_one_message_each_share_a_file():
     with Folder() as folder:
         for number in range(6):
             queue = folder.queue()
@@ -267,7 +267,7 @@ def test_starts_that_keep_one_message_each_share_a_file():
         assert numbers(folder.queue()) == list(range(7))
 
 
-def test_a_file_that_cannot_be_read_costs_its_own_messages():
+def test_unreadable_file_loses_its_own_messages_only():
     with Folder() as folder:
         queue = folder.queue()
         for number in range(3):

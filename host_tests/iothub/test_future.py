@@ -90,7 +90,7 @@ def test_error_is_raised_where_it_is_awaited():
     on_loop(main)
 
 
-def test_many_are_gathered_in_any_order():
+def test_futures_are_gathered_in_any_order():
     async def main():
         futures = [Future() for _ in range(5)]
         tasks = [asyncio.create_task(as_coroutine(future)) for future in futures]

@@ -1,11 +1,11 @@
-"""iothub.log: levels, and that no secret is ever in a line."""
+"""iothub.log: levels, and no secret in any line."""
 
 from host_tests.support.raises import raises
 from iothub import errors, log
 
 
 def lines(level, tells):
-    """What is shown of `tells` at a level."""
+    """The lines that `tells` logs at a level."""
     shown = []
     log.on(level, shown.append)
     try:
@@ -16,7 +16,7 @@ def lines(level, tells):
     return shown
 
 
-def test_off_unless_asked_for():
+def test_log_is_off_by_default():
     assert errors.logger is None
     log.on("info", print)
     assert errors.logger is not None
@@ -24,7 +24,7 @@ def test_off_unless_asked_for():
     assert errors.logger is None
 
 
-def test_a_level_shows_itself_and_what_is_above():
+def test_level_includes_higher_levels():
     tells = [
         (10, "read", 5),
         (20, "tcp", "h:1"),
@@ -38,12 +38,12 @@ def test_a_level_shows_itself_and_what_is_above():
     assert len(lines("error", tells)) == 1
 
 
-def test_a_level_that_there_is_not():
+def test_unknown_level_is_an_error():
     raises(ValueError, log.on, "loud")
     assert errors.logger is None
 
 
-def test_an_exception_keeps_its_traceback_at_debug():
+def test_debug_level_prints_tracebacks():
     def fail():
         raise ValueError("no")
 
@@ -57,7 +57,7 @@ def test_an_exception_keeps_its_traceback_at_debug():
     assert "Traceback" not in short
 
 
-def test_secrets_are_cut_out():
+def test_secrets_are_removed():
     secret = "c2VjcmV0"
     for text in (
         "HostName=h;DeviceId=d;SharedAccessKey=" + secret,
@@ -73,6 +73,6 @@ def test_secrets_are_cut_out():
     assert secret not in line
 
 
-def test_what_surrounds_a_secret_stays():
+def test_text_around_a_secret_stays():
     assert log.redact("sr=h&sig=abc&se=5") == "sr=h&sig=***&se=5"
     assert log.redact("nothing to hide") == "nothing to hide"

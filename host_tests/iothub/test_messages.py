@@ -1,3 +1,5 @@
+"""iothub.messages: Message, MethodRequest, MethodResponse."""
+
 from host_tests.support.raises import raises
 from iothub.messages import Message
 

@@ -1,3 +1,5 @@
+"""iothub.options: defaults, and one clear error for each invalid option."""
+
 from host_tests.support.raises import raises
 from iothub.options import DEFAULTS, checked, from_connection_string, parse_connection_string
 
@@ -11,7 +13,7 @@ def test_defaults_are_in_bounds_and_not_shared():
     assert DEFAULTS["window"] != 5
 
 
-def test_given_options_stand():
+def test_given_options_are_used():
     assert checked({"keep_alive": 1177})["keep_alive"] == 1177
 
 
@@ -19,7 +21,7 @@ def test_unknown_option_is_named():
     assert "keepalive" in str(raises(TypeError, checked, {"keepalive": 5}))
 
 
-def test_out_of_bounds():
+def test_out_of_bounds_options_are_errors():
     for wrong in (
         {"keep_alive": 1178},
         {"keep_alive": 0},

@@ -22,7 +22,7 @@ class Flight(Future):
 
 
 class Transport:
-    """What is on its way, by the message's text."""
+    """A scripted transport: messages in flight, by their text."""
 
     def __init__(self):
         self.flying = {}
@@ -37,7 +37,7 @@ class Transport:
         return as_coroutine(flight)
 
     async def sends(self, text):
-        """Return once `text` is sent again."""
+        """Wait until `text` is sent again."""
         self.flying.pop(text, None)
         while text not in self.flying:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -78,7 +78,7 @@ def on_loop(main):
     return asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_with_a_connection_it_is_the_acknowledgement_that_counts():
+def test_message_is_removed_when_it_is_acknowledged():
     async def main():
         outbox, _, transport = made(window=2)
         outbox.on_state("connected")
@@ -99,7 +99,7 @@ def test_with_a_connection_it_is_the_acknowledgement_that_counts():
     on_loop(main)
 
 
-def test_acknowledged_out_of_order_is_done_in_order():
+def test_messages_acknowledged_out_of_order_are_removed_in_order():
     async def main():
         outbox, _, transport = made()
         outbox.on_state("connected")
@@ -114,7 +114,7 @@ def test_acknowledged_out_of_order_is_done_in_order():
     on_loop(main)
 
 
-def test_a_loss_keeps_what_is_under_way_with_its_time():
+def test_lost_connection_keeps_messages_in_flight_with_their_time():
     async def main():
         outbox, _, transport = made(window=2)
         outbox.on_state("connected")
@@ -139,7 +139,7 @@ def test_a_loss_keeps_what_is_under_way_with_its_time():
     on_loop(main)
 
 
-def test_a_loss_leaves_nothing_with_the_transport_whenever_it_comes():
+def test_lost_connection_withdraws_messages_from_the_transport():
     async def main():
         for turns_before in range(8):
             outbox, _, transport = made()
@@ -156,7 +156,7 @@ def test_a_loss_leaves_nothing_with_the_transport_whenever_it_comes():
     on_loop(main)
 
 
-def test_a_time_of_the_programs_own_stays():
+def test_creation_time_of_the_program_is_kept():
     async def main():
         outbox, _, transport = made()
         message = Message("a", message_id="7", content_type="text/plain")
@@ -177,7 +177,7 @@ def test_a_time_of_the_programs_own_stays():
     on_loop(main)
 
 
-def test_what_is_kept_goes_before_what_is_fresh():
+def test_stored_messages_are_sent_before_new_ones():
     async def main():
         outbox, _, transport = made(window=1)
         outbox.on_state("disconnected")
@@ -197,7 +197,7 @@ def test_what_is_kept_goes_before_what_is_fresh():
     on_loop(main)
 
 
-def test_full_of_the_oldest_or_the_newest():
+def test_full_outbox_drops_the_oldest_or_the_newest():
     async def main():
         for drop, left in (("oldest", ["3", "4", "5", "6"]), ("newest", ["0", "1", "2", "3"])):
             outbox, _, transport = made(window=9, limit=4 * 64 + 4 * 60, drop=drop)
@@ -220,7 +220,7 @@ def test_full_of_the_oldest_or_the_newest():
     on_loop(main)
 
 
-def test_many_at_once_do_not_fill_more_than_the_limit():
+def test_concurrent_messages_stay_within_the_limit():
     async def main():
         outbox, _, _ = made(limit=1024)
         outbox.on_state("disconnected")
@@ -244,7 +244,7 @@ async def failure(task):
     return None
 
 
-def test_a_failure_sends_all_again_in_order():
+def test_failure_sends_all_messages_again_in_order():
     async def main():
         outbox, problems, transport = made(window=2)
         outbox.on_state("connected")
@@ -264,7 +264,7 @@ def test_a_failure_sends_all_again_in_order():
     on_loop(main)
 
 
-def test_what_the_hub_refuses_for_good_does_not_stop_the_others():
+def test_permanently_refused_message_does_not_block_the_others():
     async def main():
         outbox, problems, transport = made()
         outbox.on_state("disconnected")
@@ -281,7 +281,7 @@ def test_what_the_hub_refuses_for_good_does_not_stop_the_others():
     on_loop(main)
 
 
-def test_refused_while_it_is_awaited_is_raised():
+def test_refusal_is_raised_in_an_awaiting_send():
     async def main():
         outbox, _, transport = made()
         outbox.on_state("connected")
@@ -298,7 +298,7 @@ def test_refused_while_it_is_awaited_is_raised():
     on_loop(main)
 
 
-def test_a_busy_hub_is_asked_again():
+def test_throttled_message_is_sent_again():
     async def main():
         outbox, _, transport = made()
         outbox.on_state("disconnected")
@@ -315,7 +315,7 @@ def test_a_busy_hub_is_asked_again():
     on_loop(main)
 
 
-def test_mistakes():
+def test_caller_mistakes_are_raised():
     outbox, problems, transport = made()
     send_message, qos_0 = transport.send_message, {"qos": 0, "window": 1}
     raises(ValueError, outbox.start, send_message, problems.append, qos_0)
@@ -330,7 +330,7 @@ def test_mistakes():
     on_loop(main)
 
 
-def test_what_can_never_be_sent_is_told_and_stops_nobody():
+def test_unsendable_message_is_reported_and_skipped():
     async def main():
         outbox, problems, transport = made()
         outbox.on_state("connected")
@@ -347,12 +347,14 @@ def test_what_can_never_be_sent_is_told_and_stops_nobody():
     on_loop(main)
 
 
-def test_what_was_accepted_is_sent_as_it_was_then():
+def test_message_is_sent_as_it_was_when_accepted():
     async def main():
         outbox, _, transport = made(window=1)
         outbox.on_state("connected")
         payload, bodies = bytearray(b"then"), []
-        transport.send_message = lambda message: bodies.append(message.payload()) or as_coroutine(Future())
+        transport.send_message = lambda message: (
+            bodies.append(message.payload()) or as_coroutine(Future())
+        )
         tasks = [asyncio.create_task(put(outbox, Message(payload)))]
         tasks += send(outbox, "a", "b")  # more than a window: all are kept
         await asyncio.gather(*tasks)
@@ -362,7 +364,7 @@ def test_what_was_accepted_is_sent_as_it_was_then():
     on_loop(main)
 
 
-def test_a_property_bag_too_large_for_any_transport():
+def test_property_bag_too_large_for_any_transport_is_an_error():
     async def main():
         outbox, _, _ = made(limit=200000)
         message = Message("a")
@@ -372,7 +374,7 @@ def test_a_property_bag_too_large_for_any_transport():
     on_loop(main)
 
 
-def test_on_its_way_is_not_refused():
+def test_message_in_flight_is_not_dropped():
     async def main():
         outbox, _, transport = made(limit=512, drop="newest")
         outbox.on_state("disconnected")
@@ -458,11 +460,13 @@ def test_closed_outbox_sends_no_more_and_keeps_what_it_has():
     on_loop(main)
 
 
-def test_odd_names_and_values_are_the_same_bytes():
+def test_unusual_properties_are_encoded_as_without_an_outbox():
     async def main():
         outbox, _, transport = made()
         bags = []
-        transport.send_message = lambda message: bags.append(bag(message)) or as_coroutine(Future())
+        transport.send_message = lambda message: (
+            bags.append(bag(message)) or as_coroutine(Future())
+        )
         message = Message("a", content_type="text/plain", message_id="7")
         message.creation_time_utc = "2001-02-03T04:05:06Z"
         message.custom_properties = {"$.x": "é", "": "", "%": None, "5": 5}

@@ -1,10 +1,12 @@
+"""iothub.pnp: Plug and Play telemetry, components and acknowledged properties."""
+
 import json
 
 from iothub import pnp
 from iothub.mqtt.properties import telemetry_topic
 
 
-def test_a_component_marks_what_it_reports():
+def test_component_marks_its_reported_properties():
     assert pnp.component("thermostat1", {"maxTemp": 5}) == {
         "thermostat1": {"maxTemp": 5, "__t": "c"}
     }
@@ -15,7 +17,7 @@ def test_acknowledgements():
     assert pnp.acknowledgement(0, 400, 7, "too cold")["ad"] == "too cold"
 
 
-def test_all_that_is_asked_for_is_answered():
+def test_every_desired_property_is_acknowledged():
     asked = []
 
     def decide(component, name, value):

@@ -1,3 +1,5 @@
+"""iothub.sas: SAS tokens and HMAC-SHA256."""
+
 import binascii
 
 from host_tests.support.raises import raises
@@ -37,7 +39,7 @@ def test_rfc_4231_vectors():
         assert hexed(hmac_sha256(key, message)) == expected
 
 
-def test_key_of_just_a_block_is_not_hashed():
+def test_key_of_one_block_is_not_hashed():
     assert hmac_sha256(b"k" * 64, b"m") != hmac_sha256(b"k" * 65, b"m")
     # A key is padded with zero bytes, so these two are the same key by RFC 2104.
     assert hmac_sha256(b"k", b"m") == hmac_sha256(b"k\0", b"m")
@@ -65,7 +67,7 @@ def test_key_may_be_bytes():
     assert sas_token("hub", KEY.encode(), 1) == sas_token("hub", KEY, 1)
 
 
-def test_key_that_is_not_base64_is_named_but_not_shown():
+def test_key_that_is_not_base64_is_named_and_not_printed():
     for key in ("", "====", "abc", "secret!!", "c2VjcmV0\n", "c2Vj cmV0", "YWJj=", "YQ===YQ="):
         error = raises(ValueError, decode_key, key)
         assert "key" in str(error)
@@ -77,7 +79,7 @@ def test_fields_in_any_order():
     assert fields == {"sig": "a%3D", "se": "12", "sr": "h%2Fdevices%2Fd", "skn": "p"}
 
 
-def test_token_that_is_none_is_not_shown():
+def test_invalid_token_is_not_printed():
     for token in ("", "sr=a&sig=topsecret&se=1", "SharedAccessSignature sr=a&sig=topsecret"):
         assert "topsecret" not in str(raises(ValueError, token_fields, token))
     raises(ValueError, token_fields, "SharedAccessSignature sr=a&sig=b&se=soon")

@@ -1,3 +1,5 @@
+"""iothub.twin: merges, differences, and the order of desired changes."""
+
 from host_tests.support.raises import raises
 from iothub.twin import DesiredProperties, desired_section, difference, merge
 
@@ -15,14 +17,14 @@ def test_difference_is_the_smallest_patch():
     assert difference(old, old) == {}
 
 
-def test_first_section_is_told_whole_unless_it_is_empty():
+def test_first_section_is_reported_whole_unless_empty():
     desired = DesiredProperties()
     desired.begin_sync()
     assert desired.apply_snapshot({"a": 1, "$version": 3}) == [{"a": 1, "$version": 3}]
     assert DesiredProperties().apply_snapshot({"$version": 1}) == []
 
 
-def test_patches_are_told_once_and_in_order():
+def test_patches_are_reported_once_and_in_order():
     desired = DesiredProperties()
     desired.apply_snapshot({"$version": 1})
     assert desired.apply_patch({"a": 1, "$version": 2}) == [{"a": 1, "$version": 2}]
@@ -30,15 +32,17 @@ def test_patches_are_told_once_and_in_order():
     assert desired.apply_patch({"a": 0, "$version": 1}) == []
 
 
-def test_gap_asks_for_the_whole():
+def test_version_gap_requests_the_whole_section():
     desired = DesiredProperties()
     desired.apply_snapshot({"$version": 1})
     assert desired.apply_patch({"b": 1, "$version": 3}) is None
     desired.begin_sync()
-    assert desired.apply_snapshot({"a": 1, "b": 1, "$version": 3}) == [{"a": 1, "b": 1, "$version": 3}]
+    assert desired.apply_snapshot({"a": 1, "b": 1, "$version": 3}) == [
+        {"a": 1, "b": 1, "$version": 3}
+    ]
 
 
-def test_what_changed_while_offline():
+def test_offline_changes_are_reported_as_a_difference():
     desired = DesiredProperties()
     desired.apply_snapshot({"a": 1, "b": {"c": 1}, "$version": 1})
     desired.apply_patch({"b": {"c": 2}, "$version": 2})
@@ -50,7 +54,7 @@ def test_what_changed_while_offline():
     assert desired.apply_snapshot({"b": {"c": 2, "d": 3}, "$version": 4}) == []
 
 
-def test_patches_that_cross_with_the_whole_are_held_for_it():
+def test_patches_during_a_read_are_applied_after_it():
     desired = DesiredProperties()
     desired.begin_sync()
     assert desired.apply_patch({"a": 2, "$version": 2}) == []
@@ -69,7 +73,7 @@ def test_held_patches_are_bounded():
     assert len(desired._held) <= 16
 
 
-def test_what_is_no_patch():
+def test_invalid_patches_are_value_errors():
     for patch in ([], 5, {"a": 1}, {"$version": "2"}, None):
         raises(ValueError, DesiredProperties().apply_patch, patch)
     for twin in ([], {}, {"desired": 5}, {"desired": {}}):
@@ -77,7 +81,7 @@ def test_what_is_no_patch():
     assert desired_section({"desired": {"$version": 1}}) == {"$version": 1}
 
 
-def test_a_section_that_cannot_be_read_holds_nothing_back():
+def test_unreadable_section_delays_no_patch():
     desired = DesiredProperties()
     desired.begin_sync()
     assert desired.apply_patch({"a": 1, "$version": 2}) == []
@@ -85,7 +89,7 @@ def test_a_section_that_cannot_be_read_holds_nothing_back():
     assert desired.apply_patch({"b": 1, "$version": 3}) == [{"b": 1, "$version": 3}]
 
 
-def test_what_an_earlier_life_was_told_is_not_told_again():
+def test_changes_known_before_a_restart_are_not_repeated():
     desired = DesiredProperties()
     desired.known_version = 7
     desired.begin_sync()

@@ -1,4 +1,4 @@
-"""Merging and comparing, against RFC 7396 written out anew."""
+"""iothub.twin against JSON merge patch (RFC 7396), implemented again."""
 
 import copy
 
@@ -31,7 +31,7 @@ def rfc7396(target, patch):
 
 
 def same(one, other):
-    """Equal, and of equal types: 1 is not True in JSON."""
+    """Whether two values are equal and of equal types: in JSON 1 is not true."""
     return repr_of(one) == repr_of(other)
 
 
@@ -42,7 +42,7 @@ def repr_of(value):
 
 
 @given(SECTIONS, st.dictionaries(NAMES, PATCHES, max_size=4))
-def test_merge_is_rfc_7396(section, patch):
+def test_merge_equals_rfc_7396(section, patch):
     expected = rfc7396(section, patch)
     merge(section, copy.deepcopy(patch))
     assert same(section, expected)
@@ -59,8 +59,8 @@ def test_no_difference_is_an_empty_patch(section):
 
 
 @given(st.lists(st.dictionaries(NAMES, PATCHES, max_size=3), max_size=8), st.data())
-def test_program_that_applies_what_it_is_told_ends_with_the_hubs_section(patches, data):
-    """Patches told live, lost while offline, or crossing with the twin that was asked for."""
+def test_program_that_applies_all_patches_has_the_hubs_section(patches, data):
+    """Patches arrive live, are lost while offline, or cross with a requested twin."""
     hub, program, desired = {"$version": 1}, {}, DesiredProperties()
     desired.apply_snapshot(dict(hub))
     for number, patch in enumerate(patches):

@@ -1,4 +1,4 @@
-"""The firmware waits nowhere without a deadline."""
+"""Every wait in the firmware has a deadline, and nothing blocks the event loop."""
 
 import ast
 
@@ -47,9 +47,7 @@ BLOCKING = {("wifi.py", "sleep_ms"), ("clock.py", "sleep_ms")}  # at boot, in lo
 
 
 class Waits(ast.NodeVisitor):
-    """What a file awaits that is no call, or one that waits, and stands in no within() or
-    wait_for().
-    """
+    """Finds the awaits of a file that may wait, and that no within() or wait_for() bounds."""
 
     def __init__(self):
         self.found = []
@@ -93,14 +91,14 @@ def test_every_wait_has_a_deadline(path):
         assert (path.name, scope, name) in WATCHED, f"{path.name}:{line}: {scope} awaits {name}()"
 
 
-def test_list_of_watched_waits_has_nothing_that_is_gone():
+def test_list_of_watched_waits_is_current():
     found = {
         (path.name, scope, name) for path in sources.FIRMWARE for scope, name, _ in unbounded(path)
     }
     assert found == set(WATCHED)
 
 
-def test_wait_without_a_deadline_is_found(tmp_path):
+def test_wait_without_a_deadline_is_detected(tmp_path):
     source = (sources.ROOT / "firmware" / "iothub" / "mqtt.py").read_text()
     bare = source.replace(
         'await within(self._timeout, "twin", answer.wait())', "await answer.wait()"

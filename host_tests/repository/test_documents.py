@@ -14,7 +14,7 @@ CHECKER = ROOT / "docs" / "check_links.py"
 
 
 @pytest.mark.parametrize("document", ["docs/faults.md", "docs/features.md"])
-def test_tests_that_are_named_exist(document):
+def test_tests_named_in_documents_exist(document):
     found = 0
     for path, test in NAMED.findall((ROOT / document).read_text()):
         if not path.rpartition("/")[2].startswith("test_"):

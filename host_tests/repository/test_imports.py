@@ -1,4 +1,4 @@
-"""Imports run downwards only, and the firmware uses nothing that MicroPython lacks."""
+"""Imports run downwards only, and the firmware imports only what MicroPython has."""
 
 import ast
 
@@ -63,7 +63,7 @@ def test_library_imports_downwards(path):
             assert floor_of(lower) < floor_of(sources.module(path)), f"{path} imports {name}"
 
 
-def test_every_module_has_a_floor():
+def test_every_module_has_a_layer():
     files = {sources.module(path) for path in MODULES}
     assert {name for floor in FLOORS for name in floor} == files
 
@@ -78,7 +78,7 @@ def test_firmware_imports_only_what_a_board_has(path):
         assert name in ON_A_BOARD or (path.name, name) in ON_CPYTHON_ONLY, name
 
 
-def test_library_does_not_know_the_board_nor_the_tools():
+def test_library_imports_neither_board_nor_tools():
     for path in sources.IOTHUB:
         for name in imports(path):
             outside = ("board", "tools", "iothub_tools", "machine", "network", "esp32")
@@ -92,27 +92,27 @@ HUB = sorted((sources.ROOT / "tools" / "hub").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", HUB, ids=sources.label)
-def test_hub_knows_nothing_of_the_firmware(path):
+def test_hub_imports_only_the_amqp_wire_format_of_the_firmware(path):
     for name in sources.imports(path, "tools.hub"):
         assert name in WIRE or name.partition(".")[0] not in ("iothub", "board", "umqtt")
 
 
 @pytest.mark.parametrize("path", [p for p in HUB if p.parent.name == "core"], ids=sources.label)
-def test_hubs_core_knows_no_front(path):
+def test_hub_core_imports_no_front(path):
     for node in ast.walk(sources.parsed(path)):
         assert not (isinstance(node, ast.ImportFrom) and node.level > 1), "the core stands alone"
     assert not {"aiohttp", "ssl"} & sources.imports(path, "tools.hub.core")
 
 
 @pytest.mark.parametrize("front", ["mqtt", "amqp"])
-def test_hubs_fronts_do_not_know_each_other(front):
+def test_hub_fronts_do_not_import_each_other(front):
     for path in (sources.ROOT / "tools" / "hub" / front).glob("*.py"):
         for node in ast.walk(sources.parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.level > 1 and node.module:
                 assert node.module.partition(".")[0] in ("core", "listener", "tls"), path
 
 
-def test_stub_has_the_names_that_iothub_loads():
+def test_stub_file_has_the_public_names():
     import iothub
 
     stub = sources.parsed(sources.ROOT / "firmware" / "iothub" / "__init__.pyi")
@@ -123,8 +123,8 @@ def test_stub_has_the_names_that_iothub_loads():
     assert found == iothub._HOMES
 
 
-def test_nothing_happens_at_import():
-    """Outside functions and classes the library only defines, imports and names."""
+def test_library_modules_have_no_import_side_effects():
+    """Outside functions and classes a module only defines, imports and assigns."""
     allowed = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     for path in sources.IOTHUB:
         for node in sources.parsed(path).body:

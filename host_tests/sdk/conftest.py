@@ -1,6 +1,5 @@
-"""A hub in a process of its own for each module, and Microsoft's SDKs made to find it.
-
-The SDKs dial fixed ports and trust fixed authorities: only that is changed, never what they do.
+"""Fixtures: a hub for each module, and Microsoft's SDKs redirected to it. Only the ports that the
+SDKs dial and the authorities that they trust are changed.
 """
 
 import queue
@@ -17,14 +16,14 @@ PATIENCE = 20
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    """A running hub: what its JSON line says."""
+    """A RunningHub for the tests of one module."""
     with hub_process(tmp_path_factory.mktemp("hub")) as running:
         yield running
 
 
 @pytest.fixture
-def found(hub, monkeypatch):
-    """The SDKs find this hub's ports, and trust its CA."""
+def redirected_hub(hub, monkeypatch):
+    """The RunningHub whose ports the SDKs dial, and whose CA they trust."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", hub["ca_file"])
     monkeypatch.setattr(certifi, "where", lambda: hub["ca_file"])
     connect = paho.mqtt.client.Client.connect
@@ -43,20 +42,22 @@ def found(hub, monkeypatch):
 
 
 @pytest.fixture
-def registry(found):
+def registry(redirected_hub):
     """azure-iot-hub's registry manager."""
     hub_sdk = pytest.importorskip("azure.iot.hub", reason="uamqp has no wheel for this Python")
-    return hub_sdk.IoTHubRegistryManager.from_connection_string(found["service_connection_string"])
+    return hub_sdk.IoTHubRegistryManager.from_connection_string(
+        redirected_hub["service_connection_string"]
+    )
 
 
 @pytest.fixture
-def certificate(tmp_path):
-    """Make a Certificate: certificate(name, issuer=None, is_ca=False)."""
+def make_certificate(tmp_path):
+    """make_certificate(name, issuer=None, is_ca=False): a Certificate."""
     return lambda name, *options: Certificate(tmp_path, name, *options)
 
 
 class Inbox:
-    """What an SDK's handlers get, in a thread of theirs, for the test to take."""
+    """A queue between an SDK's handler, in a thread of the SDK, and the test."""
 
     def __init__(self):
         self._queue = queue.Queue()
@@ -67,13 +68,13 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox():
+def new_inbox():
     return Inbox
 
 
 @pytest.fixture
-def device(found, registry):
-    """Connect azure-iot-device as a new device: device(name) -> client."""
+def connect_device(redirected_hub, registry):
+    """connect_device(name): an azure-iot-device client of a new device, connected."""
     from azure.iot.device import IoTHubDeviceClient
 
     clients = []
@@ -83,7 +84,7 @@ def device(found, registry):
         key = made.authentication.symmetric_key.primary_key
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=ca_pem(found),
+            server_verification_cert=ca_pem(redirected_hub),
             **options,
         )
         clients.append(client)

@@ -1,4 +1,4 @@
-"""Microsoft's Event Hubs SDK reads the local hub's events."""
+"""azure-eventhub reads the local hub's events."""
 
 import threading
 import time
@@ -9,22 +9,22 @@ from azure.eventhub import EventHubConsumerClient, TransportType
 
 PATIENCE = 20
 # Over WebSocket the SDK looks for bytes once a second: one test shows that it works.
-without_websocket = pytest.mark.parametrize("consumer", ["plain", "TLS"], indirect=True)
+without_websocket = pytest.mark.parametrize("new_consumer", ["plain", "TLS"], indirect=True)
 
 
 @pytest.fixture(params=["plain", "TLS", "WebSocket"])
-def consumer(request, found):
-    """Makes EventHubConsumerClients."""
-    text = found["eventhub_connection_string"]
+def new_consumer(request, redirected_hub):
+    """new_consumer(): an EventHubConsumerClient, over each of the transports."""
+    text = redirected_hub["eventhub_connection_string"]
     options = {}
     if request.param != "plain":
-        text = text.replace(f"localhost:{found['amqp_plain_port']}", "localhost")
+        text = text.replace(f"localhost:{redirected_hub['amqp_plain_port']}", "localhost")
         text = text.replace("UseDevelopmentEmulator=true;", "")
         websocket = request.param == "WebSocket"
-        port = found["https_port" if websocket else "amqp_port"]
+        port = redirected_hub["https_port" if websocket else "amqp_port"]
         options = {
             "custom_endpoint_address": f"sb://localhost:{port}",
-            "connection_verify": found["ca_file"],
+            "connection_verify": redirected_hub["ca_file"],
             "transport_type": (
                 TransportType.AmqpOverWebsocket if websocket else TransportType.Amqp
             ),
@@ -33,7 +33,9 @@ def consumer(request, found):
 
 
 def read(client, wanted, act=None, **where):
-    """The events whose body is in `wanted`, until all are there; act() once reading has begun."""
+    """{body: (partition, event)} of the events in `wanted`, once all are there; act() is called
+    once reading has begun.
+    """
     found, failures = {}, []
     done, started = threading.Event(), threading.Event()
 
@@ -68,11 +70,11 @@ def read(client, wanted, act=None, **where):
     return found
 
 
-def test_all_partitions_from_the_start(consumer, device, request):
+def test_all_partitions_from_the_start(new_consumer, connect_device, request):
     names = [f"{request.node.callspec.id}-{number}" for number in range(6)]
     for name in names:
-        device(name).send_message(f"from {name}")
-    found = read(consumer(), {f"from {name}" for name in names}, starting_position="-1")
+        connect_device(name).send_message(f"from {name}")
+    found = read(new_consumer(), {f"from {name}" for name in names}, starting_position="-1")
     assert len({partition for partition, _ in found.values()}) > 1
     for body, (_, event) in found.items():
         annotations = event.system_properties
@@ -82,18 +84,18 @@ def test_all_partitions_from_the_start(consumer, device, request):
 
 
 @without_websocket
-def test_positions(consumer, device, request):
+def test_start_positions(new_consumer, connect_device, request):
     name = f"{request.node.callspec.id}-positions"
-    client = device(name)
+    client = connect_device(name)
     every = [f"{name} {number}" for number in range(4)]
     for body in every:
         client.send_message(body)
         moment = time.time() + 0.002  # so that each has a millisecond of its own
         while time.time() < moment:
             pass
-    first = read(consumer(), set(every), starting_position="-1")
+    first = read(new_consumer(), set(every), starting_position="-1")
     partition, second = first[every[1]]
-    with consumer() as asked:
+    with new_consumer() as asked:
         assert partition in asked.get_partition_ids()
         state = asked.get_partition_properties(partition)
     last = first[every[3]][1]
@@ -110,14 +112,15 @@ def test_positions(consumer, device, request):
     )
     with ThreadPoolExecutor(len(cases)) as pool:
         readings = [
-            pool.submit(collect, consumer(), partition, every[3], **where) for where, _ in cases
+            pool.submit(collect, new_consumer(), partition, every[3], **where)
+            for where, _ in cases
         ]
     for reading, (where, beginning) in zip(readings, cases, strict=True):
         assert [body for body in reading.result() if body in every] == every[beginning:], where
 
 
 def collect(client, partition, last, **where):
-    """The bodies of a partition, up to the event whose body is `last`."""
+    """The bodies of a partition, up to the event with the body `last`."""
     seen = []
     done = threading.Event()
 
@@ -139,14 +142,14 @@ def collect(client, partition, last, **where):
 
 
 @without_websocket
-def test_only_what_is_new(consumer, device, request):
+def test_only_new_events(new_consumer, connect_device, request):
     name = f"{request.node.callspec.id}-latest"
-    client = device(name)
+    client = connect_device(name)
     client.send_message(f"{name} old")
-    old = read(consumer(), {f"{name} old"}, starting_position="-1")
+    old = read(new_consumer(), {f"{name} old"}, starting_position="-1")
     partition = old[f"{name} old"][0]
     found = read(
-        consumer(),
+        new_consumer(),
         {f"{name} new"},
         act=lambda: client.send_message(f"{name} new"),
         starting_position="@latest",

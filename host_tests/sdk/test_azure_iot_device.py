@@ -1,4 +1,4 @@
-"""Microsoft's own device SDK takes the local hub for IoT Hub."""
+"""azure-iot-device against the local hub."""
 
 import asyncio
 
@@ -12,87 +12,87 @@ from tools.service.client import ServiceClient
 transports = pytest.mark.parametrize("websockets", [False, True], ids=["TCP", "WebSocket"])
 
 
-def run(found, scenario):
+def run(redirected_hub, scenario):
     """Run scenario(service)."""
 
     async def main():
-        async with ServiceClient.create_for_local_hub(found) as service:
+        async with ServiceClient.create_for_local_hub(redirected_hub) as service:
             await scenario(service)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
 @transports
-def test_device_with_keys(found, websockets):
+def test_device_with_keys(redirected_hub, websockets):
     async def scenario(service):
         name = f"keys-{websockets}"
         made = await service.create_device(name)
         key = made["authentication"]["symmetricKey"]["primaryKey"]
         client = IoTHubDeviceClient.create_from_connection_string(
             f"HostName=localhost;DeviceId={name};SharedAccessKey={key}",
-            server_verification_cert=ca_pem(found),
+            server_verification_cert=ca_pem(redirected_hub),
             websockets=websockets,
         )
         await use(service, client, name)
 
-    run(found, scenario)
+    run(redirected_hub, scenario)
 
 
-def with_certificate(found, name, shown, websockets=False):
+def with_certificate(redirected_hub, name, shown, websockets=False):
     return IoTHubDeviceClient.create_from_x509_certificate(
         X509(str(shown.file), str(shown.key_file)),
         "localhost",
         name,
-        server_verification_cert=ca_pem(found),
+        server_verification_cert=ca_pem(redirected_hub),
         websockets=websockets,
     )
 
 
 @transports
-def test_device_known_by_thumbprint(found, websockets, certificate):
+def test_device_with_a_thumbprint(redirected_hub, websockets, make_certificate):
     async def scenario(service):
         name = f"thumbprint-{websockets}"
-        shown = certificate(name)
+        shown = make_certificate(name)
         thumbprints = {"secondaryThumbprint": shown.thumbprint, "primaryThumbprint": "0" * 40}
         await service.create_device(
             name, authentication={"type": "selfSigned", "x509Thumbprint": thumbprints}
         )
-        await use(service, with_certificate(found, name, shown, websockets), name)
+        await use(service, with_certificate(redirected_hub, name, shown, websockets), name)
         event = await anext(service.local.telemetry(name))
         assert '"type": "selfSigned"' in event["annotations"]["iothub-connection-auth-method"]
 
-    run(found, scenario)
+    run(redirected_hub, scenario)
 
 
-def test_device_of_an_authority(found, certificate):
+def test_device_with_a_ca_signed_certificate(redirected_hub, make_certificate):
     async def scenario(service):
-        authority = certificate("authority", None, True)
-        between = certificate("between", authority, True)
-        shown = certificate("signed", between)
+        authority = make_certificate("authority", None, True)
+        between = make_certificate("between", authority, True)
+        shown = make_certificate("signed", between)
         shown.file.write_text(shown.pem + between.pem)
         await service.local.add_authority("mine", authority.pem)
         await service.create_device("signed", authentication={"type": "certificateAuthority"})
-        await use(service, with_certificate(found, "signed", shown), "signed")
+        await use(service, with_certificate(redirected_hub, "signed", shown), "signed")
 
-    run(found, scenario)
+    run(redirected_hub, scenario)
 
 
 @pytest.mark.parametrize("kind", ["selfSigned", "certificateAuthority", "sas"])
-def test_another_certificate_is_refused(found, certificate, kind):
+def test_other_certificate_is_refused(redirected_hub, make_certificate, kind):
     async def scenario(service):
         name = f"refused-{kind}"
         await service.create_device(name, authentication={"type": kind})
-        client = with_certificate(found, name, certificate(name))
+        client = with_certificate(redirected_hub, name, make_certificate(name))
         try:
             with pytest.raises(exceptions.CredentialError):
                 await client.connect()
         finally:
             await client.shutdown()
 
-    run(found, scenario)
+    run(redirected_hub, scenario)
 
 
-def test_module(found, registry):
+def test_module(redirected_hub, registry):
     registry.create_device_with_sas("host", "", "", "enabled")
     made = registry.create_module_with_sas("host", "part", "", "", "")
     key = made.authentication.symmetric_key.primary_key
@@ -100,7 +100,7 @@ def test_module(found, registry):
     async def scenario(service):
         client = IoTHubModuleClient.create_from_connection_string(
             f"HostName=localhost;DeviceId=host;ModuleId=part;SharedAccessKey={key}",
-            server_verification_cert=ca_pem(found),
+            server_verification_cert=ca_pem(redirected_hub),
         )
         inputs, patches = taken(client)
         try:
@@ -119,7 +119,7 @@ def test_module(found, registry):
         finally:
             await client.shutdown()
 
-    run(found, scenario)
+    run(redirected_hub, scenario)
 
 
 def taken(client):

@@ -1,4 +1,4 @@
-"""Microsoft's service SDK for Python takes the local hub for IoT Hub."""
+"""azure-iot-hub against the local hub."""
 
 import pytest
 
@@ -32,8 +32,8 @@ def test_x509_devices(registry):
     assert registry.get_device("ca").authentication.type == "certificateAuthority"
 
 
-def test_twin(registry, device, inbox):
-    client, patches = device("twin"), inbox()
+def test_twin(registry, connect_device, new_inbox):
+    client, patches = connect_device("twin"), new_inbox()
     client.on_twin_desired_properties_patch_received = patches.put
     client.get_twin()
     twin = registry.get_twin("twin")
@@ -48,10 +48,10 @@ def test_twin(registry, device, inbox):
         registry.update_twin("twin", patch, twin.etag)
 
 
-def test_method(registry, device):
+def test_method(registry, connect_device):
     from azure.iot.device import MethodResponse
 
-    client = device("callee")
+    client = connect_device("callee")
 
     def answer(request):
         response = MethodResponse.create_from_method_request(request, 201, [request.payload])
@@ -65,8 +65,8 @@ def test_method(registry, device):
     assert (result.status, result.payload) == (201, [{"far": True}])
 
 
-def test_c2d_message(registry, device, inbox):
-    client, messages = device("receiver"), inbox()
+def test_c2d_message(registry, connect_device, new_inbox):
+    client, messages = connect_device("receiver"), new_inbox()
     client.on_message_received = messages.put
     properties = {"messageId": "m-1", "contentType": "text/plain", "colour": "grün", "empty": ""}
     registry.send_c2d_message("receiver", "hello", properties=properties)
@@ -76,6 +76,6 @@ def test_c2d_message(registry, device, inbox):
     assert message.custom_properties == {"colour": "grün", "empty": ""}
 
 
-def test_c2d_to_nobody(registry):
+def test_c2d_to_an_unknown_device_is_refused(registry):
     with pytest.raises(Exception, match="send failure"):
         registry.send_c2d_message("nobody", "hello")

@@ -1,5 +1,5 @@
-"""Programs in the style of Microsoft's samples, unchanged: over azure-iot-device itself, and over
-iothub's azure package in CPython and in MicroPython. What they print and do is the same.
+"""Programs in the style of Microsoft's samples, unchanged: with azure-iot-device, and with
+iothub's azure package in CPython and in MicroPython. They print and do the same.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tests.support.board_library import make_lib
+from host_tests.support.board_library import make_board_library
 from host_tests.support.certificates import Certificate
 from iothub.sas import sas_token
 from tools import umqtt
@@ -34,7 +34,7 @@ paho.mqtt.client.Client.connect = redirected
 
 
 class Runner:
-    """Runs a program over one of the three; `port(name)` is what its host names carry."""
+    """Runs a program with azure-iot-device, or with iothub in CPython or in MicroPython."""
 
     def __init__(self, name, hub, folder):
         self.name = name
@@ -43,7 +43,7 @@ class Runner:
         if name == "azure-iot-device":
             (folder / "sitecustomize.py").write_text(REDIRECT)
             return
-        make_lib(folder, hub["ca_file"])
+        make_board_library(folder, hub["ca_file"])
         (folder / "azure").symlink_to(ROOT / "firmware" / "shim" / "azure")
         if name == "cpython":  # it finds umqtt.simple
             (folder / "iothub_tools").symlink_to(ROOT / "tools")
@@ -57,7 +57,7 @@ class Runner:
 
     @contextlib.asynccontextmanager
     async def run(self, program, **variables):
-        """A running program; its output comes from lines()."""
+        """A Process that runs azure_programs/`program`.py."""
         command = [sys.executable, "-u"]
         environment = {
             **os.environ,

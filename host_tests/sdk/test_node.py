@@ -1,4 +1,4 @@
-"""Microsoft's SDKs for Node.js take the local hub for IoT Hub: sdk.js says what it tries."""
+"""Microsoft's SDKs for Node.js against the local hub, by sdk.js."""
 
 import asyncio
 import json
@@ -29,8 +29,8 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def packages():
-    """The folder where the SDKs are installed: once, beside the other things that are built."""
+def node_packages():
+    """The folder with the installed SDKs; they are installed once, in build/."""
     folder = Path(__file__).parents[2] / "build" / "node"
     wanted = (NODE / "package.json").read_text()
     installed = folder / "package.json"
@@ -48,19 +48,19 @@ def packages():
 
 @pytest.mark.interop
 @pytest.mark.timeout(600)
-def test_node_sdks(found, packages, certificate):
-    shown = certificate("node")
+def test_node_sdks(redirected_hub, node_packages, make_certificate):
+    shown = make_certificate("node")
     given = {
-        "hub": found,
+        "hub": redirected_hub,
         "cert": shown.pem,
         "key": shown.key_file.read_text(),
         "thumbprint": shown.thumbprint,
     }
-    shutil.copy(NODE / "sdk.js", packages)
+    shutil.copy(NODE / "sdk.js", node_packages)
     done = subprocess.run(
-        ["node", str(packages / "sdk.js")],
+        ["node", str(node_packages / "sdk.js")],
         input=json.dumps(given),
-        env={**os.environ, "NODE_EXTRA_CA_CERTS": found["ca_file"]},
+        env={**os.environ, "NODE_EXTRA_CA_CERTS": redirected_hub["ca_file"]},
         capture_output=True,
         text=True,
         timeout=200,
@@ -69,7 +69,7 @@ def test_node_sdks(found, packages, certificate):
     assert done.returncode == 0, done.stdout + done.stderr
     said = [line[3:] for line in done.stdout.splitlines() if line.startswith("ok ")]
     assert set(said) == EXPECTED
-    events = asyncio.run(telemetry(found, [*TRANSPORTS, "x509-mqtt", "x509-amqp"]))
+    events = asyncio.run(telemetry(redirected_hub, [*TRANSPORTS, "x509-mqtt", "x509-amqp"]))
     for name, event in events.items():
         assert json.loads(event["body"]) == {"from": name}
         assert event["application"] == {"a b": "c&d"}

@@ -1,4 +1,4 @@
-"""The snippets of the source documents (seeds 000 to 002), run with uamqp as they stand there.
+"""The snippets of IoT Hub's AMQP documentation, run with uamqp against the local hub.
 
 What differs: Python 3's urllib, and that the access key comes from the hub's JSON line.
 """
@@ -19,7 +19,7 @@ uamqp = pytest.importorskip("uamqp", reason="uamqp has no wheel for this Python"
 
 
 def generate_sas_token(uri, key, policy_name, expiry=3600):
-    """The documents' helper."""
+    """The documentation's helper."""
     ttl = int(time.time() + expiry)
     sign_key = f"{urllib.parse.quote_plus(uri)}\n{ttl}".encode()
     digest = hmac.new(base64.b64decode(key), sign_key, hashlib.sha256).digest()
@@ -30,7 +30,7 @@ def generate_sas_token(uri, key, policy_name, expiry=3600):
 
 
 class Account:
-    """hostname, keys, and the URI of an operation as the documents make it."""
+    """hostname, keys, and the URIs of operations, as in the documentation."""
 
     def __init__(self, ports):
         self.hostname = "localhost"
@@ -52,13 +52,13 @@ class Account:
 
 
 @pytest.fixture
-def account(found):
-    return Account(found)
+def account(redirected_hub):
+    return Account(redirected_hub)
 
 
 @pytest.fixture
 def new_device(registry):
-    """Make a device; its key."""
+    """new_device(id): create a device: its key."""
 
     def make(device_id):
         made = registry.create_device_with_sas(device_id, "", "", "enabled")
@@ -68,7 +68,7 @@ def new_device(registry):
 
 
 def send_c2d(account, device_id, ack):
-    """The documents' cloud-to-device snippet; the message's id."""
+    """The documentation's cloud-to-device snippet: the message's id."""
     send_client = uamqp.SendClient(account.service_uri("/messages/devicebound"))
     msg_id = str(uuid.uuid4())
     msg_content = b"Message content goes here!"
@@ -84,7 +84,7 @@ def send_c2d(account, device_id, ack):
 
 
 def receive_c2d(account, device_id, key, settle):
-    """The documents' device snippet; the messages, each settled by settle(message)."""
+    """The documentation's device snippet: the messages, each settled by settle(message)."""
     uri = account.device_uri(device_id, key, f"/devices/{device_id}/messages/devicebound")
     receive_client = uamqp.ReceiveClient(uri, auto_complete=False)
     batch = receive_client.receive_message_batch(max_batch_size=5, timeout=10000)
@@ -95,7 +95,7 @@ def receive_c2d(account, device_id, key, settle):
 
 
 def receive_feedback(account):
-    """The documents' feedback snippet: {original message id: (status, device id)}."""
+    """The documentation's feedback snippet: {original message id: (status, device id)}."""
     uri = account.service_uri("/messages/serviceBound/feedback")
     receive_client = uamqp.ReceiveClient(uri)
     batch = receive_client.receive_message_batch(max_batch_size=10, timeout=10000)
@@ -115,7 +115,7 @@ def receive_feedback(account):
     [(lambda message: message.accept(), "Success"), (lambda m: m.reject(), "Rejected")],
     ids=["accept", "reject"],
 )
-def test_message_and_its_feedback(account, new_device, settle, status):
+def test_c2d_message_and_its_feedback(account, new_device, settle, status):
     device_id = f"feedback-{status}"
     key = new_device(device_id)
     msg_id = send_c2d(account, device_id, "full")
@@ -127,7 +127,7 @@ def test_message_and_its_feedback(account, new_device, settle, status):
     assert receive_feedback(account)[msg_id] == (status, device_id)
 
 
-def test_abandoned_message_comes_again(account, new_device):
+def test_abandoned_message_is_redelivered(account, new_device):
     key = new_device("undecided")
     msg_id = send_c2d(account, "undecided", "none")
     for settle in (lambda m: m.release(), lambda m: m.accept()):
@@ -141,7 +141,7 @@ def set_endpoint_filter(uri, endpoint_filter):
     return source_uri
 
 
-def test_telemetry_through_the_redirect(account, found, new_device):
+def test_telemetry_through_the_redirect(account, redirected_hub, new_device):
     key = new_device("sensor")
     uri = account.device_uri("sensor", key, "/devices/sensor/messages/events")
     send_client = uamqp.SendClient(uri)

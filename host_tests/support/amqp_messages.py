@@ -1,4 +1,4 @@
-"""What the tests of the hub's AMQP links share: addresses, a device, a message to it."""
+"""Shared by the tests of the hub's AMQP links: addresses, a device, a C2D message."""
 
 from iothub.amqp.sections import AmqpMessage
 
@@ -7,8 +7,8 @@ MESSAGES = "/devices/dev/messages/devicebound"
 PARTITION = "iothub-ehub-local/ConsumerGroups/$Default/Partitions/"
 
 
-async def device(bench):
-    return await bench.amqp_device("dev", await bench.new())
+async def device(testbed):
+    return await testbed.amqp_device("dev", await testbed.new())
 
 
 def c2d(body, message_id="m", to=MESSAGES, **fields):

@@ -1,4 +1,7 @@
-"""A small AMQP peer for tests: it sends the frames it is told, and reads what comes back."""
+"""One end of an AMQP connection, which a test drives frame by frame.
+
+A test of the hub uses it as a client; ScriptedAmqpServer uses it towards a device.
+"""
 
 import asyncio
 import ssl
@@ -26,8 +29,8 @@ PATIENCE = 20
 SELECTOR = "apache.org:selector-filter:string"
 
 
-class Peer:
-    """One connection. Use open_peer()."""
+class AmqpPeer:
+    """One connection; see open_peer()."""
 
     def __init__(self, reader, writer):
         self._reader = reader
@@ -35,7 +38,6 @@ class Peer:
         self._decoder = FrameDecoder(1 << 20)
         self._handles = 0
         self._deliveries = 0
-        self.names = {}  # handle: address
 
     # -- bytes ------------------------------------------------------------------------------
 
@@ -46,6 +48,7 @@ class Peer:
         self.write(frame(channel, composite, payload, kind=kind))
 
     async def header(self):
+        """The next protocol header; EOFError at the end of the connection."""
         while (header := self._decoder.take_header()) is None:
             self._decoder.feed(await self._read())
         return header
@@ -53,7 +56,7 @@ class Peer:
     async def _read(self):
         data = await asyncio.wait_for(self._reader.read(65536), PATIENCE)
         if not data:
-            raise EOFError("the hub closed the connection")
+            raise EOFError("the connection was closed")
         return data
 
     async def frame(self):
@@ -62,8 +65,19 @@ class Peer:
             self._decoder.feed(await self._read())
         return taken
 
+    async def header_or_frame(self):
+        """(header, None) or (None, frame()), whichever comes next; EOFError at the end."""
+        while True:
+            if self._decoder.at_header():
+                return await self.header(), None
+            if (taken := self._decoder.take()) is not None:
+                return None, taken
+            self._decoder.feed(await self._read())
+
     async def expect(self, *descriptors):
-        """The next performative, flows and heartbeats left out unless they are expected."""
+        """The next performative, which must have one of the descriptors; flows and heartbeats are
+        skipped.
+        """
         performative, _ = await self.expect_with_payload(*descriptors)
         return performative
 
@@ -77,7 +91,7 @@ class Peer:
             assert performative.descriptor == FLOW, performative
 
     async def closed(self):
-        """Read to the end of the connection; the last performative."""
+        """Read to the end of the connection: the last performative."""
         last = None
         try:
             while True:
@@ -87,7 +101,7 @@ class Peer:
             return last
 
     async def gone(self):
-        """Read whatever comes, to the end of the connection."""
+        """Read to the end of the connection, whatever arrives."""
         try:
             while await self._read():
                 pass
@@ -100,7 +114,7 @@ class Peer:
     # -- the protocol -----------------------------------------------------------------------
 
     async def sasl(self, mechanism, response=None):
-        """Offer a mechanism; the outcome's code."""
+        """Choose a SASL mechanism: the outcome's code."""
         self.write(SASL_HEADER)
         assert await self.header() == SASL_HEADER
         offered = await self.expect(MECHANISMS)
@@ -109,7 +123,7 @@ class Peer:
         return (await self.expect(OUTCOME)).code
 
     async def open(self, **fields):
-        """Header and open; the hub's open."""
+        """Send the header and open: the hub's open."""
         self.write(AMQP_HEADER)
         fields = {"container_id": "test", "hostname": "localhost", **fields}
         self.send(Composite(OPEN, **fields))
@@ -124,7 +138,7 @@ class Peer:
         return await self.expect(BEGIN)
 
     async def attach(self, address, receiver, **fields):
-        """Attach a link; (the hub's attach, handle)."""
+        """Attach a link: (the hub's attach, handle)."""
         handle, self._handles = self._handles, self._handles + 1
         source = fields.pop("source", address if receiver else "here")
         target = fields.pop("target", "here" if receiver else address)
@@ -142,19 +156,8 @@ class Peer:
         return await self.expect(ATTACH), handle
 
     def credit(self, handle, credit, count=0, **fields):
-        self.send(
-            Composite(
-                FLOW,
-                next_incoming_id=0,
-                incoming_window=10000,
-                next_outgoing_id=0,
-                outgoing_window=10000,
-                handle=handle,
-                delivery_count=count,
-                link_credit=credit,
-                **fields,
-            )
-        )
+        """Grant link credit."""
+        self.send(flow(handle, credit, count, **fields))
 
     async def receiver(self, address, credit=10, **fields):
         _, handle = await self.attach(address, True, **fields)
@@ -166,18 +169,9 @@ class Peer:
         return handle
 
     def transfer(self, handle, payload, more=False, settled=False, **fields):
+        """Send a transfer; the delivery's number."""
         number, self._deliveries = self._deliveries, self._deliveries + 1
-        transfer = Composite(
-            TRANSFER,
-            handle=handle,
-            delivery_id=number,
-            delivery_tag=number.to_bytes(4, "big"),
-            message_format=0,
-            settled=settled,
-            more=more,
-            **fields,
-        )
-        self.send(transfer, payload)
+        self.send(transfer(handle, number, more=more, settled=settled, **fields), payload)
         return number
 
     async def deliver(self, handle, message):
@@ -189,7 +183,7 @@ class Peer:
         return disposition.state
 
     async def message(self):
-        """(transfer, AmqpMessage) of the next message, of however many frames."""
+        """(transfer, AmqpMessage) of the next message, of one frame or many."""
         first, data = await self.expect_with_payload(TRANSFER)
         transfer = first
         while transfer.more:
@@ -198,22 +192,19 @@ class Peer:
         return first, decode_message(data, exact=True)
 
     def settle(self, transfer, descriptor=ACCEPTED, settled=True, **fields):
+        """Settle a transfer that was received."""
         state = Composite(descriptor, **fields)
-        self.send(
-            Composite(
-                DISPOSITION, role=True, first=transfer.delivery_id, settled=settled, state=state
-            )
-        )
+        self.send(disposition(transfer.delivery_id, state, settled))
 
     async def request(self, node, message):
-        """Attach to a request node's both ends, send, and give the answer."""
+        """Attach both links of a request node, send a request: the answer."""
         await self.receiver(node)
         handle = await self.sender(node)
         self.transfer(handle, message.encode(), settled=True)
         return (await self.message())[1]
 
     async def put_token(self, token, audience="localhost"):
-        """The status code that $cbs answers."""
+        """Put a token: the status code of the answer."""
         message = AmqpMessage(token, VALUE, message_id="1", to="$cbs")
         message.application = {
             "operation": "put-token",
@@ -225,13 +216,46 @@ class Peer:
         return answer.application["status-code"].value
 
 
+def flow(handle, credit, count=0, **fields):
+    """A link's flow, with wide session windows."""
+    return Composite(
+        FLOW,
+        next_incoming_id=0,
+        incoming_window=10000,
+        next_outgoing_id=0,
+        outgoing_window=10000,
+        handle=handle,
+        delivery_count=count,
+        link_credit=credit,
+        **fields,
+    )
+
+
+def transfer(handle, number, **fields):
+    """A transfer, whose tag is its number."""
+    return Composite(
+        TRANSFER,
+        handle=handle,
+        delivery_id=number,
+        delivery_tag=number.to_bytes(4, "big"),
+        message_format=0,
+        **fields,
+    )
+
+
+def disposition(number, state=None, settled=True):
+    """A receiver's disposition of one delivery; accepted by default."""
+    state = state or Composite(ACCEPTED)
+    return Composite(DISPOSITION, role=True, first=number, settled=settled, state=state)
+
+
 def selector(text):
     """A filter for a source."""
     return {SELECTOR: Described(Typed("symbol", SELECTOR), text)}
 
 
 async def open_peer(port, ca_file=None):
-    """A Peer that is connected, and has said nothing."""
+    """An AmqpPeer that is connected, and has sent nothing."""
     tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
     opened = asyncio.open_connection("localhost", port, ssl=tls)
-    return Peer(*await asyncio.wait_for(opened, PATIENCE))
+    return AmqpPeer(*await asyncio.wait_for(opened, PATIENCE))

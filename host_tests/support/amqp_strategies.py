@@ -1,4 +1,4 @@
-"""Strategies for values of AMQP's types, as the codec has them."""
+"""Hypothesis strategies for values of AMQP's types, as iothub.amqp.codec represents them."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""A folder with what a board's /lib has, whose certificates a test may change."""
+"""A folder that holds a board's /lib, in which a test may change the certificates."""
 
 import ssl
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 from tools.files import ROOT
 
 
-def make_lib(folder, updated=None):
-    """Fill `folder`; updated: a PEM file, for the root that came later."""
+def make_board_library(folder, updated=None):
+    """Fill `folder` with the library and the built-in roots. updated: a PEM file, the updated
+    root.
+    """
     (folder / "iothub").symlink_to(ROOT / "firmware" / "iothub")
     certs = folder / "certs"
     certs.mkdir()

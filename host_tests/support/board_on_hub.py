@@ -1,4 +1,4 @@
-"""A board with its hub, and what it says on its console."""
+"""A virtual board with a hub of its own, and the lines of its console."""
 
 import asyncio
 import contextlib
@@ -34,9 +34,10 @@ async def console_until(board, text):
 
 @contextlib.asynccontextmanager
 async def board_on_hub(tmp_path, desired=None, prepare=lambda disk: None, **settings):
-    """(board, service) of a board that is started, and its hub; `desired` is there before it.
+    """(board, service) of a board that has started, with a hub of its own. desired: the twin's
+    desired properties at the start.
 
-    prepare(disk) changes what is on its disk before it starts; `settings` are added to its own.
+    prepare(disk) changes the board's files before it starts; `settings` are added to its own.
     """
     hub_folder, disk = tmp_path / "hub", tmp_path / "disk"
     hub_folder.mkdir()

@@ -1,4 +1,4 @@
-"""Certificates of devices and of authorities, for tests."""
+"""Certificates of devices and of authorities, made for tests."""
 
 import datetime
 
@@ -8,7 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class Certificate:
-    """A device's certificate and key, as PEM files; signed by `issuer` (another), or by itself."""
+    """A certificate and its key, as PEM files; signed by `issuer`, another Certificate, or by
+    itself.
+    """
 
     def __init__(self, folder, name, issuer=None, is_ca=False, key=None):
         self._key = key or ec.generate_private_key(ec.SECP256R1())

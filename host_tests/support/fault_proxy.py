@@ -1,6 +1,6 @@
-"""A proxy before the local hub: it ends TLS on both sides, and does to it what a test names.
+"""A TLS proxy before the local hub that strikes a chosen MQTT packet with a fault.
 
-    async with faulty(bench, localhost_tls) as (service, device_id, program, proxy):
+    async with device_behind_proxy(testbed, localhost_tls) as (service, device_id, program, proxy):
         proxy.fault = Cut(PUBLISH, to_hub=True, nth=3, byte=7)
 
 The faults are in network_faults.
@@ -13,13 +13,15 @@ import ssl
 import struct
 
 from host_tests.support.memory_tls import Secure
+from host_tests.support.mqtt_packets import Splitter
 from host_tests.support.network_faults import Hold
+from tools.tcp_server import TcpServer
 
 QUICK = {"backoff": [0.05, 0.1]}  # what a test sets, so that a device is soon back
 
 
 class Connection:
-    """One connection of the device's, and its other half to the hub."""
+    """One connection of the device, and the connection to the hub that belongs to it."""
 
     def __init__(self, proxy, number, device):
         self._proxy = proxy
@@ -57,7 +59,7 @@ class Connection:
         await self._hub.drain()
 
     async def carry(self, line, data, packet):
-        """Pass a packet on, or let the fault have it."""
+        """Pass a packet on, or give it to the fault."""
         self._proxy.seen.append((self._number, line.to_hub, packet))
         if self.mute:
             return
@@ -75,14 +77,14 @@ class Connection:
             await fault.strike(line, data)
 
     def finish(self):
-        """Say FIN to both sides."""
+        """Send FIN to both sides."""
         self.mute = True
         self.device.transport.write_eof()
         if self._hub is not None:
             self._hub.close()
 
     def reset(self):
-        """Send both sides an RST."""
+        """Send RST to both sides."""
         for one in filter(None, (self.device, self._hub)):
             linger = struct.pack("ii", 1, 0)
             sock = one.transport.get_extra_info("socket")
@@ -91,7 +93,7 @@ class Connection:
 
 
 class Line:
-    """One direction of a connection; send(data) passes bytes on."""
+    """One direction of a Connection; send(data) passes bytes on."""
 
     def __init__(self, connection, to_hub, send):
         self.connection = connection
@@ -103,29 +105,18 @@ class Line:
 
 
 async def _pump(read, line):
-    """Carry what read() gives, packet by packet, to its end."""
-    buffer = b""
+    """Carry what read() gives, packet by packet, to the end of the stream."""
+    splitter = Splitter()
     while data := await read(65536):
-        buffer += data
-        while size := _size(buffer):
-            await line.carry(buffer[:size], buffer[0] >> 4)
-            buffer = buffer[size:]
-
-
-def _size(buffer):
-    """The size of the packet that `buffer` begins with; 0 while it is not whole."""
-    length = 0
-    for i, byte in enumerate(buffer[1:5]):
-        length |= (byte & 127) << 7 * i
-        if byte < 128:
-            size = 2 + i + length
-            return size if len(buffer) >= size else 0
-    return 0
+        splitter.feed(data)
+        while taken := splitter.take():
+            first, _, packet = taken
+            await line.carry(packet, first >> 4)
 
 
 class FaultProxy:
-    """See the module. context: the TLS of the connections to come; seen: what has passed, as
-    (number of the connection, to_hub, packet); port: where it listens.
+    """See the module. context: the SSLContext of connections to come. seen: the packets so far, as
+    (number of the connection, to_hub, packet type).
     """
 
     def __init__(self, upstream, context):
@@ -133,70 +124,80 @@ class FaultProxy:
         self.context = context
         self.fault = None
         self.seen = []
-        self.connections = 0
-        self.port = 0
+        self._server = TcpServer(self._serve)
         self._running = set()
-        self._server = None
         self.to_upstream = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.to_upstream.check_hostname = False
         self.to_upstream.verify_mode = ssl.CERT_NONE
 
-    async def serve(self, reader, writer):
-        self.connections += 1
+    @property
+    def port(self):
+        """The port that it listens on."""
+        return self._server.port
+
+    @property
+    def connections(self):
+        """The number of connections so far."""
+        return self._server.attempts
+
+    async def __aenter__(self):
+        await self._server.listen()
+        return self
+
+    async def __aexit__(self, *error):
+        await self._server.__aexit__(*error)
+
+    async def _serve(self, reader, writer):
         connection = Connection(self, self.connections, Secure(reader, writer, self.context))
         self._running.add(connection)
         try:
             await connection.run()
-        except OSError:  # ssl.SSLError, too: what a broken connection leaves
-            pass
         finally:
             self._running.discard(connection)
 
     def cut(self):
-        """End every connection that stands, with a FIN."""
+        """End every open connection with a FIN."""
         for connection in self._running:
             connection.finish()
 
     def count(self, packet, to_hub=True, connection=None):
-        """How many such packets came: on one connection, or on the newest."""
+        """The number of such packets on one connection, by default the newest."""
         return self.seen.count((connection or self.connections, to_hub, packet))
 
     async def listen(self):
-        """Listen: on any free port, then always on that one."""
-        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Accept connections again, after stop_listening()."""
+        await self._server.listen()
 
-    def shut(self):
+    def stop_listening(self):
         """Refuse new connections."""
-        self._server.close()
+        self._server.stop_listening()
 
 
 @contextlib.asynccontextmanager
-async def proxied(bench, tls, fault=None):
-    """(service, device id, its key, proxy): a FaultProxy, and a device that may use it."""
-    proxy = FaultProxy(bench.hub["mqtt_port"], tls[0])
-    proxy.fault = fault
-    await proxy.listen()
-    async with bench.service() as service:
-        yield service, *await bench.new_device(service), proxy
-    proxy.shut()
-
-
-@contextlib.asynccontextmanager
-async def faulty(bench, tls, first=None, **settings):
-    """(service, device id, program, proxy) of a connected device behind a FaultProxy; with
-    `first`, a fault that is there from the start, it need not have connected yet.
+async def proxy_for_device(testbed, tls, fault=None):
+    """(service, device id, its key, proxy): a FaultProxy, and a device that may connect through
+    it.
     """
-    async with proxied(bench, tls, first) as (service, device_id, key, proxy):
-        text = bench.connection_string(device_id, key, port=proxy.port)
+    async with FaultProxy(testbed.hub["mqtt_port"], tls[0]) as proxy, testbed.service() as service:
+        proxy.fault = fault
+        yield service, *await testbed.new_device(service), proxy
+
+
+@contextlib.asynccontextmanager
+async def device_behind_proxy(testbed, tls, first=None, **settings):
+    """(service, device id, program, proxy) of a connected device behind a FaultProxy. With
+    `first`, a fault that is there from the start, the device may not be connected yet.
+    """
+    async with proxy_for_device(testbed, tls, first) as (service, device_id, key, proxy):
+        text = testbed.connection_string(device_id, key, port=proxy.port)
         settings = {"connection_string": text, "ca": tls[1], **QUICK, **settings}
-        async with bench.program("device", **settings) as program:
+        async with testbed.program("device", **settings) as program:
             if first is None:
                 await program.expect("state", True)
             yield service, device_id, program, proxy
 
 
-async def sends(program, text):
-    """The program sends a message, and the hub has it."""
+async def send_and_wait(program, text):
+    """Let the program send a message, and wait until it is acknowledged."""
     await program.tell("send", text)
     await program.expect("sent", text)

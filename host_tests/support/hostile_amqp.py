@@ -1,4 +1,4 @@
-"""What a hub may say over AMQP, to be mutated."""
+"""AMQP frames that a hub may send, for mutation."""
 
 from iothub.amqp.codec import Described, Typed, encode
 from iothub.amqp.composites import (

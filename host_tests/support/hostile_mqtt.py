@@ -1,4 +1,4 @@
-"""What a hub may say over MQTT, to be mutated; and what of it is a message, by the book."""
+"""MQTT packets that a hub may send, for mutation; and the valid messages in any bytes."""
 
 LIMIT = 3000  # what the sessions here take, at most
 

@@ -1,4 +1,4 @@
-"""TLS's server side in memory, between a bare stream and whoever wants to reach below it."""
+"""TLS's server side in memory, for a proxy that must reach below it."""
 
 import contextlib
 import ssl
@@ -7,7 +7,7 @@ from host_tests.support.network_faults import HANDSHAKE
 
 
 class Secure:
-    """One connection: bytes in the clear by read() and send(), once handshake() is over."""
+    """One connection: plain bytes by read() and send(), once handshake() is over."""
 
     def __init__(self, reader, writer, context):
         self._reader = reader
@@ -18,7 +18,7 @@ class Secure:
         self.transport = writer.transport
 
     async def handshake(self, line):
-        """Each flight of ours is a packet that `line` carries."""
+        """Do the handshake; each flight to the client is a packet that `line` carries."""
         while not self._established:
             done = False
             try:
@@ -55,7 +55,9 @@ class Secure:
         self._in.write(data)
 
     async def alert(self, fatal):
-        """A record that does not decrypt makes OpenSSL send what no function of its would."""
+        """Send a fatal alert or close_notify. OpenSSL has no call for a fatal alert: it sends one
+        when a record does not decrypt.
+        """
         with contextlib.suppress(ssl.SSLError):
             if fatal:
                 self._in.write(b"\x17\x03\x03\x00\x20" + bytes(32))
@@ -65,6 +67,6 @@ class Secure:
         await self.send(b"")
 
     async def drain(self):
-        """Read to the end what need not be understood."""
+        """Read to the end of the connection."""
         while await self._reader.read(65536):
             pass

@@ -1,4 +1,4 @@
-"""Valid bytes made hostile: the same cases, in the same order, in either interpreter.
+"""Mutations of valid bytes: the same cases in the same order in both interpreters.
 
 HOSTILE_CASES=n makes n of each kind, HOSTILE_SEED=n others than usual.
 """
@@ -14,7 +14,7 @@ _LENGTHS = (b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", b"\x80\x80\x80\x80\x80", b
 
 
 class Chance:
-    """Numbers that follow from a seed alone (xorshift32)."""
+    """Pseudo-random numbers from a seed (xorshift32), the same in both interpreters."""
 
     def __init__(self, seed):
         self._state = (seed + 1) * 2654435761 & 0xFFFFFFFF or 1
@@ -32,14 +32,14 @@ class Chance:
 
 
 def cases(usual):
-    """A Chance for each case; `usual` is how many there are."""
+    """A Chance for each case; `usual` is their default number."""
     seed = int(os.getenv("HOSTILE_SEED") or 1) * 1000003
     for number in range(int(os.getenv("HOSTILE_CASES") or usual)):
         yield Chance(seed + number)
 
 
 def mutated(chance, parts, most=4):
-    """One to `most` of `parts` in a row, changed in none to three places; a bytearray."""
+    """One to `most` of `parts` in a row, changed in up to three places; a bytearray."""
     data = bytearray()
     for _ in range(1 + chance.below(most)):
         data.extend(chance.one(parts))
@@ -88,7 +88,7 @@ _CHANGES = (_flip, _set, _truncate, _cut, _splice, _blow_up, _repeat)
 
 
 def pieces(chance, data):
-    """`data` as a stream may hand it over: in any cuts."""
+    """`data` cut into pieces, as a stream may deliver it."""
     data, at = bytes(data), 0
     while at < len(data):
         size = 1 + chance.below(chance.one((1, 4, 60, 600)))

@@ -1,4 +1,4 @@
-"""What fault_proxy can do to a packet, from a chosen byte on."""
+"""The faults of fault_proxy: what happens to a packet from a chosen byte on."""
 
 import asyncio
 
@@ -7,12 +7,12 @@ SUBSCRIBE, SUBACK, PINGREQ, PINGRESP = 8, 9, 12, 13
 
 
 class Fault:
-    """It waits for the nth packet of its type, counted from now: `byte` bytes of that one go on
-    (negative: all but so many), the rest is the fault's. It is over once it has struck; a lasting
-    one strikes every packet of its type from there on, until another takes its place.
+    """Strikes the nth packet of its type, counted from now: the first `byte` bytes are passed on
+    (negative: all but so many), then the fault happens. A fault strikes once; a lasting one
+    strikes every packet of its type from there on, until another fault replaces it.
 
-    packet: a type, or None for any; HANDSHAKE: what the server says in TLS's, each flight as one.
-    to_hub: the direction, or None for both. struck: an Event; size: of the packet then.
+    packet: a type, or None for any; HANDSHAKE: a flight of the server in TLS's handshake. to_hub:
+    the direction, or None for both. struck: an Event; size: of the packet that was struck.
     """
 
     def __init__(self, packet=None, to_hub=None, nth=1, byte=0, lasting=False):
@@ -25,14 +25,14 @@ class Fault:
         self.size = 0
 
     def awaits(self, packet, to_hub):
-        """Whether this is the packet to strike."""
+        """Whether this is the packet that it strikes."""
         if self.packet not in (None, packet) or self.to_hub not in (None, to_hub):
             return False
         self.nth -= 1
         return self.nth <= 0 if self.lasting else self.nth == 0
 
     async def strike(self, line, data):
-        """Do to `data`, a packet on its way, what this fault is about."""
+        """Let the fault happen to `data`, a packet on its way."""
         raise NotImplementedError
 
 
@@ -53,7 +53,7 @@ class Reset(Fault):
 
 
 class Silence(Fault):
-    """The link is half open from here on: what comes is taken, and goes nowhere."""
+    """The connection is half open from here on: bytes are read and discarded."""
 
     async def strike(self, line, data):
         await line.send(data[: self.byte])
@@ -61,7 +61,7 @@ class Silence(Fault):
 
 
 class Alert(Fault):
-    """TLS ends the session: with a fatal alert, or with close_notify."""
+    """TLS ends the session with a fatal alert, or with close_notify."""
 
     def __init__(self, *arguments, fatal=True, **where):
         super().__init__(*arguments, **where)
@@ -74,7 +74,7 @@ class Alert(Fault):
 
 
 class Stall(Fault):
-    """Nothing passes, in this direction, until proceed() is called."""
+    """Nothing passes in this direction until proceed() is called."""
 
     def __init__(self, *arguments, **where):
         super().__init__(*arguments, **where)
@@ -88,11 +88,11 @@ class Stall(Fault):
 
 
 class Hold(Stall):
-    """The packet waits for proceed(), while others overtake it."""
+    """The packet waits for proceed(); later packets overtake it."""
 
 
 class Delay(Fault):
-    """The packet, and what follows it, comes `seconds` later."""
+    """The packet, and all that follow, arrive `seconds` later."""
 
     def __init__(self, *arguments, seconds, **where):
         super().__init__(*arguments, **where)
@@ -104,7 +104,7 @@ class Delay(Fault):
 
 
 class Trickle(Fault):
-    """One byte at a time, each in a TLS record of its own."""
+    """The packet arrives one byte at a time, each in a TLS record of its own."""
 
     async def strike(self, line, data):
         for at in range(len(data)):
@@ -119,14 +119,14 @@ class Drop(Fault):
 
 
 class Duplicate(Fault):
-    """The packet comes twice."""
+    """The packet arrives twice."""
 
     async def strike(self, line, data):
         await line.send(data * 2)
 
 
 class Rewrite(Fault):
-    """The packet becomes `into`: bytes, or a function of its bytes."""
+    """The packet is replaced by `into`: bytes, or a function of its bytes."""
 
     def __init__(self, *arguments, into, **where):
         super().__init__(*arguments, **where)

@@ -1,4 +1,4 @@
-"""Processes for tests: the local hub for tests that block, and python -m tools."""
+"""The local hub for synchronous tests, and python -m tools."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def resident_memory(process):
     return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
 
 
-def tools(*arguments, patience=PATIENCE, **options):
+def run_tools(*arguments, patience=PATIENCE, **options):
     """Run python -m tools with these arguments; the CompletedProcess, its output as text."""
     return subprocess.run(
         [sys.executable, "-m", "tools", *arguments],

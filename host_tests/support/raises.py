@@ -2,7 +2,7 @@
 
 
 def raises(error_type, function, *arguments):
-    """Call `function`; the exception it raised, which must be an `error_type`."""
+    """Call `function`: the exception that it raises, which must be an `error_type`."""
     try:
         function(*arguments)
     except error_type as error:

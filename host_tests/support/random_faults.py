@@ -1,4 +1,4 @@
-"""Faults of fault_proxy, drawn by chance."""
+"""Random faults for fault_proxy."""
 
 from host_tests.support.network_faults import (
     CONNACK,
@@ -21,8 +21,8 @@ ENDS = (Cut, Reset, Silence, Alert)  # of a connection, wherever they strike
 PACKETS = (HANDSHAKE, CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, None)
 
 
-def drawn(rng):
-    """A fault that a TCP connection may bring, or a hub that answers too much or too little."""
+def random_fault(rng):
+    """A random fault of a TCP connection, or of a hub that sends too many or too few PUBACKs."""
     kind = rng.choice((*ENDS, *ENDS, Trickle, Drop, Duplicate))
     packet = PUBACK if kind in (Drop, Duplicate) else rng.choice(PACKETS)
     to_hub = rng.choice((True, False, None))

@@ -1,12 +1,12 @@
-"""A TLS server that answers an AMQP device as a hub does, or as no hub should."""
+"""A scripted AMQP server: it answers a device as a hub does, or as no hub should."""
 
-import asyncio
 import contextlib
 import json
 
+from host_tests.support.amqp_peer import AmqpPeer, disposition, flow, transfer
+from host_tests.support.heard import Heard
 from iothub.amqp.codec import Typed
 from iothub.amqp.composites import (
-    ACCEPTED,
     ATTACH,
     BEGIN,
     DISPOSITION,
@@ -18,99 +18,80 @@ from iothub.amqp.composites import (
     TRANSFER,
     Composite,
 )
-from iothub.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, FrameDecoder, frame
+from iothub.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, frame
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
 
-PATIENCE = 30
 _PIECE = 4000  # of a message in one frame: what the device takes
 
 
-class ScriptedAmqpHub:
-    """All answers come but for the one in `silent`; those in `wrong` ({name: bytes}) are others.
+class ScriptedAmqpServer:
+    """Sends every answer except the one that `silent` names.
 
-    What it can leave out: header, mechanisms, outcome, second header, open, begin, token,
-    disposition, twin, "attach " and "credit " with an address.
+    The names: header, mechanisms, outcome, second header, open, begin, token, disposition, twin,
+    "attach " and "credit " with an address. instead: {name: what is sent in place of that answer,
+    bytes or a function(bytes, connection) of bytes}.
     """
 
-    def __init__(self, silent=None, wrong=None):
+    def __init__(self, silent=None, instead=None):
         self.silent = silent
-        self.wrong = wrong or {}
+        self.instead = instead or {}
         self.connections = 0
         self.desired = {"$version": 1}
         self.statuses = []  # of the next answers about the twin, before they are good again
-        self.heard = []  # [what, value …]: telemetry's bodies, outcomes, requests, flows
-        self._news = asyncio.Event()
+        self.heard = Heard()  # [what, value, …]: telemetry's bodies, outcomes, requests, flows
         self._number = 100  # of the next delivery to the device
-        self._writer = None
+        self._peer = None  # the newest connection
         self._asked = None  # the last answer about the twin
         self._links = {}  # the device's handle: (address, whether it receives there)
 
     async def serve(self, reader, writer):
         self.connections += 1
-        self._writer, self._links, decoder = writer, {}, FrameDecoder(1 << 20)
-        with contextlib.suppress(OSError):
-            while data := await asyncio.wait_for(reader.read(65536), PATIENCE):
-                decoder.feed(data)
-                while decoder.at_header() and (header := decoder.take_header()):
-                    if header == SASL_HEADER:
-                        offer = Composite(MECHANISMS, sasl_server_mechanisms=["ANONYMOUS"])
-                        self._say("header", SASL_HEADER)
-                        self._say("mechanisms", frame(0, offer, kind=SASL))
-                    else:
-                        self._say("second header", AMQP_HEADER)
-                while not decoder.at_header() and (taken := decoder.take()):
-                    if taken[2] is not None and writer is self._writer:
-                        self._answer(taken[2], taken[3])
-        writer.close()
-
-    async def hears(self, *wanted, count=1):
-        """Wait until [what, value …] has been heard `count` times."""
-        while self.heard.count(list(wanted)) < count:
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), PATIENCE)
+        self._peer = peer = AmqpPeer(reader, writer)
+        self._links = {}
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                header, taken = await peer.header_or_frame()
+                if header == SASL_HEADER:
+                    offer = Composite(MECHANISMS, sasl_server_mechanisms=["ANONYMOUS"])
+                    self._say("header", SASL_HEADER)
+                    self._say("mechanisms", frame(0, offer, kind=SASL))
+                elif header is not None:
+                    self._say("second header", AMQP_HEADER)
+                elif taken[2] is not None and peer is self._peer:
+                    self._answer(taken[2], taken[3])
 
     async def outcome(self, number):
-        """Wait until a delivery has an outcome: its descriptor."""
-        while True:
-            for words in self.heard:
-                if words[:2] == ["outcome", number]:
-                    return words[2]
-            self._news.clear()
-            await asyncio.wait_for(self._news.wait(), PATIENCE)
+        """Wait for the outcome of a delivery: its descriptor."""
+        return (await self.heard.first("outcome", number))[2]
 
     def send(self, data):
-        """Send bytes to the connection that was made last."""
-        self._writer.write(data)
+        """Send bytes to the newest connection."""
+        self._peer.write(data)
 
     def deliver(self, path, message):
-        """Send an AmqpMessage, or its bytes, on the device's own link of this name, unsettled;
-        the delivery's number.
+        """Send an AmqpMessage, or its bytes, on the device's link of this name, unsettled: the
+        delivery's number.
         """
         number, self._number = self._number, self._number + 1
         data = message if isinstance(message, bytes) else message.encode()
         for at in range(0, len(data), _PIECE):
-            transfer = Composite(
-                TRANSFER, handle=self._receiving(path), delivery_id=number,
-                delivery_tag=number.to_bytes(4, "big"), more=at + _PIECE < len(data),
-            )  # fmt: skip
-            self.send(bytes(frame(0, transfer, data[at : at + _PIECE])))
+            more = at + _PIECE < len(data)
+            piece = transfer(self._receiving(path), number, more=more)
+            self._peer.send(piece, data[at : at + _PIECE])
         return number
 
     def cut(self):
-        """End the connection, as a broken network does."""
-        self._writer.transport.abort()
+        """Reset the newest connection, as a broken network does."""
+        self._peer.abort()
 
     def answer_twin(self):
-        """Give the answer about the twin that was left out last."""
+        """Send the twin answer that was left out last."""
         self._reply("twin", "/twin", self._asked)
 
     def _say(self, what, data):
         if what != self.silent:
-            self._writer.write(bytes(self.wrong.get(what, data)))
-
-    def _note(self, *words):
-        self.heard.append(list(words))
-        self._news.set()
+            other = self.instead.get(what, data)
+            self._peer.write(other(data, self.connections) if callable(other) else other)
 
     def _receiving(self, path):
         for handle, (address, receives) in self._links.items():
@@ -134,9 +115,10 @@ class ScriptedAmqpHub:
         elif kind == TRANSFER:
             self._transfer(got, payload)
         elif kind == DISPOSITION:
-            self._note("outcome", got.first, got.state.descriptor)
+            self.heard.note("outcome", got.first, got.state.descriptor)
         elif kind == FLOW and got.handle in self._links:
-            self._note("credit", self._links[got.handle][0], got.delivery_count, got.link_credit)
+            address = self._links[got.handle][0]
+            self.heard.note("credit", address, got.delivery_count, got.link_credit)
 
     def _attach(self, got):
         address = (got.source if got.role else got.target).address
@@ -147,11 +129,7 @@ class ScriptedAmqpHub:
         )  # fmt: skip
         self._say("attach " + address, frame(0, attach))
         if not got.role:
-            flow = Composite(
-                FLOW, next_incoming_id=0, incoming_window=1000, next_outgoing_id=0,
-                outgoing_window=1000, handle=got.handle, delivery_count=0, link_credit=100,
-            )  # fmt: skip
-            self._say("credit " + address, frame(0, flow))
+            self._say("credit " + address, frame(0, flow(got.handle, 100)))
 
     def _transfer(self, got, payload):
         address, _ = self._links[got.handle]
@@ -163,20 +141,14 @@ class ScriptedAmqpHub:
         elif address.endswith("/methods/devicebound"):
             answer = decode_message(payload)
             status = answer.application["IoThub-status"]
-            self._note("method", answer.properties.correlation_id, status, answer.body)
+            self.heard.note("method", answer.properties.correlation_id, status, answer.body)
         else:
-            self._note("telemetry", decode_message(payload).body)
-            settled = Composite(
-                DISPOSITION, role=True, first=got.delivery_id, settled=True,
-                state=Composite(ACCEPTED),
-            )  # fmt: skip
-            self._say("disposition", frame(0, settled))
+            self.heard.note("telemetry", decode_message(payload).body)
+            self._say("disposition", frame(0, disposition(got.delivery_id)))
 
     def _reply(self, what, path, message):
-        transfer = Composite(
-            TRANSFER, handle=self._receiving(path), delivery_id=0, delivery_tag=b"t", settled=True
-        )
-        self._say(what, frame(0, transfer, message.encode()))
+        settled = transfer(self._receiving(path), 0, settled=True)
+        self._say(what, frame(0, settled, message.encode()))
 
     def _token(self, request):
         answer = AmqpMessage(None, VALUE, correlation_id=request.properties.message_id)
@@ -185,7 +157,7 @@ class ScriptedAmqpHub:
 
     def _twin(self, request):
         operation = request.annotations["operation"]
-        self._note("twin", operation)
+        self.heard.note("twin", operation)
         twin = {"desired": self.desired, "reported": {"$version": 1}}
         body = json.dumps(twin).encode() if operation == "GET" else b""
         answer = AmqpMessage(body, correlation_id=request.properties.correlation_id)

@@ -1,4 +1,4 @@
-"""The firmware's files, parsed: for the tests that read the code itself."""
+"""The firmware's source files, parsed, for tests that read the code itself."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,9 @@ def module(path):
 
 
 def imports(path, package=""):
-    """The modules a file of `package` imports anywhere in it, relative ones in full."""
+    """The modules that a file of `package` imports anywhere in it; relative ones with their full
+    names.
+    """
     found = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""A virtual board as users have it: python -m tools board, mpremote, and a serial port."""
+"""A virtual board as users have it: python -m tools board, mpremote, its serial port."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ PATIENCE = 20
 class VirtualBoard:
     """A running `python -m tools board`: its port, and its flash as a folder.
 
-    command(line): do something to the hardware, as its standard input does: `reset`, `wifi down`.
+    command(line): change the hardware, as the program's standard input does: `reset`, `wifi down`.
     """
 
     def __init__(self, line, command):
@@ -30,7 +30,7 @@ class VirtualBoard:
         self.command = command
 
     def mpremote(self, *arguments, check=True):
-        """What mpremote prints, of both streams."""
+        """Run mpremote on the board: its output, of both streams."""
         done = subprocess.run(
             [sys.executable, "-m", "mpremote", "connect", self.port, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -44,20 +44,20 @@ class VirtualBoard:
         return said
 
     def settle(self):
-        """Return when it has started: what a test writes to its flash, that start did not see."""
+        """Wait until it has started, so that the test can write to its flash."""
         with self.opened() as typist:
             typist.type(b"\r\x03")
             typist.expect(b">>> ")
 
     @contextlib.contextmanager
     def opened(self):
-        """The port, opened as a terminal program does: a Typist."""
+        """Open the port, as a terminal program does: a Typist."""
         with serial.Serial(self.port, timeout=0.05, exclusive=True) as line:
             yield Typist(line)
 
 
 class Typist:
-    """Someone at the serial console."""
+    """Types on a serial console and reads it."""
 
     def __init__(self, line):
         self._line = line
@@ -67,7 +67,7 @@ class Typist:
         self._line.write(data)
 
     def expect(self, text):
-        """Read on until `text` (bytes) was said; what was said before it."""
+        """Read until `text` (bytes): what came before it."""
         give_up = time.monotonic() + PATIENCE
         while text not in self.said:
             assert time.monotonic() < give_up, f"no {text} in {self.said}"
@@ -77,7 +77,7 @@ class Typist:
 
 
 class Keyboard:
-    """The other side of a terminal that a program has, for a Typist."""
+    """The near side of a pseudo-terminal, for a Typist."""
 
     def __init__(self, terminal):
         self._terminal = terminal

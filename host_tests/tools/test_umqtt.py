@@ -38,7 +38,7 @@ def test_downloaded_copy_is_the_pinned_version(monkeypatch):
     )
 
 
-def test_folder_that_umqtt_names(monkeypatch, tmp_path):
+def test_umqtt_variable_names_the_folder(monkeypatch, tmp_path):
     (tmp_path / "umqtt").mkdir()
     (tmp_path / "umqtt" / "simple.py").touch()
     monkeypatch.setenv("UMQTT", str(tmp_path))

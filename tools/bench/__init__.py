@@ -1,1 +1,1 @@
-"""Measurements, ours and others' in turn and in one run: ratios count, not absolute times."""
+"""Measurements of this project beside others, in turn and in one run: the ratios matter."""

@@ -1,13 +1,13 @@
-"""The least heap in which a program of four features (telemetry, a message from the hub, the
-twin, a method) does all of them, from source, compiled, and run from ROMFS in flash, beside the
-same by umqtt.simple, and TLS alone. It is bisected, in KB as -X heapsize=…wK has them: two bytes
-of a 64-bit build are one.
+"""The least heap in which a program of four features (telemetry, a C2D message, the twin, a direct
+method) runs: from source, compiled, and from ROMFS in flash; beside it the same program by
+umqtt.simple, and TLS alone. It is found by bisection, in KB of -X heapsize=…wK: two bytes of a
+64-bit build count as one.
 """
 
 import math
 
+from ..processes import ProcessError
 from . import features
-from .programs import ClientError
 from .rows import OURS, Goal, Row
 
 TOO_SMALL, ENOUGH = 4, 128
@@ -19,7 +19,7 @@ NAMES = (OURS, features.UMQTT, features.TLS)
 async def measure(rounds, quick=False):
     """Rows of KB; a size is enough when `rounds` runs in it succeed, one after the other.
 
-    quick: whether the documented size is enough; inf where it is not.
+    quick: only whether the documented size is enough; the value is inf where it is not.
     """
     async with features.bench() as bench:
         if quick:
@@ -35,7 +35,7 @@ async def measure(rounds, quick=False):
 
 
 async def least(bench, name, form, rounds):
-    """The least KB that are enough; one less has failed."""
+    """The least size in KB that is enough."""
     low, high = TOO_SMALL, ENOUGH
     while high - low > 1:
         middle = (low + high) // 2
@@ -47,17 +47,17 @@ async def least(bench, name, form, rounds):
 
 
 async def fits(bench, name, form, size, rounds):
-    """Whether `rounds` runs succeed: what lies in the heap differs a little from run to run."""
+    """Whether `rounds` runs succeed: the heap differs a little from run to run."""
     try:
         for _ in range(rounds):
             await bench.run(name, form, f"{size}wK")
-    except ClientError:
+    except ProcessError:
         return False
     return True
 
 
 def where_it_goes(marks, form):
-    """What the heap holds at each stage, of a run with room enough."""
+    """The heap in use at each stage of a run with room enough, as text."""
     held = {stage: f"{size / 2048:.1f}" for stage, (_, size) in marks.items()}
     what = "names, functions, classes" if form == features.ROMFS else "code, in whatever form"
     return (

@@ -1,4 +1,4 @@
-"""AMQP's codec beside those of uamqp (C) and azure-eventhub (Python), on CPython.
+"""AMQP's codec beside those of uamqp (in C) and azure-eventhub (in Python), on CPython.
 
 The message is telemetry as a device sends it: 100 bytes, a message id, three properties.
 """

@@ -1,15 +1,16 @@
-"""Measure, ours beside others' in one run, and show medians, ratios and goals: the device client
-beside other MQTT clients, all in MicroPython; the heap of a board; the local hub under load beside
-mosquitto (Debian's package); AMQP's codec beside uamqp's and azure-eventhub's.
+"""Measure this project beside others, and show medians, ratios and goals: the device client beside
+other MQTT clients, all in MicroPython; a board's heap; the local hub under load beside mosquitto
+(Debian's package); the AMQP codec beside uamqp's and azure-eventhub's.
 
-{prog} bench                            all of it, three rounds, in under ten minutes
-{prog} bench --only telemetry,windows   some of it
-{prog} bench --write                    … and docs/performance.md with the pictures
-{prog} bench --quick                    do the goals hold, with margins? in a minute or so
+{prog} bench                            all measurements, three rounds, in under ten minutes
+{prog} bench --only telemetry,windows   some of them
+{prog} bench --write                    all, and write docs/performance.md with the pictures
+{prog} bench --quick                    check the goals, in a minute or so
 
---quick has one round, fewer peers, and only what has a goal. Its status is 1, with a line for each
-goal that is missed by more than its slack: what is counted has none, what is timed up to a factor
-of 3, and when such a goal is missed it is measured once more, for a machine does other work too.
+--quick makes one round, with fewer peers, of the measurements that have a goal. It prints a line
+for each goal that is missed by more than its slack, and then its exit status is 1. Counted values
+have no slack, timed ones up to a factor of 3; a timed goal that is missed is measured once more,
+because the machine may have been busy.
 """
 
 import argparse
@@ -68,7 +69,7 @@ def arguments(parser):
 
 
 class Bench:
-    """Runs measurements one after the other; what fails is told, and kept in `failed`."""
+    """Runs measurements one after the other; a failed one is reported, and listed in `failed`."""
 
     def __init__(self, rounds, quick):
         self._rounds = rounds
@@ -79,7 +80,7 @@ class Bench:
         """The Section of the measurement `name`, or None when it failed or has no rows."""
         from .report import Section
 
-        module = importlib.import_module(f"tools.bench.{name}")
+        module = importlib.import_module(f".{name}", __package__)
         start = time.monotonic()
         try:
             rows = asyncio.run(self._measure(module))
@@ -97,10 +98,10 @@ class Bench:
 
 
 def missed(section, again):
-    """[(row, goal, value), …] that are missed by more than their slack.
+    """[(row, goal, value), …] of the goals that are missed by more than their slack.
 
-    again() measures once more: what was timed, and so may be missed because the machine was busy,
-    is forgiven when it is reached then. Where that fails (None), the first time stands.
+    again() measures once more: a timed goal, which may be missed because the machine was busy, is
+    dropped when it is reached then. When again() fails (None), the first time stands.
     """
     first = [one for one in _judged(section) if not _reached(*one)]
     if not any(goal.slack > 1 for _, goal, _ in first):
@@ -150,7 +151,7 @@ def run(args):
 
 
 def write(sections):
-    """Write the page and the picture, and say where."""
+    """Write the page and the pictures, and print their names."""
     from . import picture, reconnects, report
 
     reconnects.draw()

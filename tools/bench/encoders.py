@@ -1,11 +1,10 @@
-"""Tokens, topics and property bags: iothub's encoders beside the shortest code that does the
+"""SAS tokens, topics and property bags: iothub's encoders beside the shortest code that does the
 same, in MicroPython.
 """
 
 import base64
 
-from ..files import ROOT
-from .programs import CLIENTS, run
+from . import programs
 from .rows import OURS, Goal, Row
 
 SHORTEST = "shortest"
@@ -19,7 +18,7 @@ async def measure(rounds, quick=False):
     settings = {"key": KEY, "calls": 500 if quick else 4000}
     rates, sizes = {}, {}
     for _ in range(rounds):
-        found = await run(CLIENTS / "encoders.py", settings, [CLIENTS, ROOT / "firmware"])
+        found = await programs.result("encoders", settings)
         for what, measured in found.items():
             for name in (OURS, SHORTEST):
                 rate, size = measured[name]

@@ -1,6 +1,5 @@
-"""One program that uses all four features (telemetry, a message from the hub, the twin, a
-method), on MicroPython against the local hub: by this firmware's client, and by what is measured
-beside it.
+"""Runs a program of four features (telemetry, a C2D message, the twin, a direct method) in
+MicroPython against the local hub: by this firmware's client, and by umqtt.simple.
 """
 
 import asyncio
@@ -10,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from ..deploy import frozen, image
-from ..files import ROOT
-from .programs import CLIENTS, ClientError, run
+from . import programs
+from .brokers import local_hub, new_device
+from .programs import CLIENTS, FIRMWARE
 from .rows import OURS
 
 ROMFS = ".mpy in ROMFS"
@@ -24,46 +24,39 @@ ROOMY = "512wK"
 
 class Bench:
     """A hub, and the folders to import from: the sources, or all of them compiled; or a ROMFS
-    image, which a board has in its flash: its size comes on top of the heap that is asked for.
+    image. A board has the image in its flash, so its size comes on top of the given heap.
     """
 
     def __init__(self, hub, service, compiled, romfs):
         self.hub = hub
         self._service = service
-        self.folders = {"source": [CLIENTS, ROOT / "firmware"], ".mpy": [compiled], ROMFS: []}
+        self.folders = {"source": [CLIENTS, FIRMWARE], ".mpy": [compiled], ROMFS: []}
         self._romfs = romfs
         self._serial = itertools.count(1)
 
     async def run(self, name, form="source", heap=ROOMY):
-        """What clients/feature_run.py prints of the program `name`. ClientError."""
-        made = await self._service.create_device(f"features-{next(self._serial)}")
-        device = made["deviceId"]
+        """The result of clients/feature_run.py with the program `name`. ProcessError."""
+        device = f"features-{next(self._serial)}"
         ca = Path(self.hub["ca_file"])
         settings = {
+            **await new_device(self.hub, self._service, device),
             "program": PROGRAMS[name],
-            "host": "localhost",
-            "port": self.hub["mqtt_port"],
-            "ca": str(ca),
             "der": str(ca.with_suffix(".der")),
-            "device": device,
-            "key": made["authentication"]["symmetricKey"]["primaryKey"],
         }
         if form == ROMFS:
             settings["romfs"] = str(self._romfs)
             heap = str(int(heap.removesuffix("wK")) * 2048 + self._romfs.stat().st_size)
         cloud = asyncio.create_task(self._cloud(device)) if name != TLS else None
-        program = run(CLIENTS / "feature_run.py", settings, self.folders[form], heap)
+        options = {"folders": self.folders[form], "heap": heap, "patience": DEADLINE}
         try:
-            return await asyncio.wait_for(program, DEADLINE)
-        except asyncio.TimeoutError:
-            raise ClientError(f"{PROGRAMS[name]} was not done after {DEADLINE} s") from None
+            return await programs.result("feature_run", settings, **options)
         finally:
             if cloud is not None:
                 cloud.cancel()
                 await asyncio.gather(cloud, return_exceptions=True)
 
     async def _cloud(self, device):
-        """What the service does meanwhile."""
+        """The service's part: a C2D message and a direct method."""
         await self._service.send_c2d_message(device, b"hello", properties={"level": "warm"})
         await self._service.invoke_method(device, "echo", {"a": [1, 2]})
 
@@ -71,16 +64,10 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench():
     """A Bench with a hub of its own."""
-    from ..local_hub import running_hub
-    from ..service.client import ServiceClient
-
-    with tempfile.TemporaryDirectory() as data, tempfile.TemporaryDirectory() as compiled:
-        romfs = Path(data) / "image.romfs"
+    with tempfile.TemporaryDirectory() as compiled:
+        romfs = Path(compiled) / "image.romfs"
         romfs.write_bytes(write_compiled(Path(compiled)))
-        async with (
-            running_hub(Path(data)) as hub,
-            ServiceClient.create_for_local_hub(hub) as service,
-        ):
+        async with local_hub() as (hub, service):
             yield Bench(hub, service, Path(compiled), romfs)
 
 

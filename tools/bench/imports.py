@@ -1,5 +1,5 @@
-"""What a program of four features (telemetry, a message from the hub, the twin, a method) takes
-of flash, of heap and of time until it can connect, from source and compiled, beside the same by
+"""The flash, the heap and the time until it can connect of a program of four features (telemetry,
+a C2D message, the twin, a direct method), from source and compiled, beside the same program by
 umqtt.simple and by hand.
 """
 
@@ -14,7 +14,7 @@ HALVED += "1.37 times that, for bytecode is as long there"
 
 
 async def measure(rounds, quick=False):
-    """Rows of bytes on flash, KB of heap and ms; umqtt, which every image has, is on no flash."""
+    """Rows of KB on flash, KB of heap, and ms; umqtt, which is in every image, takes no flash."""
     rows = []
     async with features.bench() as bench:
         for form, ending in ENDINGS.items():
@@ -36,7 +36,7 @@ async def measure(rounds, quick=False):
 
 
 def on_flash(modules, folders, ending):
-    """KB of the files that hold `modules`, of those names that are in `folders`."""
+    """The size in KB of the files that hold `modules`, as far as they are in `folders`."""
     size = 0
     for module in modules:
         path = module.replace(".", "/")

@@ -1,5 +1,5 @@
 """The local hub, which stores what it acknowledges, under a load of MQTT devices over TLS, beside
-mosquitto, which stores nothing: how many connect, and how many messages are acknowledged.
+mosquitto, which stores nothing: connections a second, and acknowledged messages a second.
 
 Packets are written beforehand and acknowledgements counted by their bytes alone, so that one
 process of this outruns what it measures.
@@ -7,8 +7,6 @@ process of this outruns what it measures.
 
 import asyncio
 import ssl
-import tempfile
-from pathlib import Path
 
 from . import brokers
 from .rows import Row
@@ -28,18 +26,17 @@ async def measure(rounds, quick=False):
     raise_file_limit()
     crowded, seconds = (100, 1) if quick else (CROWD, SECONDS)
     rates, connects = {count: {} for count in COUNTS}, {}
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        async with (
-            brokers.hub(Path(one), crowded) as hub,
-            brokers.mosquitto(Path(other), crowded) as mosquitto,
-        ):
-            for _ in range(rounds):
-                for target in filter(None, (hub, mosquitto)):
-                    for count, found in rates.items():
-                        value = await rate(target, count, seconds)
-                        found.setdefault(target.name, []).append(value)
-                    value = crowded / await crowd(target, crowded)
-                    connects.setdefault(target.name, []).append(value)
+    async with (
+        brokers.hub_with_devices(crowded) as hub,
+        brokers.mosquitto(crowded) as mosquitto,
+    ):
+        for _ in range(rounds):
+            for target in filter(None, (hub, mosquitto)):
+                for count, found in rates.items():
+                    value = await rate(target, count, seconds)
+                    found.setdefault(target.name, []).append(value)
+                value = crowded / await crowd(target, crowded)
+                connects.setdefault(target.name, []).append(value)
     return [
         *(Row(_what(count), "messages a second", found) for count, found in rates.items()),
         Row(f"the local hub, {crowded:,} devices at once", "TLS connections a second", connects),
@@ -78,7 +75,7 @@ def publish_packets(client_id, window):
 
 
 class Device:
-    """One connection, which sends a window again and again, each once half is acknowledged."""
+    """One connection, which sends a window again each time half of it is acknowledged."""
 
     def __init__(self, login, target, window):
         self._login = login
@@ -95,7 +92,7 @@ class Device:
             raise ConnectionError(f"{self._login[0]}: CONNACK {answer[3]}")
 
     async def run(self, until):
-        """Send until the loop's clock says `until`; how many messages were acknowledged."""
+        """Send until the loop's clock shows `until`: the number of acknowledged messages."""
         loop = asyncio.get_running_loop()
         acknowledged = 0
         self._writer.write(self._packets)

@@ -1,14 +1,12 @@
-"""How long the device client keeps asyncio's loop from other tasks: while it connects, and while
-64 KB go out and come in.
+"""The longest time that the device client keeps asyncio's loop from other tasks: while it
+connects, and while it sends and receives 64 KB.
 """
 
 import asyncio
 import contextlib
-import tempfile
-from pathlib import Path
 
-from ..files import ROOT
-from .programs import CLIENTS, run
+from . import programs
+from .brokers import local_hub, new_device
 from .rows import OURS, Goal, Row
 
 SIZE = 64 * 1024
@@ -24,20 +22,13 @@ NOTE = "of this machine's time; a board's processor is slower"
 
 
 async def measure(rounds, quick=False):
-    """Rows of ms; the handshake, which is the TLS library's, has no goal."""
-    from ..local_hub import running_hub
-    from ..service.client import ServiceClient
-
+    """Rows of ms; the handshake has no goal, for the TLS library does it."""
     longest = {stage: [] for stage in STAGES}
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            running_hub(Path(folder)) as hub,
-            ServiceClient.create_for_local_hub(hub) as service,
-        ):
-            for number in range(rounds):
-                found = await _one(hub, service, f"gap-{number}")
-                for stage, values in longest.items():
-                    values.append(found[stage] / 1000)
+    async with local_hub() as (hub, service):
+        for number in range(rounds):
+            found = await _one(hub, service, f"gap-{number}")
+            for stage, values in longest.items():
+                values.append(found[stage] / 1000)
     return [
         Row(what, "ms", {OURS: longest[stage]}, () if stage == "handshake" else (GOAL,), NOTE)
         for stage, what in STAGES.items()
@@ -45,19 +36,10 @@ async def measure(rounds, quick=False):
 
 
 async def _one(hub, service, device):
-    made = await service.create_device(device)
-    settings = {
-        "host": "localhost",
-        "port": hub["mqtt_port"],
-        "ca": hub["ca_file"],
-        "device": device,
-        "key": made["authentication"]["symmetricKey"]["primaryKey"],
-        "size": SIZE,
-    }
+    settings = {**await new_device(hub, service, device), "size": SIZE}
     cloud = asyncio.create_task(_answer(service, device))
     try:
-        folders = [CLIENTS, ROOT / "firmware"]
-        return await run(CLIENTS / "loop_gap.py", settings, folders, HEAP)
+        return await programs.result("loop_gap", settings, heap=HEAP)
     finally:
         cloud.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -65,7 +47,7 @@ async def _one(hub, service, device):
 
 
 async def _answer(service, device):
-    """64 KB for the device, once it says that it is ready."""
+    """Send 64 KB to the device once it is ready."""
     async for event in service.local.telemetry(device):
         if event["body"] == b"ready":
             break

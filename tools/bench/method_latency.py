@@ -1,23 +1,21 @@
-"""What the device client adds to a method's round trip: the service calls a method of a device
-again and again, and does the same with the least program that answers, beside it.
+"""The time that the device client adds to a direct method's round trip: the service calls a method
+again and again, of a device with the client and of one with the least program that answers.
 
 What the hub, the network and the service take is in both, so the difference is the client's.
 """
 
 import asyncio
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from iothub.sas import sas_token
 
-from ..files import ROOT
-from .programs import CLIENTS, run
+from . import programs
+from .brokers import local_hub, new_device
 from .rows import OURS, Goal, Row
 
 RAW = "raw"
-PROGRAMS = {OURS: "method_ours.py", RAW: "method_raw.py"}
+PROGRAMS = {OURS: "method_ours", RAW: "method_raw"}
 WINDOW = 16
 PAYLOAD = {"a": [1, 2, 3], "name": "value"}
 # what the device does meanwhile: (tasks that send telemetry, ms that may be added)
@@ -26,57 +24,43 @@ HEAP = "256wK"
 
 
 async def measure(rounds, quick=False):
-    """Rows of ms: medians of a round's calls, and what ours has more than raw."""
-    from ..local_hub import running_hub
-    from ..service.client import ServiceClient
-
+    """Rows of ms: medians of the calls of each round, and the difference between ours and raw."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        async with (
-            running_hub(Path(folder)) as hub,
-            ServiceClient.create_for_local_hub(hub) as service,
-        ):
-            for load, (senders, bound) in LOADS.items():
-                took = {name: [] for name in PROGRAMS}
-                rates = {name: [] for name in PROGRAMS}
-                for number in range(rounds):
-                    for name, values in took.items():
-                        device = f"{name}-{senders}-{number}"
-                        calls = _calls(service, device, 50 if quick else 600)
-                        rate, middle = await _one(hub, service, device, name, senders, calls)
-                        rates[name].append(rate)
-                        values.append(middle)
-                added = {OURS: [a - b for a, b in zip(took[OURS], took[RAW], strict=True)]}
-                goal = Goal(bound, slack=3)
-                row = Row(f"a method's round trip, {load}", "ms", took)
-                if senders:
-                    said = [f"{name} {statistics.median(rates[name]):,.0f}" for name in rates]
-                    row = row._replace(note=f"messages a second meanwhile: {', '.join(said)}")
-                rows.append(row)
-                rows.append(Row(f"… of it added by the client, {load}", "ms", added, (goal,)))
+    async with local_hub() as (hub, service):
+        for load, (senders, bound) in LOADS.items():
+            took = {name: [] for name in PROGRAMS}
+            rates = {name: [] for name in PROGRAMS}
+            for number in range(rounds):
+                for name, values in took.items():
+                    settings = await new_device(hub, service, f"{name}-{senders}-{number}")
+                    calls = _calls(service, settings["device"], 50 if quick else 600)
+                    rate, middle = await _one(settings, name, senders, calls)
+                    rates[name].append(rate)
+                    values.append(middle)
+            added = {OURS: [a - b for a, b in zip(took[OURS], took[RAW], strict=True)]}
+            goal = Goal(bound, slack=3)
+            row = Row(f"a method's round trip, {load}", "ms", took)
+            if senders:
+                said = [f"{name} {statistics.median(rates[name]):,.0f}" for name in rates]
+                row = row._replace(note=f"messages a second meanwhile: {', '.join(said)}")
+            rows.append(row)
+            rows.append(Row(f"… of it added by the client, {load}", "ms", added, (goal,)))
     return rows
 
 
-async def _one(hub, service, device, name, senders, calls):
+async def _one(settings, name, senders, calls):
     """(messages a second, median of `calls`) of a device that runs the program `name`."""
-    made = await service.create_device(device)
-    key, ca = made["authentication"]["symmetricKey"]["primaryKey"], Path(hub["ca_file"])
+    device, expiry = settings["device"], int(time.time()) + 3600
     settings = {
-        "host": "localhost",
-        "port": hub["mqtt_port"],
-        "ca": str(ca),
-        "der": str(ca.with_suffix(".der")),
-        "device": device,
-        "key": key,
+        **settings,
         "user": f"localhost/{device}/?api-version=2021-04-12",
-        "token": sas_token(f"localhost/devices/{device}", key, int(time.time()) + 3600),
+        "token": sas_token(f"localhost/devices/{device}", settings["key"], expiry),
         "senders": senders,
         "window": WINDOW,
     }
-    program = run(CLIENTS / PROGRAMS[name], settings, [CLIENTS, ROOT / "firmware"], HEAP)
     calling = asyncio.create_task(calls)
     try:
-        rate = (await program)["sent"]
+        rate = (await programs.result(PROGRAMS[name], settings, heap=HEAP))["sent"]
     except BaseException:
         calling.cancel()
         raise
@@ -84,7 +68,7 @@ async def _one(hub, service, device, name, senders, calls):
 
 
 async def _calls(service, device, count):
-    """The median time of `count` calls, in ms; the device is told to stop."""
+    """The median time of `count` calls, in ms; then the device is told to stop."""
     times = []
     for _ in range(count + 1):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Fetch the MQTT clients that this firmware's is measured beside, for use on this machine.
+"""Fetches the MQTT clients that this firmware's client is compared with.
 
 pip downloads their wheels, from the package registry this machine is set up for, at first use;
 their modules are unpacked to the folder peers among the tools' downloads.
@@ -36,7 +36,7 @@ def folder():
 
 @functools.cache
 def at_hand():
-    """Whether folder() has the peers; says once why not: they are asked for often."""
+    """Whether folder() has the peers; the reason why not is printed once."""
     try:
         folder()
     except OSError as error:
@@ -72,7 +72,7 @@ def download(target):
 
 
 def unpack(wheel, target):
-    """The project's own module or package, and nothing else: aiomqttc's wheel holds a main.py."""
+    """Extract only the project's own module or package: aiomqttc's wheel also holds a main.py."""
     module = wheel.name.partition("-")[0]
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():

@@ -1,4 +1,4 @@
-"""docs/performance.png: telemetry by messages in flight, and what of a window is reached."""
+"""Draws docs/performance.png: telemetry by messages in flight, and rates over long round trips."""
 
 from . import telemetry, windows
 from .rows import OURS
@@ -14,7 +14,7 @@ COLOURS = {
 
 
 def draw(rows, path):
-    """Write the picture of `rows`, those of telemetry and windows, to `path`."""
+    """Write the picture of `rows`, those of telemetry and of windows, to `path`."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -38,7 +38,7 @@ def draw(rows, path):
 
 
 def _points(found, name, places):
-    """(x, median) of `name` in the rows that `places`, {x: what}, tells."""
+    """(x, median) of `name` in the rows of `places`, {x: what}."""
     points = [(x, found[what]) for x, what in places.items() if what in found]
     return [(x, row.median(name)) for x, row in points if row.values.get(name)]
 

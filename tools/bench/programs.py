@@ -1,94 +1,73 @@
-"""The client programs of clients/: what each is told, and how one is run in MicroPython."""
+"""Runs the client programs in clients/, in MicroPython on this machine."""
 
-import asyncio
 import contextlib
-import json
 import sys
-import tempfile
 from pathlib import Path
 
 from ..files import ROOT
 from ..interpreter import environment, interpreter
+from ..processes import ProcessError, running
 from . import peers
 from .rows import OURS
 
 CLIENTS = Path(__file__).parent / "clients"
-DEADLINE = 60
+FIRMWARE = ROOT / "firmware"
+DEADLINE = 60  # seconds
+ROOMY = "8192wK"
 TOPIC = "devices/dev1/messages/events/"
 PAYLOAD = 100
 
 
-class ClientError(Exception):
-    """A client program failed, or was not done in time; the text ends with its last output."""
+def client(name, settings, folders=(CLIENTS, FIRMWARE), heap=ROOMY, patience=DEADLINE):
+    """A context manager of the Process that runs clients/name.py.
+
+    folders: where it imports from. heap: as for -X heapsize; w counts as on a 32-bit board.
+    """
+    command = [interpreter(), "-X", f"heapsize={heap}", str(CLIENTS / f"{name}.py")]
+    return running(command, settings, environment(*folders), patience=patience)
+
+
+async def result(name, settings, **options):
+    """Run clients/name.py to its end: its result. ProcessError."""
+    async with client(name, settings, **options) as program:
+        return await program.result()
+
+
+# -- telemetry to a broker, by one of several clients ---------------------------------------------
 
 
 def available(names):
-    """Those of `names` whose programs can be run: without what could not be fetched."""
+    """Those of `names` that can be run: a peer that could not be fetched is left out."""
     return [name for name in names if name not in peers.PEERS or peers.at_hand()]
 
 
 @contextlib.contextmanager
 def forgiven(name):
-    """A peer's ClientError is told, and costs it the round; ours is raised."""
+    """A peer that fails is reported, and left out of the round; a failure of ours is raised."""
     try:
         yield
-    except ClientError as error:
+    except ProcessError as error:
         if name == OURS:
             raise
         print(f"left out of a round: {name}: {error}", file=sys.stderr)
 
 
-def client_folders(name):
-    """Where the program of client `name` imports from; what it does not need is not fetched."""
-    return [CLIENTS, peers.folder() if name in peers.PEERS else ROOT / "firmware"]
+def folders_of(name):
+    """Where the program of client `name` imports from; a peer is fetched if need be."""
+    return [CLIENTS, peers.folder() if name in peers.PEERS else FIRMWARE]
 
 
-def client_settings(broker, flying, **others):
-    """A client program's line of input, for `flying` messages in flight; `others` are added."""
+def telemetry_settings(broker, flying, **others):
+    """The settings of a telemetry client with `flying` messages in flight, and `others`."""
     return {
         "host": "localhost",
         "port": broker.port,
         "ca": broker.ca_file,
+        "device": "dev1",
+        "key": "c2VjcmV0",
         "window": flying,
         "senders": flying,
         "payload": PAYLOAD,
         "topic": TOPIC,
         **others,
     }
-
-
-async def run(program, settings, folders, heap="8192wK"):
-    """What `program` (a path) prints: {"seconds", "allocated" (bytes a message), "count"}.
-
-    `settings` is its line of input, `folders` are where it imports from, `heap` is as for -X
-    heapsize: w counts as on a 32-bit board.
-    """
-    with tempfile.TemporaryFile() as output:
-        process = await asyncio.create_subprocess_exec(
-            interpreter(),
-            "-X",
-            f"heapsize={heap}",
-            str(program),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-            env=environment(*folders),
-        )
-        line = json.dumps(settings).encode() + b"\n"
-        try:
-            await asyncio.wait_for(process.communicate(line), DEADLINE)
-            ended = f"ended with {process.returncode}"
-        except asyncio.TimeoutError:
-            ended = f"was not done after {DEADLINE} s"
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
-    try:
-        if process.returncode == 0:
-            return json.loads(lines[-1])
-    except (IndexError, ValueError):
-        ended = "ended without a result"
-    raise ClientError("\n".join([f"{Path(program).name} {ended}", *lines[-8:]]))

@@ -1,4 +1,4 @@
-"""How a fleet returns after its hub was away: the firmware's Backoff, simulated, beside others.
+"""Reconnects of a fleet whose hub was away: the firmware's Backoff, simulated, beside others.
 
 Each device has a seed of its own and loses its connection at 0 s; while the hub is away every
 attempt fails at once, the first one afterwards succeeds.
@@ -39,7 +39,7 @@ COMPARED = {
 
 
 async def measure(rounds, quick=False):
-    """Rows of the most that a second brings; simulated, so once is enough."""
+    """Rows of the highest number within a second; simulated, so one round is enough."""
     tried, made = {}, {}
     for name, make in reversed(COMPARED.items()):
         shown = OURS if make is jittered else name
@@ -54,7 +54,9 @@ async def measure(rounds, quick=False):
 
 
 def attempts(backoff, away=AWAY):
-    """When one device tries to connect, in seconds after the loss; the last one succeeds."""
+    """The times of one device's attempts to connect, in seconds after the loss; the last one
+    succeeds.
+    """
     times = [backoff.next()]
     while times[-1] < away:
         times.append(times[-1] + backoff.next())
@@ -67,7 +69,7 @@ def fleet(make, devices=DEVICES, away=AWAY):
 
 
 def busiest(times, span=1):
-    """The most of `times` that lie within `span` seconds."""
+    """The highest number of `times` within `span` seconds."""
     times = sorted(times)
     first = most = 0
     for last, time in enumerate(times):
@@ -78,7 +80,7 @@ def busiest(times, span=1):
 
 
 def draw(path=PICTURE):
-    """Write the picture: how many devices connect in each second, before and after the return."""
+    """Write the picture: the attempts in each second, before and after the hub's return."""
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -1,4 +1,4 @@
-"""Rows as tables: on the terminal, and as docs/performance.md, which names the machine."""
+"""Shows rows as tables: on the terminal, and in docs/performance.md with the machine's data."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ print("MicroPython", version, "with", "64" if sys.maxsize > 1 << 32 else "32", "
 
 
 class Section(NamedTuple):
-    """What one measurement found: its name, how it is measured in a sentence, its Rows."""
+    """The result of one measurement: its name, how it is measured in a sentence, its Rows."""
 
     name: str
     how: str
@@ -43,7 +43,7 @@ class Section(NamedTuple):
 
 
 def number(value):
-    """`value` with the digits that mean something, as text."""
+    """`value` as text, with its significant digits."""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
     text = f"{value:,.{digits}f}"
     if "." in text:
@@ -57,7 +57,7 @@ def goal_text(goal):
 
 
 def compared(row, name):
-    """The median of `name`; for what is not ours the ratio ours / it, too."""
+    """The median of `name` as text; for peers with the ratio ours / peer."""
     if not row.values.get(name):
         return ""
     median = row.median(name)
@@ -76,7 +76,7 @@ def cells(row, names):
 
 
 def table(rows):
-    """(titles, [the texts of a row, …]), without the column of goals where nothing has one."""
+    """(titles, [the texts of a row, …]); without the goal column where no row has a goal."""
     names = list(dict.fromkeys([OURS, *(name for row in rows for name in row.values)]))
     titles = ["what", "unit", *names, "goal: reached"]
     lines = [cells(row, names) for row in rows]
@@ -135,18 +135,18 @@ def _section(section):
 
 
 def _about(subjects, rows):
-    """What a note is about, unless it is every row."""
+    """The rows that a note is about, unless these are all."""
     return "" if len(subjects) == len(rows) else "; ".join(subjects) + ": "
 
 
 def miss_text(row, goal, value):
-    """What was missed, in a line."""
+    """One line on a missed goal."""
     unit = "" if goal.against else f" {row.unit}"
     return f"{row.what}: {number(value)}{unit}, not {goal_text(goal)}{_spread(row, goal)}"
 
 
 def _spread(row, goal):
-    """From where to where the ratio went, round by round; "" without rounds."""
+    """The lowest and the highest ratio of the rounds, as text; "" for a single round."""
     if goal.against is None or len(row.values[OURS]) < 2:
         return ""
     pairs = zip(row.values[OURS], row.values[goal.against], strict=False)
@@ -155,7 +155,7 @@ def _spread(row, goal):
 
 
 def _missed(sections):
-    """Each row that misses goals, and the limit that stops it."""
+    """A line for each row that misses goals, with the reason."""
     lines = []
     for row in (row for section in sections for row in section.rows):
         judged = list(row.judged())
@@ -166,7 +166,7 @@ def _missed(sections):
 
 
 def machine():
-    """The machine's lines: in general terms, without names or paths of its own."""
+    """Lines that describe the machine in general terms, without names or paths."""
     system = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     name = system.get("PRETTY_NAME", platform.system())
     versions = {"umqtt.simple": umqtt.VERSION, **peers.PEERS}
@@ -195,7 +195,7 @@ def _processor():
 
 
 def _first_line(command):
-    """Of what `command` prints; "" when it is not there."""
+    """The first line that `command` prints; "" when the command is None."""
     if command[0] is None:
         return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)

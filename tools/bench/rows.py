@@ -1,4 +1,4 @@
-"""What a measurement hands over: a row of the table, with its goals."""
+"""The result of a measurement: rows of a table, with their goals."""
 
 import statistics
 from typing import NamedTuple
@@ -7,11 +7,11 @@ OURS = "ours"
 
 
 class Goal(NamedTuple):
-    """What the median of ours should be: at least, or at most, `bound`.
+    """A bound for the median of ours: at least, or at most, `bound`.
 
-    With `against`, the name of a peer in the same row, it is the ratio ours / peer that counts.
-    A machine that does other work too may miss the bound by the factor `slack` before a quick run
-    takes it for a fault: 1 for what is counted, more for what is timed.
+    With `against`, the name of a peer in the same row, the bound applies to the ratio ours / peer.
+    A busy machine may miss the bound by the factor `slack` before a quick run reports it: 1 for
+    counted values, more for timed ones.
     """
 
     bound: float
@@ -26,7 +26,9 @@ class Goal(NamedTuple):
 
 
 class Row(NamedTuple):
-    """`what` was measured in `unit`: {name: [a value a round, …]}; ours, named "ours", first."""
+    """Values of `what` in `unit`: {name: [a value a round, …]}; ours is named "ours", and comes
+    first.
+    """
 
     what: str
     unit: str
@@ -38,7 +40,7 @@ class Row(NamedTuple):
         return statistics.median(self.values[name])
 
     def judged(self):
-        """(goal, value that it is about) of each goal whose peer was there."""
+        """(goal, value that it applies to) of each goal whose peer was measured."""
         for goal in self.goals:
             if goal.against is None:
                 yield goal, self.median()

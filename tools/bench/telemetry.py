@@ -1,21 +1,19 @@
 """QoS 1 telemetry from MicroPython to mosquitto, over TLS: this firmware's client by its public
-send_message, other clients, and raw, which is no client: it writes prebuilt packets, one TLS
-record each. (A client that puts several into one record may be faster.)
+send_message, other clients, and raw, a program without a client that writes prebuilt packets, one
+TLS record each. (A client that puts several packets into one record may be faster.)
 """
 
-import tempfile
-
 from . import brokers, programs
-from .programs import CLIENTS, TOPIC
+from .programs import TOPIC
 from .rows import OURS, Goal, Row
 
 # name: (program, {messages in flight: messages sent}); the slow ones send for a second or two
 RATED = {
-    OURS: ("ours.py", {1: 60_000, 8: 60_000, 32: 60_000}),
-    "raw": ("raw.py", {1: 60_000, 8: 60_000, 32: 60_000}),
-    "chumicro-mqtt": ("chumicro.py", {1: 30_000, 8: 30_000, 32: 30_000}),
-    "umqtt.simple": ("umqtt_simple.py", {1: 20}),
-    "aiomqttc": ("aiomqttc_client.py", {1: 10, 8: 80, 32: 320}),
+    OURS: ("ours", {1: 60_000, 8: 60_000, 32: 60_000}),
+    "raw": ("raw", {1: 60_000, 8: 60_000, 32: 60_000}),
+    "chumicro-mqtt": ("chumicro", {1: 30_000, 8: 30_000, 32: 30_000}),
+    "umqtt.simple": ("umqtt_simple", {1: 20}),
+    "aiomqttc": ("aiomqttc_client", {1: 10, 8: 80, 32: 320}),
 }
 FLIGHTS = (1, 8, 32)
 MANY = max(FLIGHTS)
@@ -46,14 +44,13 @@ NOTE = (
 async def measure(rounds, quick=False):
     """Rows of messages a second, by messages in flight, and of bytes of heap a message."""
     found = {"rate": {flying: {} for flying in FLIGHTS}, "plain": {}, "bag": {}}
-    with tempfile.TemporaryDirectory() as folder:
-        async with brokers.mosquitto(folder, 1) as broker:
-            if broker is None:
-                return []
-            for _ in range(rounds):
-                for name in programs.available(QUICK if quick else RATED):
-                    with programs.forgiven(name):
-                        await _client(broker, name, quick, found)
+    async with brokers.mosquitto() as broker:
+        if broker is None:
+            return []
+        for _ in range(rounds):
+            for name in programs.available(QUICK if quick else RATED):
+                with programs.forgiven(name):
+                    await _client(broker, name, quick, found)
     rates = found["rate"]
     return [
         *(_rate_row(flying, rates[flying]) for flying in FLIGHTS if OURS in rates[flying]),
@@ -97,5 +94,6 @@ async def _one(broker, name, flying, count, properties=None):
         others["properties"] = properties
         if name != OURS:
             others["topic"] = TOPIC + BAG
-    settings = programs.client_settings(broker, flying, **others)
-    return await programs.run(CLIENTS / RATED[name][0], settings, programs.client_folders(name))
+    settings = programs.telemetry_settings(broker, flying, **others)
+    folders = programs.folders_of(name)
+    return await programs.result(RATED[name][0], settings, folders=folders)

@@ -1,18 +1,17 @@
-"""QoS 1 telemetry over long round trips: how much of what the window allows is reached. A window
-of n messages allows n a round trip, where the machine can do that many: no more than nine tenths
-of our own loopback rate are asked. The round trip is put between MicroPython and mosquitto on this
-machine (by delay.py); programs and messages are those of telemetry.
+"""QoS 1 telemetry over long round trips: the share of what the window allows. A window of n
+messages allows n a round trip; where the machine cannot do as many, nine tenths of our own
+loopback rate is the limit. simulated_network.py puts the round trip between MicroPython and
+mosquitto on this machine; programs and messages are those of telemetry.
 """
 
 import asyncio
 import itertools
-import tempfile
 
 from . import brokers, programs
-from .delay import Conditions, Network
 from .rows import OURS, Goal, Row
+from .simulated_network import Conditions, SimulatedNetwork
 
-CLIENTS = {OURS: "ours.py", "raw": "raw.py", "chumicro-mqtt": "chumicro.py"}
+CLIENTS = {OURS: "ours", "raw": "raw", "chumicro-mqtt": "chumicro"}
 WINDOWS = (1, 4, 16, 64, 256)
 # Each is (round trip in seconds, windows measured side by side): over the long one they disturb
 # one another little, but for a client that never pauses.
@@ -33,18 +32,17 @@ async def measure(rounds, quick=False):
     clients = [OURS, "raw"] if quick else programs.available(CLIENTS)
     runs = QUICK_RUNS if quick else RUNS
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        async with brokers.mosquitto(folder, 1) as broker:
-            for _ in range(rounds if broker is not None else 0):
-                loopback = await _rate(broker.port, broker, OURS, 256, LOOPBACK)
-                for name in clients:
-                    with programs.forgiven(name):
-                        for trip, windows in ALONE if name in BUSY else runs:
-                            rates = await _rates(broker, name, trip, windows)
-                            for window, rate in zip(windows, rates, strict=True):
-                                limit = min(window / trip, GOAL * loopback)
-                                values = found.setdefault((trip, window), {})
-                                values.setdefault(name, []).append(rate / limit)
+    async with brokers.mosquitto() as broker:
+        for _ in range(rounds if broker is not None else 0):
+            loopback = await _rate(broker.port, broker, OURS, 256, LOOPBACK)
+            for name in clients:
+                with programs.forgiven(name):
+                    for trip, windows in ALONE if name in BUSY else runs:
+                        rates = await _rates(broker, name, trip, windows)
+                        for window, rate in zip(windows, rates, strict=True):
+                            limit = min(window / trip, GOAL * loopback)
+                            values = found.setdefault((trip, window), {})
+                            values.setdefault(name, []).append(rate / limit)
     return [_row(trip, window, found[trip, window]) for trip, window in sorted(found)]
 
 
@@ -66,21 +64,22 @@ async def _rates(broker, name, trip, windows):
     """Messages a second at each of `windows`, side by side, each over a network of its own."""
 
     async def one(window):
-        async with Network(broker.port, Conditions(trip)) as network:
+        async with SimulatedNetwork(broker.port, Conditions(trip)) as network:
             return await _rate(network.port, broker, name, window, window * FULL[trip])
 
     return await asyncio.gather(*map(one, windows))
 
 
 async def _rate(port, broker, name, window, count):
-    settings = programs.client_settings(
+    device = f"dev{next(_SERIAL) % 10}"
+    settings = programs.telemetry_settings(
         broker,
         window,
         port=port,
-        topic=f"devices/dev{next(_SERIAL) % 10}/messages/events/",
+        device=device,
+        topic=f"devices/{device}/messages/events/",
         count=count,
         allocated=False,
     )
-    program, folders = programs.CLIENTS / CLIENTS[name], programs.client_folders(name)
-    one = await programs.run(program, settings, folders)
+    one = await programs.result(CLIENTS[name], settings, folders=programs.folders_of(name))
     return one["count"] / one["seconds"]

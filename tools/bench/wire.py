@@ -1,21 +1,17 @@
-"""Bytes that QoS 1 telemetry takes on the wire, from MicroPython to mosquitto over TLS 1.2,
-counted on a connection that stands, from the client's side alone, TLS records included. The least
-that TLS and MQTT allow is one record a message, or for a burst one record of all of it.
+"""Bytes of QoS 1 telemetry on the wire, from MicroPython to mosquitto over TLS 1.2: sent by the
+client on an open connection, TLS records included. The least that TLS and MQTT allow is one record
+a message, or one record for a whole burst.
 """
 
-import tempfile
-
-from ..interpreter import environment, interpreter
 from . import brokers, programs
-from .delay import Network
-from .dialogue import dialogue
 from .rows import OURS, Goal, Row
+from .simulated_network import SimulatedNetwork
 
 CLIENTS = {
-    OURS: "ours.py",
-    "umqtt.simple": "umqtt_simple.py",
-    "chumicro-mqtt": "chumicro.py",
-    "raw": "raw.py",
+    OURS: "ours",
+    "umqtt.simple": "umqtt_simple",
+    "chumicro-mqtt": "chumicro",
+    "raw": "raw",
 }
 # PUBLISH: type, remaining length, topic, packet id, payload.
 PACKET = 1 + 2 + 2 + len(programs.TOPIC) + 2 + programs.PAYLOAD
@@ -25,19 +21,16 @@ BURSTS = (1, 10, 30)
 
 
 async def measure(rounds, quick=False):
-    """Rows of the bytes a message takes, alone and in a burst; they are counted, so one round is
-    as good as three.
-    """
+    """Rows of bytes a message, alone and in a burst; they are counted, so one round is enough."""
     names = [OURS] if quick else programs.available(CLIENTS)
     found = {count: {} for count in BURSTS}
-    with tempfile.TemporaryDirectory() as folder:
-        async with brokers.mosquitto(folder, 1) as broker:
-            if broker is None:
-                return []
-            for _ in range(rounds):
-                for name in names:
-                    for count, taken in (await _bytes(broker, name)).items():
-                        found[count].setdefault(name, []).append(taken / count)
+    async with brokers.mosquitto() as broker:
+        if broker is None:
+            return []
+        for _ in range(rounds):
+            for name in names:
+                for count, taken in (await _bytes(broker, name)).items():
+                    found[count].setdefault(name, []).append(taken / count)
     return [_row(count, values) for count, values in found.items()]
 
 
@@ -56,17 +49,16 @@ def _row(count, values):
 async def _bytes(broker, name):
     """{messages in a burst: bytes that the client sent for it}"""
     most = max(BURSTS)
-    async with Network(broker.port) as network:
-        settings = programs.client_settings(broker, most, port=network.port, bursts=True)
-        command = [interpreter(), "-X", "heapsize=2048wK", str(programs.CLIENTS / CLIENTS[name])]
-        folders = programs.client_folders(name)
+    async with SimulatedNetwork(broker.port) as network:
+        settings = programs.telemetry_settings(broker, most, port=network.port, bursts=True)
+        folders = programs.folders_of(name)
         found = {}
-        async with dialogue(command, settings, environment(*folders)) as client:
+        async with programs.client(CLIENTS[name], settings, folders, "2048wK") as client:
             await client.expect("ready")
             (connection,) = network.connections
             for count in BURSTS:
                 before = connection.sent.bytes
-                await client.tell(count)
+                await client.tell("send", count)
                 await client.expect("ready")
                 found[count] = connection.sent.bytes - before
     return found

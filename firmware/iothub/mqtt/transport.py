@@ -5,6 +5,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 
 import os
 
+from .. import errors
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
 from ..connection import Connection, client_context, dial
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
@@ -83,6 +84,8 @@ class MQTTTransport:
         twin = self._ask_twin()[1] if read_twin else None
         try:
             session_present = await connection.open(await self.dial())
+            if errors.logger:
+                errors.logger(20, "connack", "session present: %s" % session_present)
             if before and not session_present:
                 asked += self.subscribe_again()
                 twin = self._ask_twin()[1] if read_twin else None

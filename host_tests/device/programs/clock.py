@@ -1,4 +1,4 @@
-"""A board whose clock is `behind` seconds behind, until check_clock has set it."""
+"""A device whose clock is `behind` seconds slow until check_clock sets it."""
 
 from harness import describe, make, run, say, settings
 

@@ -1,4 +1,4 @@
-"""Connect once; what goes wrong is told by run()."""
+"""Connects once; run() reports an error."""
 
 from harness import make, run, say
 

@@ -1,4 +1,4 @@
-"""A device that tells the test all that reaches its handlers, and does what it is told."""
+"""A device that reports each call of its handlers, and carries out the test's commands."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ def on_method(client):
 
 
 async def send(client, verb, argument):
-    """Send telemetry, in one of several ways."""
+    """Send telemetry in one of several ways."""
     if verb == "send":
         await client.send_message(Message(argument))
     elif verb == "send many":
@@ -75,7 +75,7 @@ async def send(client, verb, argument):
 
 
 async def do(client, verb, argument):
-    """Do what the test tells; what is said afterwards."""
+    """Carry out a command of the test: the message that reports it."""
     if verb.startswith("send"):
         return await send(client, verb, argument)
     if verb == "outbox":
@@ -110,7 +110,9 @@ async def obey(client, verb, argument):
 
 
 async def listen(client):
-    """Each word of the test's is [verb, argument]; "later" is [verb, argument] in its own task."""
+    """Carry out the test's commands, [verb, argument]; "later" runs another command in its own
+    task.
+    """
     tasks = []
     while True:
         verb, argument = json.loads(await word())

@@ -1,4 +1,4 @@
-"""A flash queue on littlefs, whose flash loses its power at each of its writes in turn.
+"""A flash queue on littlefs whose power fails at each write in turn.
 
 Said at the end: how many cuts there were, how many messages were accepted before them in all, and
 how many writes of the flash the whole of it takes without a cut.
@@ -19,7 +19,7 @@ def mounted(flash):
 
 
 def play(flash, accepted, done):
-    """Keep messages, and be done with some of them; both lists grow as it is promised."""
+    """Store messages and acknowledge some of them; both lists grow with each completed call."""
     queue = FlashQueue("/flash/outbox", 16384)
     for number in range(0, MESSAGES, 2):
         seq = queue.append([message(number), message(number + 1)])

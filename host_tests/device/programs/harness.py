@@ -1,4 +1,4 @@
-"""What every test program starts with: its settings, and words to and from the test.
+"""Shared by the programs here: settings, messages to and from the test, the client.
 
 A program prints one JSON list a line, [word, value …]. Its input has the settings as its first
 line, then the test's words. The same file runs on MicroPython and on CPython.
@@ -100,7 +100,7 @@ def note_tokens(note):
 
 
 async def word():
-    """The test's next word: a line of input, read without stopping the loop for long."""
+    """The test's next line, read without blocking the loop for long."""
     import select
 
     poller = select.poll()

@@ -1,4 +1,4 @@
-"""Report health, twice at once and again when told to."""
+"""Reports health twice at once, and again on command."""
 
 import json
 
@@ -11,7 +11,7 @@ from iothub.health import Deadlines, Health
 
 
 async def missed_after_a_pause(client):
-    """Deadlines.missed() at the moment in which a client is back that was away for a minute."""
+    """Deadlines.missed() right after a client that was disconnected for a minute has connected."""
     deadlines = Deadlines(client)
     found = [deadlines.missed()]
     await client.disconnect()

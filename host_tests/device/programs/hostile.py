@@ -1,4 +1,4 @@
-"""A device that works on, whatever the hub says, until that is well again: it says so."""
+"""A device that goes on working with a hub of hostile bytes until the hub is well again."""
 
 import asyncio
 

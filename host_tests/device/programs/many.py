@@ -1,4 +1,4 @@
-"""Send the same message many times, as many at once as the window takes."""
+"""Sends the same message many times, as many at once as the window allows."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def main():
             await client.send_message(message)
 
     await asyncio.gather(*[some() for _ in range(SENDERS)])
-    say("sent", settings["count"], client.connections)
+    say("sent", settings["count"], client.status()["connections"])
     await client.shutdown()
 
 

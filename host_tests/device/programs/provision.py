@@ -1,4 +1,4 @@
-"""Register, and connect to what was assigned; `times` times over."""
+"""Registers with the provisioning service and connects to the assigned hub, `times` times."""
 
 from harness import describe, run, say, settings
 

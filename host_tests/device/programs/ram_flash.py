@@ -1,4 +1,4 @@
-"""A board's flash, in RAM."""
+"""A block device in RAM, in place of a board's flash."""
 
 BLOCK = 4096
 
@@ -8,7 +8,7 @@ class PowerGone(Exception):
 
 
 class Flash:
-    """A block device in RAM, which takes `left` more writes; half of the last one gets through."""
+    """A block device in RAM that accepts `left` more writes; half of the last one is written."""
 
     def __init__(self, blocks):
         self._blocks = blocks

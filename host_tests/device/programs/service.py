@@ -1,4 +1,4 @@
-"""The service's side: it sends what the test tells, and says what feedback and events come."""
+"""The service client: it sends on command, and reports feedback and events."""
 
 import asyncio
 import json

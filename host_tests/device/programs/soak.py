@@ -1,4 +1,4 @@
-"""Send numbered messages, many at once; say how far it is, and what the heap holds meanwhile."""
+"""Sends numbered messages, many at once; reports its progress and its heap."""
 
 import asyncio
 import gc
@@ -9,7 +9,7 @@ SENDERS = 16
 
 
 def held():
-    """Bytes of heap that are in use, or, on CPython, objects."""
+    """Bytes of heap in use, or on CPython the number of objects."""
     gc.collect()
     gc.collect()
     return gc.mem_alloc() if hasattr(gc, "mem_alloc") else len(gc.get_objects())
@@ -27,8 +27,8 @@ class Numbers:
 
 
 async def level(client):
-    """What is held at rest: the least of some looks, for a fault may strike meanwhile, and two
-    connections hold more than one.
+    """The heap in use at rest: the least of several looks, for a fault may strike meanwhile, and
+    two connections hold more than one.
     """
     looks = []
     while len(looks) < 10:

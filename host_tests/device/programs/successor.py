@@ -1,4 +1,4 @@
-"""A client is shut down while it connects; another goes on with its outbox."""
+"""One client is shut down while it connects; another takes over its outbox."""
 
 import asyncio
 

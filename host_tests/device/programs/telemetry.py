@@ -1,4 +1,4 @@
-"""Send messages of every kind, then many at once."""
+"""Sends a message of each kind, then many at once."""
 
 import asyncio
 

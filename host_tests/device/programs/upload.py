@@ -1,4 +1,4 @@
-"""Upload a file, in the ways there are."""
+"""Uploads a file in each of the possible ways."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a service reads over AMQP: events through the redirect, feedback; management."""
+"""The hub's AMQP events for a service: the redirect, feedback, the management node."""
 
 import json
 
@@ -17,14 +17,14 @@ from tools.hub.core.events import PARTITIONS, partition_of
 
 
 def test_events_are_redirected(on_hub):
-    async def scenario(bench):
-        peer = await bench.peer()
+    async def scenario(testbed):
+        peer = await testbed.peer()
         await peer.open()
         await peer.begin()
-        await peer.put_token(bench.service_token())
+        await peer.put_token(testbed.service_token())
         await peer.attach("/messages/events/ConsumerGroups/$Default/Partitions/2", True)
         error = (await peer.expect(DETACH)).error
-        port = bench.hub.ports["amqp_port"]
+        port = testbed.hub.ports["amqp_port"]
         assert error.condition == "amqp:link:redirect"
         assert error.info == {
             "hostname": "localhost",
@@ -38,17 +38,17 @@ def test_events_are_redirected(on_hub):
 
 
 def test_filters(on_hub):
-    async def scenario(bench):
-        sender = await device(bench)
+    async def scenario(testbed):
+        sender = await device(testbed)
         handle = await sender.sender(EVENTS)
         partition = partition_of("dev")
         for body in (b"0", b"1", b"2"):
-            bench.clock.ahead += 10  # so that each has its own time
+            testbed.clock.ahead += 10  # so that each has its own time
             await sender.deliver(handle, AmqpMessage(body))
-        events = (await bench.hub.core.events.read(partition, -1, 100))[-3:]
+        events = (await testbed.hub.core.events.read(partition, -1, 100))[-3:]
         middle = events[1]
         moment = int(middle["enqueued"] * 1000)
-        service = await bench.amqp_service()
+        service = await testbed.amqp_service()
         annotation = "amqp.annotation.x-opt-"
         for text, expected in (
             (f"{annotation}sequence-number > {middle['sequenceNumber']}", [b"2"]),
@@ -72,11 +72,11 @@ def test_filters(on_hub):
     on_hub(scenario)
 
 
-def test_events_as_they_come(on_hub):
-    async def scenario(bench):
-        sender = await device(bench)
+def test_new_events_are_sent_at_once(on_hub):
+    async def scenario(testbed):
+        sender = await device(testbed)
         handle = await sender.sender(EVENTS)
-        service = await bench.amqp_service()
+        service = await testbed.amqp_service()
         address = PARTITION + str(partition_of("dev"))
         filters = selector("amqp.annotation.x-opt-offset > '@latest'")
         reader = await service.receiver(address, credit=2, filter=filters)
@@ -94,9 +94,9 @@ def test_events_as_they_come(on_hub):
 
 
 def test_management(on_hub):
-    async def scenario(bench):
+    async def scenario(testbed):
         async def read(kind, **fields):
-            service = await bench.amqp_service()
+            service = await testbed.amqp_service()
             message = AmqpMessage(None, VALUE, message_id=Typed("uuid", b"0123456789abcdef"))
             message.application = {
                 "operation": "READ",
@@ -108,7 +108,7 @@ def test_management(on_hub):
             assert answer.properties.correlation_id == message.properties.message_id
             return answer.application["status-code"].value, answer.body
 
-        await bench.new()
+        await testbed.new()
         status, body = await read("eventhub")
         assert status == 200
         assert body["partition_ids"] == Typed("array", ("string", ["0", "1", "2", "3"]))
@@ -126,10 +126,10 @@ def test_management(on_hub):
     on_hub(scenario)
 
 
-def test_a_higher_epoch_takes_the_partition(on_hub):
-    async def scenario(bench):
+def test_higher_epoch_takes_the_partition(on_hub):
+    async def scenario(testbed):
         async def reader(epoch):
-            service = await bench.amqp_service()
+            service = await testbed.amqp_service()
             properties = {"com.microsoft:epoch": epoch}
             await service.receiver(PARTITION + "0", properties=properties)
             return service
@@ -145,12 +145,12 @@ def test_a_higher_epoch_takes_the_partition(on_hub):
 
 
 def test_feedback_is_kept_until_it_is_settled(on_hub):
-    async def scenario(bench):
-        await bench.new()
-        await bench.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
-        bench.hub.core.identities.get("dev").queue.purge()
+    async def scenario(testbed):
+        await testbed.new()
+        await testbed.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
+        testbed.hub.core.identities.get("dev").queue.purge()
         for leave in ("close", "release", "accept"):
-            service = await bench.amqp_service()
+            service = await testbed.amqp_service()
             await service.receiver("/messages/serviceBound/feedback")
             transfer, message = await service.message()
             (record,) = json.loads(message.body)
@@ -170,9 +170,9 @@ def test_feedback_is_kept_until_it_is_settled(on_hub):
     on_hub(scenario)
 
 
-def test_a_link_can_be_attached_again(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_link_can_be_attached_again(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         for _ in range(3):
             handle = await peer.sender(EVENTS)
             await peer.deliver(handle, AmqpMessage(b"x"))

@@ -1,4 +1,4 @@
-"""Messages to a device over AMQP: settlement, credit, locks, and whose links they are."""
+"""C2D messages over the hub's AMQP links: settlement, credit, locks, ownership."""
 
 import json
 
@@ -18,10 +18,10 @@ from iothub.amqp.composites import (
 from iothub.amqp.sections import AmqpMessage
 
 
-def test_a_message_reaches_the_device_with_its_properties(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
-        service = await bench.amqp_service()
+def test_message_reaches_the_device_with_its_properties(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
+        service = await testbed.amqp_service()
         handle = await service.sender("amqps://localhost/messages/devicebound")
         sent = c2d(b"hello", Typed("uuid", b"0123456789abcdef"), content_type="text/plain")
         sent.application["n"] = 5
@@ -35,14 +35,14 @@ def test_a_message_reaches_the_device_with_its_properties(on_hub):
         assert message.application == {"n": 5, "iothub-ack": "full"}
         assert message.header.delivery_count == 0
         peer.settle(transfer)
-        assert await statuses(bench, 1) == ["Success"]
+        assert await statuses(testbed, 1) == ["Success"]
 
     on_hub(scenario)
 
 
-async def statuses(bench, count):
-    """The status of `count` feedback records, read by a service."""
-    service = await bench.amqp_service()
+async def statuses(testbed, count):
+    """The statuses of `count` feedback records that a service reads."""
+    service = await testbed.amqp_service()
     await service.receiver("/messages/serviceBound/feedback")
     found = []
     while len(found) < count:
@@ -56,8 +56,8 @@ async def statuses(bench, count):
 
 
 def test_outcomes(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         await peer.receiver(MESSAGES)
         for number, (settle, comes_again) in enumerate(
             (
@@ -70,7 +70,7 @@ def test_outcomes(on_hub):
             )
         ):
             body = str(number).encode()
-            await bench.service.send_c2d_message("dev", body)
+            await testbed.service.send_c2d_message("dev", body)
             transfer, message = await peer.message()
             assert message.body == body
             peer.settle(transfer, **settle)
@@ -85,33 +85,33 @@ def test_outcomes(on_hub):
                 transfer, message = await peer.message()
                 assert (message.body, message.header.delivery_count) == (body, 1)
                 peer.settle(transfer)
-        assert (await bench.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
+        assert (await testbed.service.get_device("dev"))["cloudToDeviceMessageCount"] == 0
 
     on_hub(scenario)
 
 
-def test_ten_deliveries_are_enough(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_message_is_delivered_at_most_ten_times(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         await peer.receiver(MESSAGES, credit=100)
-        await bench.service.send_c2d_message("dev", b"unwanted", ack="full", message_id="u")
+        await testbed.service.send_c2d_message("dev", b"unwanted", ack="full", message_id="u")
         for count in range(10):
             transfer, message = await peer.message()
             assert message.header.delivery_count == count
             peer.settle(transfer, RELEASED)
-        assert await statuses(bench, 1) == ["DeliveryCountExceeded"]
+        assert await statuses(testbed, 1) == ["DeliveryCountExceeded"]
 
     on_hub(scenario)
 
 
-def test_a_lock_is_lost_after_a_minute(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_lock_expires_after_a_minute(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         await peer.receiver(MESSAGES)
-        await bench.service.send_c2d_message("dev", b"slow", ack="full")
+        await testbed.service.send_c2d_message("dev", b"slow", ack="full")
         first, _ = await peer.message()
-        bench.clock.ahead = 61
-        bench.hub.core.sweep()
+        testbed.clock.ahead = 61
+        testbed.hub.core.sweep()
         second, message = await peer.message()
         assert message.header.delivery_count == 1
         peer.settle(second)
@@ -123,11 +123,11 @@ def test_a_lock_is_lost_after_a_minute(on_hub):
 
 
 def test_messages_wait_for_credit(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.receiver(MESSAGES, credit=1)
         for body in (b"1", b"2", b"3"):
-            await bench.service.send_c2d_message("dev", body)
+            await testbed.service.send_c2d_message("dev", body)
         assert (await peer.message())[1].body == b"1"
         peer.credit(handle, 5, count=1, drain=True)
         assert (await peer.message())[1].body == b"2"
@@ -138,13 +138,13 @@ def test_messages_wait_for_credit(on_hub):
     on_hub(scenario)
 
 
-def test_transfers_wait_for_the_sessions_window(on_hub):
-    async def scenario(bench):
-        key = await bench.new()
-        peer = await bench.amqp_device("dev", key)
+def test_transfers_wait_for_the_session_window(on_hub):
+    async def scenario(testbed):
+        key = await testbed.new()
+        peer = await testbed.amqp_device("dev", key)
         _, handle = await peer.attach(MESSAGES, True)
-        await bench.service.send_c2d_message("dev", b"1")
-        await bench.service.send_c2d_message("dev", b"2")
+        await testbed.service.send_c2d_message("dev", b"1")
+        await testbed.service.send_c2d_message("dev", b"2")
         peer.send(
             Composite(
                 FLOW,
@@ -163,10 +163,10 @@ def test_transfers_wait_for_the_sessions_window(on_hub):
     on_hub(scenario)
 
 
-def test_messages_to_send_that_are_refused(on_hub):
-    async def scenario(bench):
-        await bench.new()
-        service = await bench.amqp_service()
+def test_refused_c2d_messages(on_hub):
+    async def scenario(testbed):
+        await testbed.new()
+        service = await testbed.amqp_service()
         handle = await service.sender("/messages/devicebound")
         wrong_ack = c2d(b"")
         wrong_ack.application["iothub-ack"] = "maybe"
@@ -190,11 +190,11 @@ def test_messages_to_send_that_are_refused(on_hub):
     on_hub(scenario)
 
 
-def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
-        await bench.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
-        await bench.service.send_c2d_message("dev", b"2", ack="full", message_id="b")
+def test_device_reports_outcomes_by_message(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
+        await testbed.service.send_c2d_message("dev", b"1", ack="full", message_id="a")
+        await testbed.service.send_c2d_message("dev", b"2", ack="full", message_id="b")
         await peer.receiver(MESSAGES)
         await peer.message()
         await peer.message()
@@ -205,7 +205,7 @@ def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
         ]
         state = await peer.deliver(handle, AmqpMessage(json.dumps(records).encode()))
         assert state.descriptor == ACCEPTED
-        assert await statuses(bench, 2) == ["Success", "Rejected"]
+        assert await statuses(testbed, 2) == ["Success", "Rejected"]
         for body in (b"5", b"nonsense", json.dumps(records).encode(), b"[1]"):
             state = await peer.deliver(handle, AmqpMessage(body))
             assert state.descriptor == REJECTED
@@ -213,40 +213,40 @@ def test_a_device_says_by_message_what_became_of_its_messages(on_hub):
     on_hub(scenario)
 
 
-def test_a_second_link_takes_the_messages(on_hub):
-    async def scenario(bench):
-        key = await bench.new()
-        first = await bench.amqp_device("dev", key)
+def test_second_link_takes_over_the_messages(on_hub):
+    async def scenario(testbed):
+        key = await testbed.new()
+        first = await testbed.amqp_device("dev", key)
         await first.receiver(MESSAGES)
-        second = await bench.amqp_device("dev", key)
+        second = await testbed.amqp_device("dev", key)
         await second.receiver(MESSAGES)
         assert (await first.expect(DETACH)).error.condition == "amqp:link:stolen"
-        await bench.service.send_c2d_message("dev", b"for the second")
+        await testbed.service.send_c2d_message("dev", b"for the second")
         assert (await second.message())[1].body == b"for the second"
 
     on_hub(scenario)
 
 
 def test_mqtt_takes_over_from_amqp(on_hub):
-    async def scenario(bench):
-        key = await bench.new()
-        peer = await bench.amqp_device("dev", key)
+    async def scenario(testbed):
+        key = await testbed.new()
+        peer = await testbed.amqp_device("dev", key)
         await peer.receiver(MESSAGES)
-        taker, _ = await bench.device("dev", key)
+        taker, _ = await testbed.device("dev", key)
         assert (await peer.expect(DETACH)).error.condition == "amqp:link:detach-forced"
-        record = await bench.service.get_device("dev")
+        record = await testbed.service.get_device("dev")
         assert record["connectionState"] == "Connected"
         taker.abort()
 
     on_hub(scenario)
 
 
-def test_a_device_is_connected_while_it_has_links(on_hub):
-    async def scenario(bench):
+def test_device_is_connected_while_it_has_links(on_hub):
+    async def scenario(testbed):
         async def state():
-            return (await bench.service.get_device("dev"))["connectionState"]
+            return (await testbed.service.get_device("dev"))["connectionState"]
 
-        peer = await device(bench)
+        peer = await device(testbed)
         assert await state() == "Disconnected"
         handle = await peer.sender(EVENTS)
         assert await state() == "Connected"
@@ -257,11 +257,11 @@ def test_a_device_is_connected_while_it_has_links(on_hub):
     on_hub(scenario)
 
 
-def test_a_disabled_device_loses_its_links(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_disabled_device_loses_its_links(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         await peer.sender(EVENTS)
-        await bench.service.update_device("dev", status="disabled")
+        await testbed.service.update_device("dev", status="disabled")
         assert (await peer.expect(DETACH)).error.condition == "amqp:link:detach-forced"
         await peer.attach(EVENTS, False)
         assert (await peer.expect(DETACH)).error.condition == "amqp:unauthorized-access"

@@ -1,4 +1,4 @@
-"""Twin and methods over AMQP."""
+"""Device twin and direct methods over the hub's AMQP links."""
 
 import asyncio
 import json
@@ -21,8 +21,8 @@ def twin_request(operation, resource=None, body=b" "):
 
 
 def test_twin(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         sender = await peer.sender("/devices/dev/twin")
         await peer.receiver("/devices/dev/twin")
 
@@ -40,18 +40,18 @@ def test_twin(on_hub):
         }
         status, answer = await ask("PATCH", "/properties/reported", b'{"a": {"b": 1}}')
         assert (status, answer.annotations["version"]) == (200, 2)
-        twin = await bench.service.get_twin("dev")
+        twin = await testbed.service.get_twin("dev")
         assert twin["properties"]["reported"]["a"] == {"b": 1}
 
         desired = "/notifications/twin/properties/desired"
-        await bench.service.patch_twin("dev", {"properties": {"desired": {"untold": 1}}})
+        await testbed.service.patch_twin("dev", {"properties": {"desired": {"untold": 1}}})
         assert (await ask("PUT", desired))[0] == 200
-        await bench.service.patch_twin("dev", {"properties": {"desired": {"speed": 3}}})
+        await testbed.service.patch_twin("dev", {"properties": {"desired": {"speed": 3}}})
         _, push = await peer.message()
         assert push.properties is None
         assert json.loads(push.body) == {"speed": 3, "$version": 3}
         assert (await ask("DELETE", desired))[0] == 200
-        await bench.service.patch_twin("dev", {"properties": {"desired": {"speed": 4}}})
+        await testbed.service.patch_twin("dev", {"properties": {"desired": {"speed": 4}}})
 
         for request in (
             ("PATCH", "/properties/reported", b"nonsense"),
@@ -67,12 +67,12 @@ def test_twin(on_hub):
 
 
 def test_methods(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         address = "/devices/dev/methods/devicebound"
         sender = await peer.sender(address)
         await peer.receiver(address)
-        calling = asyncio.create_task(bench.service.invoke_method("dev", "go", {"far": [1]}))
+        calling = asyncio.create_task(testbed.service.invoke_method("dev", "go", {"far": [1]}))
         _, call = await peer.message()
         assert call.application == {"IoThub-methodname": "go"}
         assert json.loads(call.body) == {"far": [1]}

@@ -1,4 +1,4 @@
-"""A device's telemetry over AMQP: properties, frames, credit, what is refused."""
+"""Telemetry over the hub's AMQP links: properties, frames, credit, refusals."""
 
 import json
 
@@ -20,8 +20,8 @@ from tools.hub.core.events import partition_of
 
 
 def test_telemetry_keeps_every_property(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
         message = AmqpMessage(
             b"body",
@@ -53,8 +53,8 @@ def test_telemetry_keeps_every_property(on_hub):
         message.annotations = {"x-opt-output-name": "out"}
         assert (await peer.deliver(handle, message)).descriptor == ACCEPTED
 
-        service = await bench.amqp_service()
-        await service.receiver(PARTITION + str(partition_of("dev")), filter=latest(bench, "dev"))
+        service = await testbed.amqp_service()
+        await service.receiver(PARTITION + str(partition_of("dev")), filter=latest(testbed, "dev"))
         _, event = await service.message()
         for name in vars(message.properties):
             assert getattr(event.properties, name) == getattr(message.properties, name), name
@@ -73,15 +73,15 @@ def test_telemetry_keeps_every_property(on_hub):
     on_hub(scenario)
 
 
-def latest(bench, device_id):
-    """A filter for the newest event of the device's partition, and what follows."""
-    newest = bench.hub.core.events.last(partition_of(device_id))
+def latest(testbed, device_id):
+    """A filter for the newest event of the device's partition, and all later ones."""
+    newest = testbed.hub.core.events.last(partition_of(device_id))
     return selector(f"amqp.annotation.x-opt-sequence-number >= '{newest}'")
 
 
 def test_telemetry_of_many_frames(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
         data = AmqpMessage(bytes(range(256)) * 1000).encode()
         number = peer.transfer(handle, data[:700], more=True)
@@ -90,42 +90,42 @@ def test_telemetry_of_many_frames(on_hub):
             peer.send(Composite(TRANSFER, handle=handle, more=more), data[at : at + 60000])
         assert (await peer.expect(DISPOSITION)).first == number
 
-        service = await bench.amqp(bench.service_token(), max_frame_size=512)
-        await service.receiver(PARTITION + str(partition_of("dev")), filter=latest(bench, "dev"))
+        service = await testbed.amqp(testbed.service_token(), max_frame_size=512)
+        await service.receiver(PARTITION + str(partition_of("dev")), filter=latest(testbed, "dev"))
         assert (await service.message())[1].body == bytes(range(256)) * 1000
 
     on_hub(scenario)
 
 
-def test_what_was_aborted_never_arrives(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_aborted_telemetry_is_discarded(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
-        before = bench.hub.core.events.last(partition_of("dev"))
+        before = testbed.hub.core.events.last(partition_of("dev"))
         peer.transfer(handle, AmqpMessage(b"half").encode()[:4], more=True)
         peer.send(Composite(TRANSFER, handle=handle, aborted=True))
         await peer.deliver(handle, AmqpMessage(b"whole"))
-        events = await bench.hub.core.events.read(partition_of("dev"), before, 10)
+        events = await testbed.hub.core.events.read(partition_of("dev"), before, 10)
         assert [event["body"] for event in events] == [b"whole"]
 
     on_hub(scenario)
 
 
 def test_settled_telemetry_has_no_disposition(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
         peer.transfer(handle, AmqpMessage(b"one").encode(), settled=True)
         assert await peer.deliver(handle, AmqpMessage(b"two"))  # asserts that it is its own
-        events = await bench.service.local.stored_events("dev")
+        events = await testbed.service.local.stored_events("dev")
         assert [event["body"] for event in events[-2:]] == [b"one", b"two"]
 
     on_hub(scenario)
 
 
-def test_telemetry_that_is_refused(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_refused_telemetry(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
         listed = AmqpMessage(b"")
         listed.application = {"a": [1, 2]}
@@ -150,9 +150,9 @@ def test_telemetry_that_is_refused(on_hub):
     on_hub(scenario)
 
 
-def test_a_message_without_end_detaches_the_link(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_endless_message_detaches_the_link(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         handle = await peer.sender(EVENTS)
         peer.transfer(handle, b"x" * 60000, more=True)
         for _ in range(6):
@@ -162,9 +162,9 @@ def test_a_message_without_end_detaches_the_link(on_hub):
     on_hub(scenario)
 
 
-def test_credit_is_given_again_and_again(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_credit_is_replenished(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         _, handle = await peer.attach(EVENTS, False)
         sent = limit = 0
         for _ in range(3):
@@ -179,9 +179,9 @@ def test_credit_is_given_again_and_again(on_hub):
     on_hub(scenario)
 
 
-def test_more_than_there_is_credit_for_detaches_the_link(on_hub):
-    async def scenario(bench):
-        peer = await device(bench)
+def test_message_without_credit_detaches_the_link(on_hub):
+    async def scenario(testbed):
+        peer = await device(testbed)
         _, handle = await peer.attach(EVENTS, False)
         credit = (await peer.expect(FLOW)).link_credit
         transfer = Composite(TRANSFER, handle=handle, delivery_id=0, settled=True)

@@ -1,11 +1,11 @@
-"""The hub as a provisioning service: the command, what survives a restart, and its refusals."""
+"""The hub as a provisioning service: the enrollment command, restarts, refusals."""
 
 import asyncio
 import json
 
 import pytest
 
-from host_tests.support.processes import hub_process, tools
+from host_tests.support.processes import hub_process, run_tools
 from iothub import ProvisioningDeviceClient
 from iothub.errors import ServiceError
 from iothub.provisioning import derive_device_key
@@ -14,11 +14,11 @@ from tools.service.client import ServiceClient
 
 
 def enrollment(folder, *arguments):
-    return tools("enrollment", *arguments, "--data", str(folder))
+    return run_tools("enrollment", *arguments, "--data", str(folder))
 
 
 def register(line, ca_file, registration_id=None, **options):
-    """Register with what the command printed; the RegistrationResult."""
+    """Register with the values that the command printed: the RegistrationResult."""
     given = json.loads(line)
     client = ProvisioningDeviceClient.create_from_symmetric_key(
         given["provisioning_host"],
@@ -32,7 +32,7 @@ def register(line, ca_file, registration_id=None, **options):
     return asyncio.run(asyncio.wait_for(client.register(), 30))
 
 
-def test_the_command_and_a_restart(tmp_path):
+def test_enrollments_survive_a_restart(tmp_path):
     with hub_process(tmp_path) as hub:
         own = enrollment(tmp_path, "create", "board-1").stdout
         group = enrollment(tmp_path, "create", "boards", "--group").stdout
@@ -57,11 +57,11 @@ def test_the_command_and_a_restart(tmp_path):
         assert gone.returncode == 1
         assert "no such enrollment: board-1" in gone.stderr
         assert len(gone.stderr.splitlines()) == 1
-        assert tools("device", "list", "--data", str(tmp_path)).stdout.count("enabled") == 2
+        assert run_tools("device", "list", "--data", str(tmp_path)).stdout.count("enabled") == 2
 
 
-def test_the_key_of_a_group_member_is_azures():
-    """The example of Microsoft's documentation of symmetric key attestation."""
+def test_derived_group_key_is_azures():
+    """The example is from Microsoft's documentation of symmetric key attestation."""
     group_key = (
         "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw=="
     )
@@ -69,7 +69,7 @@ def test_the_key_of_a_group_member_is_azures():
     assert key == "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc="
 
 
-def test_whoever_asks_before_retry_after_is_throttled_and_our_client_does_not(tmp_path):
+def test_early_polling_is_throttled_and_the_client_waits(tmp_path):
     async def scenario():
         async with Hub(tmp_path, ports=dict.fromkeys(USUAL_PORTS, 0)) as hub:
             found = []
@@ -114,7 +114,7 @@ USUAL_PORTS = ("mqtt", "amqp", "amqp_plain", "https")
         ("ok", {"initialTwin": []}),
     ],
 )
-def test_a_wrong_enrollment_is_refused(tmp_path, name, fields):
+def test_invalid_enrollment_is_refused(tmp_path, name, fields):
     async def scenario():
         async with Hub(tmp_path, ports=dict.fromkeys(USUAL_PORTS, 0)) as hub:
             ports = hub.ports

@@ -1,4 +1,4 @@
-"""The query language: what it finds, and that anything else is a refusal."""
+"""The hub's query language: results, and refusals of anything else."""
 
 import pytest
 from hypothesis import given
@@ -71,14 +71,14 @@ def test_source_and_fields():
         "SELECT * FROM devices WHERE a ~ 1",
     ],
 )
-def test_what_is_no_query(text):
+def test_invalid_query_is_refused(text):
     with pytest.raises(HubError) as refusal:
         Query(text)
     assert refusal.value.status == 400
 
 
 @given(st.text(alphabet="SELECT*FROMdevices WHERE()[]=<>!,'\"a.1$", max_size=80))
-def test_hostile_text_is_refused_at_most(text):
+def test_hostile_text_is_at_most_refused(text):
     try:
         Query("SELECT * FROM devices WHERE " + text).matches(TWIN)
     except HubError:

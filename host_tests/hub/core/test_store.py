@@ -13,18 +13,18 @@ from tools.hub.core.errors import StorageError
 from tools.hub.mqtt import packets
 
 
-def break_event_log(bench):
+def break_event_log(testbed):
     """Make the database refuse events, as a full disk does."""
-    folder = Path(bench.hub.ports["ca_file"]).parent
+    folder = Path(testbed.hub.ports["ca_file"]).parent
     with sqlite3.connect(folder / "hub.sqlite") as database:
         database.execute("DROP TABLE events")
     database.close()
 
 
 def test_mqtt_closes_without_puback(on_hub, caplog):
-    async def scenario(bench):
-        device, _ = await bench.device("dev", await bench.new())
-        break_event_log(bench)
+    async def scenario(testbed):
+        device, _ = await testbed.device("dev", await testbed.new())
+        break_event_log(testbed)
         device.send(packets.publish("devices/dev/messages/events/", b"lost", 1, 7))
         assert await device.closed() == []
 
@@ -34,10 +34,10 @@ def test_mqtt_closes_without_puback(on_hub, caplog):
 
 
 def test_amqp_closes_without_disposition(on_hub):
-    async def scenario(bench):
-        peer = await bench.amqp_device("dev", await bench.new())
+    async def scenario(testbed):
+        peer = await testbed.amqp_device("dev", await testbed.new())
         handle = await peer.sender("/devices/dev/messages/events")
-        break_event_log(bench)
+        break_event_log(testbed)
         peer.transfer(handle, AmqpMessage(b"lost").encode())
         assert (await peer.closed()).error.condition == "amqp:internal-error"
 
@@ -45,11 +45,11 @@ def test_amqp_closes_without_disposition(on_hub):
 
 
 def test_rest_answers_500_in_iot_hubs_shape(on_hub):
-    async def scenario(bench):
-        await bench.new()
-        break_event_log(bench)
+    async def scenario(testbed):
+        await testbed.new()
+        break_event_log(testbed)
         with pytest.raises(ServiceError) as refused:
-            await bench.service.patch_twin("dev", {"tags": {"a": 1}})
+            await testbed.service.patch_twin("dev", {"tags": {"a": 1}})
         assert refused.value.code == 500
         assert "ErrorCode:ServerError;the hub cannot use its database" in str(refused.value)
 

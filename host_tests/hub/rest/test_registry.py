@@ -1,4 +1,4 @@
-"""The REST front: the registry, ETags, refusals in IoT Hub's shape, and who may call."""
+"""The hub's REST front: the registry, ETags, errors in IoT Hub's form, permissions."""
 
 import ssl
 
@@ -17,9 +17,9 @@ async def refused(call, status, words=""):
     assert words in str(error.value)
 
 
-def test_life_of_a_device(on_hub):
-    async def scenario(bench):
-        service = bench.service
+def test_create_read_update_and_delete_a_device(on_hub):
+    async def scenario(testbed):
+        service = testbed.service
         made = await service.create_device("a#1")
         keys = made["authentication"]["symmetricKey"]
         assert keys["primaryKey"] != keys["secondaryKey"]
@@ -37,25 +37,25 @@ def test_life_of_a_device(on_hub):
     on_hub(scenario)
 
 
-def test_given_key_is_kept_and_a_wrong_one_refused(on_hub):
-    async def scenario(bench):
+def test_given_key_is_stored_and_an_invalid_one_refused(on_hub):
+    async def scenario(testbed):
         key = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
         auth = {"symmetricKey": {"primaryKey": key, "secondaryKey": ""}}
-        made = await bench.service.create_device("a", authentication=auth)
+        made = await testbed.service.create_device("a", authentication=auth)
         assert made["authentication"]["symmetricKey"]["primaryKey"] == key
         assert made["authentication"]["symmetricKey"]["secondaryKey"]
         auth = {"symmetricKey": {"primaryKey": "not base64!"}}
-        await refused(bench.service.create_device("b", authentication=auth), 400)
-        await refused(bench.service.create_device("b", status="asleep"), 400)
-        await refused(bench.service.create_device("b b"), 400)
+        await refused(testbed.service.create_device("b", authentication=auth), 400)
+        await refused(testbed.service.create_device("b", status="asleep"), 400)
+        await refused(testbed.service.create_device("b b"), 400)
 
     on_hub(scenario)
 
 
 def test_twin_changes_need_the_right_etag(on_hub):
-    async def scenario(bench):
-        service = bench.service
-        await bench.new()
+    async def scenario(testbed):
+        service = testbed.service
+        await testbed.new()
         etag = (await service.get_twin("dev"))["etag"]
         patch = {"properties": {"desired": {"a": 1}}}
 
@@ -78,11 +78,11 @@ def test_twin_changes_need_the_right_etag(on_hub):
     on_hub(scenario)
 
 
-def test_refusal_has_iot_hubs_shape(on_hub):
-    async def scenario(bench):
-        tls = ssl.create_default_context(cafile=bench.hub.ports["ca_file"])
-        url = f"https://localhost:{bench.hub.ports['https_port']}/devices/nobody"
-        headers = {"Authorization": bench.service.rest.token()}
+def test_error_has_iot_hubs_form(on_hub):
+    async def scenario(testbed):
+        tls = ssl.create_default_context(cafile=testbed.hub.ports["ca_file"])
+        url = f"https://localhost:{testbed.hub.ports['https_port']}/devices/nobody"
+        headers = {"Authorization": testbed.service.rest.token()}
         async with (
             aiohttp.ClientSession() as session,
             session.get(url, ssl=tls, headers=headers) as response,
@@ -96,15 +96,15 @@ def test_refusal_has_iot_hubs_shape(on_hub):
     on_hub(scenario)
 
 
-def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
-    async def scenario(bench):
-        key = bench.hub.core.policy_keys["iothubowner"]
-        right = bench.hub.ports["service_connection_string"]
+def test_wrong_or_missing_token_is_refused_without_the_secret(on_hub, caplog):
+    async def scenario(testbed):
+        key = testbed.hub.core.policy_keys["iothubowner"]
+        right = testbed.hub.ports["service_connection_string"]
         for wrong in (
             right.replace(key, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"),
             right.replace("iothubowner", "nobody"),
         ):
-            hub = {**bench.hub.ports, "service_connection_string": wrong}
+            hub = {**testbed.hub.ports, "service_connection_string": wrong}
             async with ServiceClient.create_for_local_hub(hub) as service:
                 await refused(service.list_devices(), 401)
         return key
@@ -115,11 +115,11 @@ def test_wrong_key_and_no_token_are_refused_without_the_secret(on_hub, caplog):
     assert "sig=" not in caplog.text
 
 
-def test_every_path_that_is_the_services_wants_a_token(on_hub):
-    async def scenario(bench):
-        await bench.new("files")
-        wrong = bench.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
-        hub = {**bench.hub.ports, "service_connection_string": wrong}
+def test_every_service_path_needs_a_token(on_hub):
+    async def scenario(testbed):
+        await testbed.new("files")
+        wrong = testbed.hub.ports["service_connection_string"].replace("iothubowner", "nobody")
+        hub = {**testbed.hub.ports, "service_connection_string": wrong}
         async with ServiceClient.create_for_local_hub(hub) as stranger:
             paths = ("/devices/files", "/devices/notifications", "/twins/files", "/nothing/here")
             for path in paths:
@@ -129,10 +129,10 @@ def test_every_path_that_is_the_services_wants_a_token(on_hub):
     on_hub(scenario)
 
 
-def test_methods_wrong_arguments(on_hub):
-    async def scenario(bench):
-        await bench.new()
-        call = bench.service.rest.request
+def test_invalid_method_arguments_are_refused(on_hub):
+    async def scenario(testbed):
+        await testbed.new()
+        call = testbed.service.rest.request
         path = "/twins/dev/methods"
         for body in ({}, {"methodName": 5}, {"methodName": "m", "responseTimeoutInSeconds": 999}):
             await refused(call("POST", path, json=body), 400)
@@ -142,31 +142,31 @@ def test_methods_wrong_arguments(on_hub):
     on_hub(scenario)
 
 
-def test_message_by_headers(on_hub):
-    async def scenario(bench):
-        await bench.new()
+def test_c2d_message_with_properties_in_headers(on_hub):
+    async def scenario(testbed):
+        await testbed.new()
         headers = {"iothub-messageid": "m", "iothub-app-colour": "red", "iothub-ack": "full"}
         path = "/devices/dev/messages/deviceBound"
-        await bench.service.rest.request("POST", path, data=b"hi", headers=headers)
+        await testbed.service.rest.request("POST", path, data=b"hi", headers=headers)
         await refused(
-            bench.service.rest.request("POST", path, data=b"x", headers={"iothub-ack": "maybe"}),
+            testbed.service.rest.request("POST", path, data=b"x", headers={"iothub-ack": "maybe"}),
             400,
         )
-        await refused(bench.service.rest.request("POST", path, data=bytes(65537)), 413)
-        (message,) = bench.hub.core.identities.get("dev").queue
+        await refused(testbed.service.rest.request("POST", path, data=bytes(65537)), 413)
+        (message,) = testbed.hub.core.identities.get("dev").queue
         assert message.body == b"hi"
         assert message.properties["system"] == {"message-id": "m"}
         assert message.properties["application"] == {"colour": "red"}
-        assert await bench.service.purge_c2d_messages("dev") == 1
+        assert await testbed.service.purge_c2d_messages("dev") == 1
 
     on_hub(scenario)
 
 
 def test_modules_and_statistics(on_hub):
-    async def scenario(bench):
-        call = bench.service.rest.request
-        await bench.new()
-        await bench.service.create_device("off", status="disabled")
+    async def scenario(testbed):
+        call = testbed.service.rest.request
+        await testbed.new()
+        await testbed.service.create_device("off", status="disabled")
         made = await call("PUT", "/devices/dev/modules/mod", json={})
         assert made["moduleId"] == "mod"
         assert [m["moduleId"] for m in await call("GET", "/devices/dev/modules")] == ["mod"]
@@ -178,32 +178,32 @@ def test_modules_and_statistics(on_hub):
             "disabledDeviceCount": 1,
         }
         assert await call("GET", "/statistics/service") == {"connectedDeviceCount": 0}
-        await bench.service.delete_device("dev")
+        await testbed.service.delete_device("dev")
         await refused(call("GET", "/devices/dev/modules/mod"), 404)
 
     on_hub(scenario)
 
 
-def test_bulk_does_what_it_can_and_names_the_rest(on_hub):
-    async def scenario(bench):
-        await bench.new("old")
-        call = bench.service.rest.request
+def test_bulk_request_reports_the_failed_operations(on_hub):
+    async def scenario(testbed):
+        await testbed.new("old")
+        call = testbed.service.rest.request
         entries = [
             {"id": "a", "importMode": "create"},
             {"id": "old", "importMode": "update", "status": "disabled"},
         ]
         done = await call("POST", "/devices", json=entries)
         assert done == {"isSuccessful": True, "errors": [], "warnings": []}
-        assert (await bench.service.get_device("old"))["status"] == "disabled"
+        assert (await testbed.service.get_device("old"))["status"] == "disabled"
         wrong = [
             {"id": "a", "importMode": "create"},
             {"id": "b"},
             {"id": "old", "importMode": "x"},
         ]
         await refused(call("POST", "/devices", json=wrong), 400)
-        assert (await bench.service.get_device("b"))["deviceId"] == "b"
+        assert (await testbed.service.get_device("b"))["deviceId"] == "b"
         await call("POST", "/devices", json=[{"id": "a", "importMode": "delete"}])
-        await refused(bench.service.get_device("a"), 404)
+        await refused(testbed.service.get_device("a"), 404)
         for body in ({}, [5], [{"id": 5}], [{"id": str(i)} for i in range(101)]):
             await refused(call("POST", "/devices", json=body), 400)
 
@@ -211,16 +211,16 @@ def test_bulk_does_what_it_can_and_names_the_rest(on_hub):
 
 
 def test_query_in_pages(on_hub):
-    async def scenario(bench):
+    async def scenario(testbed):
         for i in range(5):
-            await bench.new(f"d{i}")
-            await bench.service.patch_twin(f"d{i}", {"tags": {"n": i}})
+            await testbed.new(f"d{i}")
+            await testbed.service.patch_twin(f"d{i}", {"tags": {"n": i}})
         text = {"query": "SELECT * FROM devices WHERE tags.n >= 1"}
         found, token = [], None
         while True:
             headers = {"x-ms-max-item-count": "3"}
             headers |= {"x-ms-continuation": token} if token else {}
-            page, answer = await bench.service.rest.exchange(
+            page, answer = await testbed.service.rest.exchange(
                 "POST", "/devices/query", json=text, headers=headers
             )
             assert answer["x-ms-item-type"] == "Twin"
@@ -230,25 +230,25 @@ def test_query_in_pages(on_hub):
                 break
         assert found == ["d1", "d2", "d3", "d4"]
         await refused(
-            bench.service.rest.request("POST", "/devices/query", json={"query": "x"}), 400
+            testbed.service.rest.request("POST", "/devices/query", json={"query": "x"}), 400
         )
 
     on_hub(scenario)
 
 
-def test_configurations_outlive_a_restart(on_hub):
-    async def before(bench):
-        call = bench.service.rest.request
+def test_configurations_survive_a_restart(on_hub):
+    async def before(testbed):
+        call = testbed.service.rest.request
         made = await call("PUT", "/configurations/c1", json={"targetCondition": "*"})
         assert made["id"] == "c1"
         await refused(call("PUT", "/configurations/c1", json={}), 409)
         await call("PUT", "/configurations/c2", json={})
         await call("DELETE", "/configurations/c2")
 
-    async def after(bench):
-        (kept,) = await bench.service.rest.request("GET", "/configurations")
+    async def after(testbed):
+        (kept,) = await testbed.service.rest.request("GET", "/configurations")
         assert kept["targetCondition"] == "*"
-        await refused(bench.service.rest.request("GET", "/configurations/c2"), 404)
+        await refused(testbed.service.rest.request("GET", "/configurations/c2"), 404)
 
     on_hub(before)
     on_hub(after)
@@ -263,12 +263,14 @@ def test_configurations_outlive_a_restart(on_hub):
         {"a": {"type": "uuid", "value": 1}},
     ],
 )
-def test_a_message_with_a_property_no_protocol_could_carry(on_hub, properties):
-    async def scenario(bench):
-        await bench.new()
+def test_message_with_an_invalid_property_is_refused(on_hub, properties):
+    async def scenario(testbed):
+        await testbed.new()
         path = "/devices/dev/messages/deviceBound"
         message = {"body": "", "properties": properties}
         headers = {"Content-Type": LOCAL_C2D}
-        await refused(bench.service.rest.request("POST", path, json=message, headers=headers), 400)
+        await refused(
+            testbed.service.rest.request("POST", path, json=message, headers=headers), 400
+        )
 
     on_hub(scenario)

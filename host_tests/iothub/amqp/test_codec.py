@@ -1,4 +1,4 @@
-"""AMQP's types, byte for byte; the examples are those of AMQP 1.0, part 1."""
+"""iothub.amqp.codec, byte for byte; the examples are those of AMQP 1.0, part 1."""
 
 from host_tests.support.raises import raises
 from iothub.amqp.codec import MAX_DEPTH, DecodeError, Described, Typed, decode, encode
@@ -51,7 +51,7 @@ def test_exact_bytes():
         assert decode(data, exact=True) == value, value
 
 
-def test_other_encodings_of_the_same():
+def test_other_encodings_of_the_same_value():
     for data, value in (
         (b"\x45", []),
         (b"\x56\x01", True),
@@ -75,7 +75,7 @@ def test_plain_values_of_every_width():
     assert decode(encode(Typed("array", ("symbol", ["a", "b"])))) == ["a", "b"]
 
 
-def test_long_things_take_the_wide_form():
+def test_long_values_use_the_wide_form():
     for count in (253, 254, 255, 256, 300):
         value = [None] * count
         assert decode(encode(value)) == value
@@ -84,7 +84,7 @@ def test_long_things_take_the_wide_form():
         assert encode("x" * count)[0] == (0xA1 if count < 256 else 0xB1)
 
 
-def test_arrays_of_everything():
+def test_arrays_of_every_type():
     for kind, items in (
         ("string", ["", "é"]),
         ("boolean", [True, False]),
@@ -101,7 +101,7 @@ def test_arrays_of_everything():
     assert described == [Described("d", 1)]
 
 
-def test_malformed():
+def test_malformed_encodings_are_errors():
     for data in (
         b"",
         b"\x55",
@@ -146,11 +146,11 @@ def test_nesting_is_bounded():
     raises(DecodeError, decode, b"\xf0\0\0\xff\xf0\0\0\0\x01" * 200)
 
 
-def test_an_error_says_where():
+def test_error_tells_the_position():
     assert "at byte 3" in str(raises(DecodeError, decode, b"\xc0\x02\x01\x99"))
 
 
-def test_values_that_do_not_fit():
+def test_out_of_range_values_are_errors():
     for kind, value in (
         ("ubyte", 256),
         ("ubyte", -1),

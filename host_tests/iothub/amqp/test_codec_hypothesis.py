@@ -1,4 +1,4 @@
-"""AMQP's encodings, there and back, and against software that is not of this project."""
+"""AMQP's encodings: round trips, and comparison with other implementations."""
 
 import uuid
 from io import BytesIO
@@ -58,7 +58,7 @@ def test_every_value_comes_back_exactly(value):
 
 
 @given(values, st.data())
-def test_a_piece_of_an_encoding_is_an_error(value, data):
+def test_truncated_encoding_is_an_error(value, data):
     encoded = encode(value)
     cut = data.draw(st.integers(0, len(encoded) - 1))
     with pytest.raises(DecodeError):
@@ -66,7 +66,7 @@ def test_a_piece_of_an_encoding_is_an_error(value, data):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_value_or_an_error(data):
+def test_any_bytes_decode_to_a_value_or_an_error(data):
     for parse in (decode, decode_message):
         try:
             parse(data)
@@ -75,7 +75,7 @@ def test_any_bytes_are_a_value_or_an_error(data):
 
 
 @given(st.binary(max_size=100), st.integers(0x10, 0x18))
-def test_any_frame_is_a_performative_or_an_error(data, code):
+def test_any_frame_decodes_to_a_performative_or_an_error(data, code):
     decoder = FrameDecoder(1000)
     body = bytes((0, 0x53, code)) + data
     decoder.feed((len(body) + 8).to_bytes(4, "big") + b"\2\0\0\0" + body)
@@ -87,7 +87,7 @@ def test_any_frame_is_a_performative_or_an_error(data, code):
 
 
 def decode_again(composite, payload):
-    """Whether a performative, encoded once more, is the same."""
+    """Whether a performative is the same after it is encoded and decoded once more."""
     decoder = FrameDecoder(1 << 20)
     decoder.feed(frame(0, composite, payload))
     _, _, again, rest = decoder.take()
@@ -98,7 +98,7 @@ def decode_again(composite, payload):
 
 
 def by_pyamqp(value):
-    """A value as azure-eventhub's encoder wants it."""
+    """A value in the form that azure-eventhub's encoder takes."""
     if isinstance(value, Typed):
         if value.kind == "array":
             kind, items = value.value
@@ -132,7 +132,7 @@ pyamqp_values = st.recursive(
 
 
 @given(pyamqp_values)
-def test_what_azure_eventhub_encodes_is_understood(value):
+def test_encodings_of_azure_eventhub_are_decoded(value):
     encoded = bytearray()
     pyamqp_encode.encode_value(encoded, by_pyamqp(value))
     assert decode(bytes(encoded), exact=True) == value
@@ -151,7 +151,7 @@ def as_pyamqp_decodes(value):
 
 
 @given(pyamqp_values)
-def test_azure_eventhub_understands_what_is_encoded(value):
+def test_azure_eventhub_decodes_the_encodings(value):
     encoded = memoryview(encode(value))
     decoder = pyamqp_decode._DECODE_BY_CONSTRUCTOR[encoded[0]]
     rest, found = decoder(encoded[1:])
@@ -160,7 +160,7 @@ def test_azure_eventhub_understands_what_is_encoded(value):
 
 
 @given(text, st.binary(max_size=400), st.dictionaries(text, text, max_size=4))
-def test_messages_to_and_from_azure_eventhub(message_id, body, application):
+def test_messages_are_exchanged_with_azure_eventhub(message_id, body, application):
     message = AmqpMessage(body, message_id=message_id)
     message.application = application
     found = pyamqp_decode.decode_payload(memoryview(message.encode()))
@@ -188,7 +188,7 @@ scalars = st.one_of(st.booleans(), st.integers(-(2**31), 2**31 - 1), st.text(max
 
 
 @given(st.binary(min_size=1, max_size=400), st.dictionaries(st.text(min_size=1), scalars))
-def test_messages_to_and_from_uamqp(body, application):
+def test_messages_are_exchanged_with_uamqp(body, application):
     uamqp = pytest.importorskip("uamqp", reason="uamqp has no wheel for this Python")
     application = {
         key: value for key, value in application.items() if "\0" not in key + str(value)
@@ -210,8 +210,8 @@ def test_messages_to_and_from_uamqp(body, application):
     }
 
 
-def test_every_composite_is_encoded_whole():
-    """azure-eventhub's decoder reads each field by its place, and never a list0."""
+def test_every_composite_is_decoded_as_it_was_encoded():
+    """azure-eventhub's decoder reads each field by its position, and does not accept a list0."""
     for code in (*range(0x10, 0x19), 0x1D, *range(0x23, 0x2A), *range(0x40, 0x45), 0x70, 0x73):
         encoded = bytes(frame(0, Composite(code)))[8:]
         stream = BytesIO(encoded[3:])

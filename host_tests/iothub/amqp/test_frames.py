@@ -1,4 +1,4 @@
-"""AMQP's frames, composites and messages, byte for byte."""
+"""iothub.amqp.frames, composites and sections, byte for byte."""
 
 from host_tests.support.raises import raises
 from iothub.amqp.codec import DecodeError, Described, Typed, encode
@@ -25,7 +25,7 @@ def begin():
     return Composite(BEGIN, next_outgoing_id=0, incoming_window=10, outgoing_window=20)
 
 
-def test_a_frame_byte_for_byte():
+def test_frame_byte_for_byte():
     data = bytes(frame(5, begin()))
     assert data == b"\0\0\0\x18" + BEGIN_FRAME[4:13].replace(b"\x0d", b"\x0b") + BEGIN_FRAME[13:]
 
@@ -61,7 +61,7 @@ def test_frames_in_pieces():
         assert third[3] == b"payload"
 
 
-def test_an_extended_header_is_stepped_over():
+def test_extended_header_is_skipped():
     data = bytearray(frame(0, begin()))
     data[8:8] = b"more"
     data[3] += 4
@@ -78,7 +78,7 @@ def test_headers():
     assert decoder.take() == (0, 0, None, b"")
 
 
-def test_frames_that_are_none():
+def test_invalid_frames_are_errors():
     for data in (
         b"\0\0\0\x07\x02\0\0\0",
         b"\0\0\x04\0\x02\0\0\0",
@@ -126,12 +126,12 @@ def test_fields_are_checked():
     raises(DecodeError, composite_of, Described(OPEN, ["c"]), (BEGIN,))
 
 
-def test_a_composite_never_shows_its_fields():
+def test_composite_never_prints_its_fields():
     assert repr(Composite(OPEN, container_id="secret")) == "<open>"
     raises(TypeError, Composite, OPEN, 5)
 
 
-def test_a_message_byte_for_byte():
+def test_message_byte_for_byte():
     message = AmqpMessage(b"hi", message_id="m")
     message.application = {"a": 1}
     assert message.encode() == (
@@ -141,7 +141,7 @@ def test_a_message_byte_for_byte():
     )  # fmt: skip
 
 
-def test_messages_there_and_back():
+def test_messages_are_decoded_as_they_were_encoded():
     message = AmqpMessage({"a": [Typed("uint", 5)]}, VALUE, correlation_id=7)
     message.annotations = {"x": Typed("timestamp", 9)}
     message.delivery_annotations = {"d": 1}
@@ -165,7 +165,7 @@ def test_bodies():
     assert decode_message(b"").body == b""
 
 
-def test_messages_that_are_none():
+def test_invalid_messages_are_errors():
     data, value = b"\0\x53\x75\xa0\0", b"\0\x53\x77\x40"
     application = b"\0\x53\x74\xc1\x01\0"
     for encoded in (

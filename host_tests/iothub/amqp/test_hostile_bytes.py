@@ -1,4 +1,4 @@
-"""Hostile bytes over AMQP: known errors at most, and a heap that does not follow the bytes."""
+"""Hostile bytes over AMQP: only documented errors, and a bounded heap."""
 
 from host_tests.support.hostile_amqp import FRAMES, LIMIT, MESSAGES, OPENED, attach
 from host_tests.support.mutation import cases, mutated, pieces
@@ -35,7 +35,7 @@ VALUES.append(b"\xc0\x7f\x01" * 40)  # nested deeply
 EMPTY = b"\xe0\x02\xff\x45"  # an array of 255 empty lists, in four bytes
 
 
-def test_values():
+def test_hostile_values_are_decode_errors_at_most():
     understood = 0
     for chance in cases(800):
         data = bytes(mutated(chance, VALUES, 1))
@@ -47,8 +47,8 @@ def test_values():
     assert understood > 50
 
 
-def test_many_empty_things_in_a_few_bytes_are_refused():
-    """Each of these would take hundreds of times the heap of its bytes."""
+def test_many_empty_values_in_a_few_bytes_are_refused():
+    """Each of these would take hundreds of times its bytes of heap."""
     size = 4 * 900
     bomb = b"\xd0" + (size + 4).to_bytes(4, "big") + (900).to_bytes(4, "big") + EMPTY * 900
     try:
@@ -58,7 +58,7 @@ def test_many_empty_things_in_a_few_bytes_are_refused():
     raise AssertionError("230,000 lists")
 
 
-def test_messages():
+def test_hostile_messages_are_decode_errors_at_most():
     understood = 0
     for chance in cases(500):
         data = bytes(mutated(chance, MESSAGES, 2))
@@ -71,7 +71,7 @@ def test_messages():
 
 
 class Owner:
-    """It settles what it receives, as the transport does, and notes it."""
+    """Settles what it receives, as the transport does, and notes it."""
 
     def __init__(self):
         self.received_numbers = []
@@ -147,7 +147,7 @@ def test_protocols():
     assert received > 20
 
 
-def test_handles_without_end():
+def test_number_of_handles_is_bounded():
     protocol = made()
     protocol.start()
     protocol.feed(OPENED)

@@ -1,4 +1,4 @@
-"""AMQPProtocol against any bytes, in any pieces, and against itself in any order."""
+"""iothub.amqp.protocol: any bytes in any pieces, and drawn sequences of sends and outcomes."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,7 +105,7 @@ def hear(pieces):
 
 @settings(max_examples=300)
 @given(st.lists(st.one_of(frames, st.binary(max_size=30)), max_size=6), st.data())
-def test_any_bytes_in_any_pieces_are_heard_the_same(parts, data):
+def test_any_bytes_have_the_same_effect_in_any_pieces(parts, data):
     stream = b"".join(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=5)))
     bounds = [0, *cuts, len(stream)]
@@ -114,7 +114,7 @@ def test_any_bytes_in_any_pieces_are_heard_the_same(parts, data):
 
 
 class Peer:
-    """A hub's end: it takes messages, and gives credit, room and outcomes as it is told."""
+    """The hub's end: it receives messages, and grants credit, window and outcomes on command."""
 
     def __init__(self):
         self.decoder = FrameDecoder(1 << 20)
@@ -142,9 +142,7 @@ class Peer:
 def settled(number, outcome=ACCEPTED):
     """A disposition."""
     state = Composite(outcome)
-    return frame(
-        0, Composite(DISPOSITION, role=True, first=number, settled=True, state=state)
-    )
+    return frame(0, Composite(DISPOSITION, role=True, first=number, settled=True, state=state))
 
 
 def flow(peer, credit, room):
@@ -176,7 +174,7 @@ def pumped(protocol, peer):
         max_size=40,
     )
 )
-def test_messages_leave_once_in_order_as_credit_and_window_allow(steps):
+def test_messages_are_sent_once_in_order_within_credit_and_window(steps):
     owner = Owner()
     protocol, sender = opened(owner)
     peer, sent, credit, room = Peer(), [], 0, 5
@@ -203,7 +201,7 @@ def test_messages_leave_once_in_order_as_credit_and_window_allow(steps):
     assert not sender.unsettled
 
 
-def test_a_message_is_withdrawn_only_before_its_first_frame():
+def test_message_can_be_withdrawn_only_before_its_first_frame():
     pending = Pending(120000, 16, "disposition")
     protocol, sender = opened(Owner(), pending)
     long, short = (

@@ -195,9 +195,7 @@ def test_telemetry_waits_and_leaves_on_the_new_one():
 def test_puback_on_the_old_one_still_counts():
     async def test(one):
         sendings = [one.send(body) for body in (b"a", b"b", b"c")]
-        await one.hub.has_written(
-            telemetry(b"a", 1) + telemetry(b"b", 2) + telemetry(b"c", 3)
-        )
+        await one.hub.has_written(telemetry(b"a", 1) + telemetry(b"b", 2) + telemetry(b"c", 3))
         task = one.hand_over()
         await one.next.has_written(CONNECT)
         one.hub.send(puback(1))  # while the hub thinks about the new one

@@ -1,4 +1,4 @@
-"""Hostile bytes over MQTT and WebSocket: known errors at most, no wrong acknowledgement."""
+"""Hostile bytes over MQTT and WebSocket: only documented errors, no wrong acknowledgement."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def test_protocol_takes_whole_messages_and_nothing_else():
     assert taken > 100
 
 
-def test_topics_and_bags():
+def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     parsers = (
         lambda topic: topics.parse_message(topic, OWN),
         topics.parse_twin_answer,
@@ -102,7 +102,7 @@ def test_publishes_by_their_topics():
 
 
 class Answers(list):
-    """A transport that keeps what methods are answered: (rid, status)."""
+    """A transport that records the answers to methods: (rid, status)."""
 
     def respond(self, rid, status, body):
         self.append((rid, status))
@@ -115,7 +115,9 @@ class Answers(list):
 
 
 async def play(chance):
-    """The status that a method with a hostile body is answered; the same body as a twin's."""
+    """The status that a method with a hostile body is answered with; the same body is a twin's,
+    too.
+    """
     answers, problems = Answers(), []
     dispatcher = Dispatcher({"handler_timeout": 5, "timeout": 5})
     dispatcher.transport = answers
@@ -137,7 +139,7 @@ async def play(chance):
     return answers[0][1]
 
 
-def test_bodies_of_methods_are_answered_once():
+def test_hostile_method_payloads_are_answered_once():
     async def all_of_them():
         statuses = set()
         for chance in cases(300):
@@ -148,7 +150,7 @@ def test_bodies_of_methods_are_answered_once():
 
 
 class Scripted:
-    """A stream that has all its bytes, and keeps what is written."""
+    """A stream that has all its bytes at once, and records what is written."""
 
     stage = "write"
 
@@ -179,7 +181,7 @@ FRAMES = (
 )
 
 
-def test_websocket_frames():
+def test_hostile_websocket_frames_are_documented_errors_at_most():
     async def read(chance):
         data = bytes(mutated(chance, FRAMES))
         stream = Scripted(data, chance)
@@ -208,7 +210,7 @@ ANSWER = (
 )
 
 
-def test_answers_to_an_upgrade():
+def test_hostile_upgrade_answers_are_refused():
     async def ask(chance):
         try:
             await upgrade(Scripted(bytes(mutated(chance, ANSWER, 2)), chance), "h", "mqtt")

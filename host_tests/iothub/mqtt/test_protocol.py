@@ -1,3 +1,5 @@
+"""iothub.mqtt.protocol, byte for byte: CONNECT, the QoS 1 window, acknowledgements, errors."""
+
 from host_tests.support.raises import raises
 from iothub.errors import (
     ConnectionDroppedError,
@@ -86,7 +88,7 @@ def test_connect_with_a_will_and_a_clean_session():
     )
 
 
-def test_lengths_are_those_of_the_bytes():
+def test_lengths_are_counted_in_bytes():
     protocol = MQTTProtocol(Events(), waiting(), "é", "漢", keep_alive=60)
     protocol.connect()
     assert sent(protocol).endswith("\x00\x02é\x00\x03漢".encode())
@@ -126,7 +128,7 @@ def test_a_second_connack_is_an_error():
 # -- sending ------------------------------------------------------------------------------------
 
 
-def test_publish_at_qos_0_leaves_at_once():
+def test_qos_0_publish_is_written_at_once():
     protocol, _, pending = begun()
     assert protocol.publish("é".encode(), "漢".encode()) is None
     assert sent(protocol) == b"\x30\x07\x00\x02" + "é漢".encode()
@@ -146,7 +148,7 @@ def test_telemetry_waits_for_its_puback():
     assert events.calls == []
 
 
-def test_window_is_never_exceeded_and_refilled_in_order():
+def test_window_is_never_exceeded_and_is_refilled_in_order():
     protocol, _, pending = begun(waiting(2))
     deliveries = [pending.add(b"t", body, 0) for body in (b"a", b"b", b"c", b"d")]
     assert sent(protocol) == b"\x32\x06\x00\x01t\x00\x01a\x32\x06\x00\x01t\x00\x02b"
@@ -159,7 +161,7 @@ def test_window_is_never_exceeded_and_refilled_in_order():
     assert done(*deliveries) == [True, True, True, False]
 
 
-def test_packet_ids_wrap_and_pass_over_those_in_flight():
+def test_packet_ids_wrap_and_skip_those_in_flight():
     protocol, _, pending = begun(waiting(3))
     protocol.pid = 65533
     stays = pending.add(b"t", b"stays", 0)
@@ -203,7 +205,7 @@ def test_packet_id_is_never_0_over_70000_messages():
     assert len(pending) == 0
 
 
-def test_pubacks_that_are_unknown_or_doubled_are_ignored():
+def test_unknown_and_repeated_pubacks_are_ignored():
     protocol, events, pending = begun()
     first, second = pending.add(b"t", b"a", 0), pending.add(b"t", b"b", 0)
     sent(protocol)
@@ -334,7 +336,7 @@ def test_half_a_packet_of_the_old_connection_is_forgotten():
     assert protocol.accepted.value is True
 
 
-def test_withdrawn_message_is_neither_sent_nor_acknowledged():
+def test_cancelled_message_is_neither_sent_nor_acknowledged():
     protocol, _, pending = begun(waiting(1))
     first = pending.add(b"t", b"a", 0)
     second = pending.add(b"t", b"b", 0)
@@ -373,7 +375,7 @@ def acknowledge(receipt):
     protocol.acknowledge(packet)
 
 
-def test_message_is_acknowledged_only_when_its_receipt_is_given_back():
+def test_message_is_acknowledged_only_on_request():
     protocol, events, _ = begun()
     protocol.feed(MESSAGE)
     assert events.calls == [("message", b"a/b", b"hi")]
@@ -383,7 +385,7 @@ def test_message_is_acknowledged_only_when_its_receipt_is_given_back():
     assert sent(protocol) == b"\x40\x02\x01\x02"
 
 
-def test_what_waits_to_leave_stays_when_a_message_comes_in():
+def test_incoming_message_keeps_the_output_buffer():
     protocol, events, _ = begun()
     protocol.ping()
     protocol.feed(MESSAGE)
@@ -391,7 +393,7 @@ def test_what_waits_to_leave_stays_when_a_message_comes_in():
     assert sent(protocol) == b"\xc0\x00\x40\x02\x01\x02"
 
 
-def test_receipt_of_an_old_connection_acknowledges_nothing():
+def test_receipt_of_an_old_connection_is_ignored():
     old, events, pending = begun()
     old.feed(MESSAGE)
     protocol, _ = again(old, pending)
@@ -409,7 +411,7 @@ def test_message_at_qos_0_needs_no_acknowledgement():
     assert sent(protocol) == b""
 
 
-def test_byte_by_byte_is_as_all_at_once():
+def test_single_bytes_have_the_same_effect_as_one_piece():
     data = MESSAGE + b"\xd0\x00" + b"\x90\x03\x00\x01\x01" + MESSAGE
     protocol, events, _ = begun()
     suback = protocol.subscribe("a", 1)
@@ -423,19 +425,19 @@ def test_byte_by_byte_is_as_all_at_once():
     assert suback.value == 1
 
 
-def test_memoryview_is_taken_as_bytes_are():
+def test_memoryview_is_accepted_like_bytes():
     protocol, events, _ = begun()
     protocol.feed(memoryview(b"xx" + MESSAGE)[2:])
     assert events.calls == [("message", b"a/b", b"hi")]
 
 
-def test_oversized_message_is_dropped_and_the_next_understood():
+def test_oversized_message_is_discarded_and_the_next_one_parsed():
     protocol, events, _ = begun(max_inbound=20)
     protocol.feed(b"\x32\x15\x00\x03a/b\x00\x01" + bytes(14) + MESSAGE)
     assert events.calls == [("oversized", b"a/b", 21), ("message", b"a/b", b"hi")]
 
 
-def test_malformed_packets():
+def test_malformed_packets_are_protocol_errors():
     for data in (
         b"\x30\x80\x80\x80\x80\x01",  # a length of five bytes
         b"\x34\x05\x00\x01a\x00\x01",  # QoS 2

@@ -1,4 +1,4 @@
-"""MQTTProtocol against a model of a hub, whatever the order of events and the cuts."""
+"""iothub.mqtt.protocol against a model of a hub: drawn sequences of events and cuts."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ def made(events=None, window=16, **options):
 
 
 class Model:
-    """What a hub would keep: every message it got, in order, and what it owes an answer for."""
+    """A model of a hub: the messages that it got, in order, and the PUBACKs that it owes."""
 
     def __init__(self):
         self.bodies = []
@@ -127,7 +127,7 @@ PACKETS = st.lists(
 
 
 @given(PACKETS, st.lists(st.integers(1, 40), min_size=1))
-def test_cuts_in_the_stream_change_nothing(packets, cuts):
+def test_any_pieces_of_a_stream_have_the_same_effect(packets, cuts):
     whole, torn = Events(), Events()
     for events, pieces in ((whole, [100000]), (torn, cuts)):
         protocol = made(events, max_inbound=1 << 16)
@@ -141,7 +141,7 @@ def test_cuts_in_the_stream_change_nothing(packets, cuts):
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10), st.integers(1, 60))
-def test_hostile_bytes_are_a_protocol_error_at_most(chunks, max_inbound):
+def test_hostile_bytes_are_protocol_errors_at_most(chunks, max_inbound):
     protocol = made(max_inbound=max_inbound)
     try:
         for chunk in chunks:
@@ -151,7 +151,7 @@ def test_hostile_bytes_are_a_protocol_error_at_most(chunks, max_inbound):
 
 
 @given(st.sampled_from([0x20, 0x30, 0x32, 0x40, 0x90, 0xD0]), st.binary(max_size=30))
-def test_well_framed_nonsense_is_a_protocol_error_at_most(first, body):
+def test_invalid_packet_bodies_are_protocol_errors_at_most(first, body):
     protocol = made()
     try:
         protocol.feed(bytes((first, len(body))) + body + server.PINGRESP)

@@ -1,3 +1,5 @@
+"""iothub.mqtt.topics: topics and property bags, written and parsed."""
+
 from host_tests.support.raises import raises
 from iothub.mqtt import topics
 
@@ -20,7 +22,7 @@ def test_message_topic():
     assert topics.parse_message("devices/d/messages/devicebound", own) == (None, "")
 
 
-def test_message_topic_of_another_device_is_not_mine():
+def test_message_topic_of_another_device_is_refused():
     own = "devices/d/"
     for topic in (
         "devices/dd/messages/devicebound/",
@@ -59,7 +61,7 @@ def test_desired_patch():
     assert topics.parse_desired("$iothub/twin/PATCH/properties/reported/?$version=1") is None
 
 
-def test_method_keeps_its_request_id_to_the_letter():
+def test_method_request_id_is_kept_unchanged():
     topic = "$iothub/methods/POST/do%20it/?$rid=a%2Fb%20C"
     name, rid = topics.parse_method(topic)
     assert (name, rid) == ("do it", "a%2Fb%20C")

@@ -102,9 +102,7 @@ class Transport(MQTTTransport):
 
 class Scene:
     def __init__(self, sastoken=None, module_id=None, **options):
-        credentials = Credentials(
-            "h", "d", module_id, sastoken=sastoken, x509=sastoken is None
-        )
+        credentials = Credentials("h", "d", module_id, sastoken=sastoken, x509=sastoken is None)
         self.options = checked(options)
         self.dispatcher = Dispatcher(self.options)
         self.transport = self.dispatcher.transport = Transport(
@@ -216,9 +214,7 @@ def test_topics_of_a_device_and_of_a_module():
             one.stream.written[:] = b""
             message = Message("x", message_id="7")
             sending = asyncio.create_task(one.transport.send_message(message))
-            await one.stream.has_written(
-                publish(start + "messages/events/%24.mid=7", b"x", 2)
-            )
+            await one.stream.has_written(publish(start + "messages/events/%24.mid=7", b"x", 2))
             one.stream.send(puback(2))
             await sending
 
@@ -427,9 +423,7 @@ def test_message_is_acknowledged_as_its_outcome_says():
         for pid, body in enumerate(outcomes):
             one.stream.send(c2d(body, pid + 1))
         await turns(50)
-        expected = b"".join(
-            [puback(i + 1) for i, body in enumerate(outcomes) if body != b"later"]
-        )
+        expected = b"".join([puback(i + 1) for i, body in enumerate(outcomes) if body != b"later"])
         assert bytes(one.stream.written) == expected
         assert one.dispatcher.handled == 3
 
@@ -757,9 +751,9 @@ def test_session_that_a_renewal_loses_is_subscribed_again():
         await turns()
         written = bytes(new.written)
         both = {(first, 3 - first) for first in (1, 2)}
-        assert written in [
-            subscribe(a, "messages") + subscribe(b, "methods") for a, b in both
-        ] + [subscribe(a, "methods") + subscribe(b, "messages") for a, b in both]
+        assert written in [subscribe(a, "messages") + subscribe(b, "methods") for a, b in both] + [
+            subscribe(a, "methods") + subscribe(b, "messages") for a, b in both
+        ]
         assert not task.done()
         new.send(suback(1) + suback(2))
         await task

@@ -1,3 +1,5 @@
+"""iothub.net.https: requests and responses over a scripted stream."""
+
 import asyncio
 
 from iothub.errors import ConnectionDroppedError, ProtocolError
@@ -5,7 +7,7 @@ from iothub.net.https import request
 
 
 class Stream:
-    """Says `answer` in pieces of `size` bytes, and keeps what is written."""
+    """Delivers `answer` in pieces of `size` bytes, and records what is written."""
 
     stage = "write"
 
@@ -71,7 +73,7 @@ def test_answers_without_a_length():
     assert ask(b"HTTP/1.0 200 OK\r\n\r\nall of it")[0] == (200, b"all of it")
 
 
-def test_what_is_no_answer():
+def test_invalid_answers_are_errors():
     for answer in (
         b"",
         b"nonsense\r\n\r\n",

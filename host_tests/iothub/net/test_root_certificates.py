@@ -1,3 +1,5 @@
+"""iothub.net.root_certificates: the built-in roots."""
+
 import binascii
 import os
 
@@ -12,7 +14,7 @@ def pem(der):
     return "-----BEGIN CERTIFICATE-----\n" + text + "-----END CERTIFICATE-----\n"
 
 
-def test_built_in_roots_are_two_certificates():
+def test_two_built_in_roots():
     found = list(load())
     assert len(found) == 2
     assert b"DigiCert Global Root G2" in found[0]
@@ -39,7 +41,7 @@ def test_file():
         os.remove(name)
 
 
-def test_what_is_no_certificate():
+def test_invalid_certificates_are_errors():
     raises(ValueError, list, load(b"rubbish"))
     raises(ValueError, list, load(pem(DER)[:40]))
     raises(OSError, list, load("no-such-file.der"))

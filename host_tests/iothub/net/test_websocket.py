@@ -1,4 +1,4 @@
-"""WebSocket over a scripted stream: the upgrade, frames, fragments, pings, the end."""
+"""iothub.net.websocket over a scripted stream: upgrade, frames, fragments, pings, close."""
 
 import asyncio
 import binascii
@@ -10,7 +10,7 @@ from iothub.net.websocket import WebSocket, masked, upgrade
 
 
 class Scripted:
-    """A stream that gives `incoming`, `piece` bytes at a time, and keeps what it is sent."""
+    """A stream that delivers `incoming`, `piece` bytes at a time, and records what is written."""
 
     stage = "write"
 
@@ -30,7 +30,7 @@ class Scripted:
 
 
 class Server(Scripted):
-    """Answers the upgrade as a server does, with `change` made to it."""
+    """Answers the upgrade as a server does, with `change` applied."""
 
     def __init__(self, change=lambda answer: answer, more=b""):
         super().__init__()
@@ -51,7 +51,7 @@ class Server(Scripted):
 
 
 def read(incoming, piece=1000, size=100):
-    """All data of what has come, and what was answered."""
+    """(all data that arrives, what was written)."""
 
     async def run():
         stream = Scripted(incoming, piece)
@@ -83,7 +83,7 @@ def test_upgrade():
     assert b"\r\nSec-WebSocket-Protocol: mqtt\r\n" in bytes(server.sent)
 
 
-def test_upgrades_that_are_none():
+def test_invalid_upgrades_are_errors():
     for change in (
         lambda answer: answer.replace(b"101 Switching", b"403 Forbidden"),
         lambda answer: answer.replace(b"Accept: ", b"Accept: x"),
@@ -101,7 +101,7 @@ def test_upgrades_that_are_none():
         assert raises(ConnectionFailedError, run).stage == "websocket"
 
 
-def test_masked_is_its_own_inverse():
+def test_masking_twice_gives_the_original():
     for size in (0, 1, 3, 4, 63, 64, 65, 1000):
         data = bytes([i * 7 % 256 for i in range(size)])
         mask = b"\x01\x80\xff\x3c"
@@ -125,7 +125,7 @@ def test_frames_of_each_length():
         assert masked(sent[at + 4 :], sent[at : at + 4]) == data
 
 
-def test_fragments_pings_and_the_end():
+def test_fragments_pings_and_close():
     long = b"y" * 300
     incoming = (
         b"\x02\x03abc" + b"\x89\x02hi" + b"\x80\x01d" + b"\x8a\0" + b"\x82\0"
@@ -141,7 +141,7 @@ def test_fragments_pings_and_the_end():
         assert len(sent) == 16
 
 
-def test_what_no_server_sends():
+def test_invalid_frames_are_errors():
     for incoming in (
         b"\x82\x81\0\0\0\0x",
         b"\xc2\x01x",
@@ -152,6 +152,6 @@ def test_what_no_server_sends():
         raises(ProtocolError, read, incoming)
 
 
-def test_an_end_within_a_frame():
+def test_end_of_stream_within_a_frame_is_an_error():
     raises(ConnectionDroppedError, read, b"\x82")
     raises(ConnectionDroppedError, read, b"\x82\x7e\0")

@@ -1,15 +1,14 @@
-"""aiomqttc: publish() with QoS 1 looks for its PUBACK every 0.1 s, so senders make its rate.
+"""Telemetry by aiomqttc, whose publish() looks for its PUBACK every 0.1 s: many tasks send.
 
-It logs a line for each PUBACK, and an image's machine.RTC tells the time of it; the unix port
-has none.
+It logs a line with the time of machine.RTC for each PUBACK; the unix port has no machine.RTC.
 """
 
 import asyncio
 import sys
 import time
 
-import harness
-from harness import settings
+import telemetry
+from program import context, settings
 
 
 class Machine:
@@ -28,7 +27,7 @@ client = MQTTClient(
     server=settings["host"],
     port=settings["port"],
     keepalive=600,
-    ssl=harness.context(),
+    ssl=context(),
 )
 
 
@@ -39,7 +38,7 @@ async def connect():
 
 async def send_some(count):
     for _ in range(count):
-        if not await client.publish(harness.topic, harness.payload, qos=1):
+        if not await client.publish(telemetry.topic, telemetry.payload, qos=1):
             raise OSError("not published")
 
 
@@ -50,4 +49,4 @@ async def send_all(count):
 
 
 asyncio.run(connect())
-harness.measure(lambda count: asyncio.run(send_all(count)))
+telemetry.measure(lambda count: asyncio.run(send_all(count)))

@@ -1,14 +1,14 @@
-"""chumicro-mqtt, driven as its README says: check() and handle() in a loop that does not pause.
+"""Telemetry by chumicro-mqtt, as its README says: check() and handle() in a loop without pause.
 
-Not by its runner, whose wait() is a select.poll: that finds no descriptor in a socket with TLS
-and looks at it each ms only. handle() sends one packet, so one is published for each.
+Its runner is not used: its wait() is a select.poll, which finds no descriptor in a socket with TLS
+and looks at it each ms only. handle() sends one packet, so one message is published for each.
 """
 
-import harness
+import telemetry
 from chumicro_mqtt import MQTTClient, ProtocolState
 from chumicro_sockets.sockets_factory import fixed_connector_factory
 from chumicro_timing import ticks_ms
-from harness import settings
+from program import context, settings
 
 window = settings["window"]
 acknowledged = 0
@@ -30,9 +30,9 @@ def tick(client):
 def connect():
     client = MQTTClient(
         transport_factory=fixed_connector_factory(
-            settings["host"], settings["port"], ssl_context=harness.context()
+            settings["host"], settings["port"], ssl_context=context()
         ),
-        client_id=harness.device,
+        client_id=telemetry.device,
         max_tx_queue_size=max(20, window),
     )
     client.on_publish = count_one
@@ -47,10 +47,10 @@ def send(count):
     acknowledged = sent = 0
     while acknowledged < count:
         if sent < count and sent - acknowledged < window:
-            client.publish(harness.topic, harness.payload, qos=1)
+            client.publish(telemetry.topic, telemetry.payload, qos=1)
             sent += 1
         tick(client)
 
 
 client = connect()
-harness.measure(send)
+telemetry.measure(send)

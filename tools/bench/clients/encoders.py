@@ -1,14 +1,13 @@
-"""Each encoder of iothub's beside the shortest code that gives the same.
+"""Compares iothub's encoders with the shortest code that gives the same.
 
-Prints {what: {"ours" or "shortest": [calls a second, bytes of heap a call]}}.
+Its result: {what: {"ours" or "shortest": [calls a second, bytes of heap a call]}}.
 """
 
 import gc
-import json
-import sys
 import time
 
 import shortest
+from program import allocated, say, settings
 
 from iothub import Message, sas
 from iothub.mqtt import topics
@@ -16,7 +15,6 @@ from iothub.mqtt import topics
 PASSES = 3
 FEW = 50  # calls without the collector
 
-settings = json.loads(sys.stdin.readline())
 resource, key, expiry = "my-hub.azure-devices.net/devices/my-board", settings["key"], 1700003600
 events = b"devices/my-board/messages/events/"
 wire = {
@@ -53,7 +51,7 @@ def decoded(bag):
 
 
 def plain(made):
-    """What an encoder gave, to be compared: properties have no order."""
+    """The result of an encoder in a form that can be compared: properties have no order."""
     if isinstance(made, Message):
         system = {
             "$.mid": made.message_id,
@@ -86,24 +84,16 @@ def seconds(function, count):
     return time.ticks_diff(time.ticks_us(), start) / 1e6
 
 
-def allocated(function):
-    gc.collect()
-    gc.disable()
-    before = gc.mem_alloc()
-    repeat(function, FEW)
-    used = gc.mem_alloc() - before
-    gc.enable()
-    return used / FEW
-
-
 def measure(pair):
-    """The best of some passes, in turn: what else the machine does only ever takes time."""
+    """The best of some passes, in turn: other load on the machine only makes a pass slower."""
     count, best = settings["calls"], [None, None]
     for _ in range(PASSES):
         for i in (0, 1):
             took = seconds(pair[i], count)
             best[i] = took if best[i] is None else min(best[i], took)
-    ours, other = [[count / best[i], allocated(pair[i])] for i in (0, 1)]
+    ours, other = [
+        [count / best[i], allocated(lambda n, i=i: repeat(pair[i], n), FEW)] for i in (0, 1)
+    ]
     return {"ours": ours, "shortest": other}
 
 
@@ -111,4 +101,4 @@ check()
 found = {}
 for what, pair in COMPARED.items():
     found[what] = measure(pair)
-print(json.dumps(found))
+say("result", found)

@@ -1,4 +1,4 @@
-"""Telemetry, a message from the hub, the twin and a method, by this firmware's client."""
+"""Telemetry, a C2D message, the twin and a direct method, by this firmware's client."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What nothing that connects can do without: asyncio, TLS that verifies, CONNECT's first answer.
+"""The least that every client needs: asyncio, TLS that verifies the server, CONNECT, CONNACK.
 
 It sends no token, so the hub refuses it; that is an answer, too.
 """

@@ -1,6 +1,6 @@
-"""The same by umqtt.simple and by hand, as it is written where nothing but that is at hand.
+"""Telemetry, a C2D message, the twin and a direct method, by umqtt.simple and code around it.
 
-It waits for ever where the hub is silent, does not connect again, and its token runs out.
+It waits for ever where the hub is silent, does not reconnect, and does not renew its token.
 """
 
 import binascii

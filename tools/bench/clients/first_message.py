@@ -1,24 +1,16 @@
-"""From nothing to the first acknowledged message, with all handlers set and the twin read.
+"""Connects, sends one message and reads the twin, with all handlers set, on MicroPython.
 
-On MicroPython; first_message_azure.py does the same by azure-iot-device, which cannot send before
-connect() has returned.
+first_message_azure.py does the same by azure-iot-device, which cannot send before connect() has
+returned.
 """
 
 import asyncio
-import json
-import sys
 
-from iothub import IoTHubDeviceClient
-
-settings = json.loads(sys.stdin.readline())
+from program import device_client, say, settings, told
 
 
 async def main():
-    client = IoTHubDeviceClient.create_from_connection_string(
-        settings["connection_string"],
-        server_verification_cert=settings["ca"],
-        timeout=20,
-    )
+    client = device_client(timeout=20)
     twin = asyncio.Event()
     client.on_message_received = print
     client.on_method_request_received = print
@@ -29,8 +21,8 @@ async def main():
     else:
         await asyncio.gather(client.connect(), client.send_message("first"))
     await asyncio.wait_for(twin.wait(), 20)
-    print(json.dumps("acknowledged"))
-    sys.stdin.readline()
+    say("acknowledged")
+    told()
 
 
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""As first_message.py, by azure-iot-device on CPython. It dials 8883: that alone is changed."""
+"""As first_message.py, by azure-iot-device on CPython. It dials 8883, which is redirected."""
 
 import asyncio
 import json
@@ -25,9 +25,8 @@ async def ignore(_):
 
 
 async def main():
-    client = IoTHubDeviceClient.create_from_connection_string(
-        settings["connection_string"],
-        server_verification_cert=authority,
+    client = IoTHubDeviceClient.create_from_symmetric_key(
+        settings["key"], settings["host"], settings["device"], server_verification_cert=authority
     )
     await client.connect()
     client.on_message_received = ignore
@@ -35,7 +34,7 @@ async def main():
     client.on_twin_desired_properties_patch_received = ignore
     await client.get_twin()
     await client.send_message("first")
-    print(json.dumps("acknowledged"), flush=True)
+    print(json.dumps(["acknowledged"]), flush=True)
     sys.stdin.readline()
 
 

@@ -1,27 +1,26 @@
-"""The longest time that asyncio's loop gives no other task a turn: while the client connects, and
-while a large message goes out and comes in.
+"""Measures the longest time that asyncio's loop gives no other task a turn: while the client
+connects, and while a large message is sent and received.
 
 A probe takes turn after turn, and notes the longest gap between two of them for each stage; what
-the TLS handshake computes is a stage of its own. Prints {stage: µs}.
+the TLS handshake computes is a stage of its own. Its result: {stage: µs}.
 """
 
 import asyncio
 import gc
-import json
-import sys
 import time
 
 gc.threshold(4096)  # as boot.py does
 
-from iothub import IoTHubDeviceClient, Message  # noqa: E402 (the threshold comes first)
+from program import device_client, say, settings  # noqa: E402 (the threshold comes first)
 
-settings = json.loads(sys.stdin.readline())
+from iothub import Message  # noqa: E402
+
 longest = {}
 stage = "idle"
 
 
 def now(client):
-    """The stage; the first write on a stream does the handshake, as Stream.stage tells."""
+    """The current stage; Stream.stage tells the handshake, which the first write does."""
     stream = client._transport._link._stream
     if stage == "connect" and stream is not None and stream.stage == "tls":
         return "handshake"
@@ -29,7 +28,7 @@ def now(client):
 
 
 async def probe(client):
-    """Between two turns the loop does nothing but what it would without the probe."""
+    """Take turn after turn; the loop does between them what it would do without the probe."""
     last = time.ticks_us()
     before = now(client)
     while True:
@@ -42,13 +41,7 @@ async def probe(client):
 
 async def main():
     global stage
-    client = IoTHubDeviceClient.create_from_symmetric_key(
-        settings["key"],
-        "{host}:{port}".format(**settings),
-        settings["device"],
-        server_verification_cert=settings["ca"],
-        max_inbound=settings["size"] + 1024,
-    )
+    client = device_client(max_inbound=settings["size"] + 1024)
     arrived = asyncio.Event()
     large = []
 
@@ -75,4 +68,4 @@ async def main():
 
 
 asyncio.run(main())
-print(json.dumps(longest))
+say("result", longest)

@@ -1,16 +1,16 @@
-"""A device that answers methods, and sends telemetry meanwhile where it is asked to.
+"""A device that answers direct methods, by this firmware's client.
 
-Prints {"sent": messages a second}.
+Sends telemetry meanwhile, from as many tasks as "senders" says. Its result: {"sent": messages a
+second}.
 """
 
 import asyncio
-import json
-import sys
 import time
 
-from iothub import IoTHubDeviceClient, Message
+from program import device_client, say, settings
 
-settings = json.loads(sys.stdin.readline())
+from iothub import Message
+
 sent = 0
 
 
@@ -22,13 +22,7 @@ async def send(client, message):
 
 
 async def main():
-    client = IoTHubDeviceClient.create_from_symmetric_key(
-        settings["key"],
-        "{host}:{port}".format(**settings),
-        settings["device"],
-        server_verification_cert=settings["ca"],
-        window=settings["window"],
-    )
+    client = device_client(window=settings["window"])
     stopped = asyncio.Event()
 
     def on_method(request):
@@ -43,7 +37,7 @@ async def main():
     tasks = [asyncio.create_task(send(client, message)) for _ in range(settings["senders"])]
     await asyncio.wait_for(stopped.wait(), 50)
     seconds = time.ticks_diff(time.ticks_us(), start) / 1e6
-    print(json.dumps({"sent": sent / seconds}))
+    say("result", {"sent": sent / seconds})
     for task in tasks:
         task.cancel()
     await client.shutdown()

@@ -1,54 +1,19 @@
-"""The least that answers a method: no client, one socket, packets cut out of what arrives.
+"""The least program that answers direct methods: no client, one socket.
 
-Sends telemetry meanwhile, as clients/raw.py does, where it is asked to. Prints {"sent": messages
-a second}.
+Sends telemetry meanwhile, as clients/raw.py does, where "senders" says so. Its result: {"sent":
+messages a second}.
 """
 
-import json
 import select
-import socket
-import sys
 import time
 
-import tls
+from program import say, settings
+from raw_mqtt import connect, field, packet
 
-IPPROTO_TCP, TCP_NODELAY = 6, 1
 DEADLINE = 50000  # ms
 ASKED, ANSWER = b"$iothub/methods/POST/", b"$iothub/methods/res/200/?$rid="
 
-settings = json.loads(sys.stdin.readline())
 ended = False
-
-
-def field(data):
-    data = data.encode() if isinstance(data, str) else data
-    return len(data).to_bytes(2, "big") + data
-
-
-def packet(first, body):
-    head, size = bytes([first]), len(body)
-    while size > 127:
-        head += bytes([size & 127 | 128])
-        size >>= 7
-    return head + bytes([size]) + body
-
-
-def connect():
-    """(socket with TLS, the socket under it), which has asked for methods."""
-    plain = socket.socket()
-    plain.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    plain.connect(socket.getaddrinfo(settings["host"], settings["port"])[0][-1])
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    with open(settings["der"], "rb") as file:
-        context.load_verify_locations(file.read())
-    sock = context.wrap_socket(plain, server_hostname=settings["host"])
-    login = field(settings["device"]) + field(settings["user"]) + field(settings["token"])
-    sock.write(packet(0x10, b"\0\x04MQTT\x04\xc2\0\x3c" + login))
-    if sock.read(4) != b"\x20\x02\0\0":
-        raise OSError("refused")
-    sock.write(packet(0x82, b"\0\x01" + field("$iothub/methods/POST/#") + b"\0"))
-    sock.setblocking(False)
-    return sock, plain
 
 
 def cut(data):
@@ -83,6 +48,7 @@ def answer(sock, body):
 
 
 def serve(sock, plain):
+    sock.write(packet(0x82, b"\0\x01" + field("$iothub/methods/POST/#") + b"\0"))
     poller = select.poll()
     poller.register(plain, select.POLLIN)
     topic = field("devices/{device}/messages/events/".format(**settings))
@@ -97,7 +63,7 @@ def serve(sock, plain):
         got = sock.read(2048)
         if got is None:
             if time.ticks_diff(time.ticks_ms(), start) > DEADLINE:
-                raise OSError("nobody said stop")
+                raise OSError("no method said stop")
             poller.poll(1000)
             continue
         if not got:
@@ -112,4 +78,5 @@ def serve(sock, plain):
     return sent * 1000 / time.ticks_diff(time.ticks_ms(), start)
 
 
-print(json.dumps({"sent": serve(*connect())}))
+login = settings["device"], settings["user"], settings["token"]
+say("result", {"sent": serve(*connect(*login, flags=0xC2))})

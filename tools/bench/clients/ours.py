@@ -1,22 +1,14 @@
-"""This firmware's client, by its public API: as many tasks as messages in flight, each sends and
-waits.
-"""
+"""Telemetry by this firmware's client: as many tasks as messages in flight send, and wait."""
 
 import asyncio
 
-import harness
-from harness import settings
+import telemetry
+from program import device_client, settings
 
-from iothub import IoTHubDeviceClient, Message
+from iothub import Message
 
-client = IoTHubDeviceClient.create_from_symmetric_key(
-    "c2VjcmV0",
-    "{host}:{port}".format(**settings),
-    harness.device,
-    server_verification_cert=settings["ca"],
-    window=settings["window"],
-)
-message = Message(harness.payload)
+client = device_client(window=settings["window"])
+message = Message(telemetry.payload)
 if "properties" in settings:
     message.custom_properties = settings["properties"]
 loop = asyncio.get_event_loop()
@@ -33,4 +25,4 @@ async def burst(count):
 
 
 loop.run_until_complete(client.connect())
-harness.measure(lambda count: loop.run_until_complete(burst(count)))
+telemetry.measure(lambda count: loop.run_until_complete(burst(count)))

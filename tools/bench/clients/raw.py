@@ -1,49 +1,19 @@
-"""The upper limit in MicroPython for a record a message: no client, one packet again and again.
+"""The upper limit in MicroPython for one TLS record a message: no client, one packet repeated.
 
-Only the two bytes of its id change. Each message is one write and so one TLS record; bytes that
-arrive are counted and not read: four are a PUBACK.
+Only the two bytes of its packet id change. Each message is one write and so one TLS record; bytes
+that arrive are counted and not parsed: four are a PUBACK.
 """
 
 import select
-import socket
 
-import harness
-from harness import settings
-
-IPPROTO_TCP, TCP_NODELAY = 6, 1
-CONNECT = b"\0\x04MQTT\x04\x02\0\0"  # without its first byte, its length and the client id
-
-
-def connect():
-    """(socket with TLS, the socket under it)"""
-    plain = socket.socket()
-    plain.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    plain.connect(socket.getaddrinfo(settings["host"], settings["port"])[0][-1])
-    sock = harness.context().wrap_socket(plain, server_hostname=settings["host"])
-    name = harness.device.encode()
-    body = CONNECT + len(name).to_bytes(2, "big") + name
-    sock.write(b"\x10" + bytes((len(body),)) + body)
-    answer = sock.read(4)
-    if answer != b"\x20\x02\0\0":
-        raise OSError("CONNACK {!r}".format(answer))
-    sock.setblocking(False)
-    return sock, plain
-
-
-def packet():
-    """(PUBLISH with QoS 1, where in it the id is)"""
-    name = harness.topic.encode()
-    size = 2 + len(name) + 2 + len(harness.payload)
-    head = b"\x32"
-    while size > 127:
-        head += bytes((size & 127 | 128,))
-        size >>= 7
-    head += bytes((size,)) + len(name).to_bytes(2, "big") + name
-    return bytearray(head + b"\0\0" + harness.payload), len(head)
+import telemetry
+from program import settings
+from raw_mqtt import connect, field, packet
 
 
 def sender(sock, plain):
-    message, place = packet()
+    message = bytearray(packet(0x32, field(telemetry.topic) + b"\0\0" + telemetry.payload))
+    place = len(message) - len(telemetry.payload) - 2  # of the packet id
     size = len(message)
     write = sock.write
     readinto = sock.readinto
@@ -78,4 +48,4 @@ def sender(sock, plain):
     return send
 
 
-harness.measure(sender(*connect()))
+telemetry.measure(sender(*connect(telemetry.device)))

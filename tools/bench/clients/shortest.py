@@ -1,4 +1,4 @@
-"""The shortest code that gives what iothub's encoders give, for what is well-formed."""
+"""The shortest code that gives the same as iothub's encoders, for valid input."""
 
 import binascii
 import hashlib

@@ -1,23 +1,22 @@
-"""umqtt.simple, as every ESP32 has it: publish() with QoS 1 returns at the PUBACK, so one at a
-time whatever the window."""
+"""Telemetry by umqtt.simple: publish() with QoS 1 returns at the PUBACK, so one at a time."""
 
 import ssl
 import sys
 
-import harness
-from harness import settings
+import telemetry
+from program import authority, settings
 from umqtt.simple import MQTTClient
 
 sys.modules["ussl"] = ssl  # its name when 1.3.4 was new; later ones import ssl
 
 client = MQTTClient(
-    harness.device,
+    telemetry.device,
     settings["host"],
     settings["port"],
     ssl=True,
     ssl_params={
         "cert_reqs": ssl.CERT_REQUIRED,
-        "cadata": harness.authority(),
+        "cadata": authority(),
         "server_hostname": settings["host"],
     },
 )
@@ -26,7 +25,7 @@ client.connect()
 
 def send(count):
     for _ in range(count):
-        client.publish(harness.topic, harness.payload, qos=1)
+        client.publish(telemetry.topic, telemetry.payload, qos=1)
 
 
-harness.measure(send)
+telemetry.measure(send)

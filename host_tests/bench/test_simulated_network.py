@@ -1,15 +1,18 @@
-"""The network that the bench puts between clients and servers: by a clock of the test's own."""
+"""tools/bench/simulated_network.py: delay, bandwidth, loss and counts, by a clock that the test
+sets.
+"""
 
 import asyncio
 
-from tools.bench.delay import Conditions, Counts, Line, Network
+from tools.bench.simulated_network import Conditions, Counts, Line, SimulatedNetwork
+from tools.tcp_server import TcpServer
 
 PATIENCE = 10
 RECORD = b"\x17\x03\x03\x00\x04data"  # a TLS record of four bytes
 
 
 class Timer:
-    """A clock that goes on when the test says so; it fires the newest first of what is due."""
+    """A clock that the test sets ahead; of the calls that are due it makes the newest first."""
 
     def __init__(self):
         self._now = 0
@@ -34,7 +37,7 @@ class Timer:
 
 
 class Server:
-    """Says its greeting, repeats what it is sent, and keeps it."""
+    """Sends its greeting, echoes what it receives, and keeps it."""
 
     def __init__(self, greeting):
         self._greeting = greeting
@@ -54,44 +57,45 @@ async def until(true):
 
 
 def run(scenario, greeting=b"", **conditions):
-    """scenario(network, timer, server, reader, writer) of a connection through a network."""
+    """Run scenario(network, timer, server, reader, writer) with a connection through a network."""
 
     async def whole():
         server, timer = Server(greeting), Timer()
-        async with await asyncio.start_server(server.serve, "localhost", 0) as listening:
-            port = listening.sockets[0].getsockname()[1]
-            async with Network(port, Conditions(**conditions), timer) as network:
-                reader, writer = await asyncio.open_connection("localhost", network.port)
-                await scenario(network, timer, server, reader, writer)
-                writer.close()
+        async with (
+            TcpServer(server.serve) as listening,
+            SimulatedNetwork(listening.port, Conditions(**conditions), timer) as network,
+        ):
+            reader, writer = await asyncio.open_connection("localhost", network.port)
+            await scenario(network, timer, server, reader, writer)
+            writer.close()
 
     asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
-def test_chunks_are_under_way_together():
+def test_delays_of_several_chunks_do_not_add_up():
     line = Line(Conditions(round_trip=2))
     assert [line.due(0, 100), line.due(0.25, 100), line.due(5, 100)] == [1, 1.25, 6]
 
 
-def test_bandwidth_lets_one_chunk_wait_for_the_one_before():
+def test_limited_bandwidth_delays_the_next_chunk():
     line = Line(Conditions(round_trip=2, bandwidth=100))
     assert [line.due(0, 100), line.due(0, 50), line.due(9, 100)] == [2, 2.5, 11]
 
 
-def test_a_loss_holds_up_what_comes_behind_and_nothing_more():
+def test_loss_delays_later_chunks_only():
     line = Line(Conditions(round_trip=2, loss=250, retransmission=3))
     due = [line.due(0, 200), line.due(1, 100), line.due(2, 100), line.due(8, 50)]
     assert (due, line.losses) == ([1, 5, 5, 9], 1)
 
 
-def test_records_are_counted_however_they_are_cut():
+def test_tls_records_are_counted_in_any_pieces():
     counts = Counts()
     for piece in (RECORD * 2 + RECORD[:3], RECORD[3:7], RECORD[7:], RECORD[:5]):
         counts.add(piece)
     assert (counts.records, counts.chunks, counts.bytes) == (4, 4, 3 * len(RECORD) + 5)
 
 
-def test_what_is_written_arrives_in_order_after_half_a_round_trip():
+def test_data_arrives_in_order_after_half_a_round_trip():
     async def scenario(network, timer, server, reader, writer):
         await until(lambda: network.connections)
         timer.go_on(10)
@@ -111,7 +115,7 @@ def test_what_is_written_arrives_in_order_after_half_a_round_trip():
     run(scenario, round_trip=2)
 
 
-def test_the_first_bytes_pay_for_the_connection():
+def test_first_bytes_are_delayed_by_the_tcp_handshake():
     async def scenario(network, timer, server, _, writer):
         writer.write(b"hello")
         await until(lambda: network.connections and network.connections[0].sent.chunks)
@@ -122,7 +126,7 @@ def test_the_first_bytes_pay_for_the_connection():
     run(scenario, round_trip=2)
 
 
-def test_a_server_that_speaks_first_has_waited_for_the_connection_too():
+def test_first_bytes_of_a_server_are_delayed_by_the_tcp_handshake():
     async def scenario(network, timer, server, reader, writer):
         await until(lambda: timer.due)
         assert timer.due == [4]
@@ -132,7 +136,7 @@ def test_a_server_that_speaks_first_has_waited_for_the_connection_too():
     run(scenario, greeting=b"hello", round_trip=2)
 
 
-def test_a_turn_is_counted_when_the_client_speaks_again():
+def test_turn_is_counted_when_the_client_sends_after_receiving():
     async def scenario(network, timer, _, reader, writer):
         await until(lambda: network.connections)
         (connection,) = network.connections
@@ -151,7 +155,7 @@ def test_a_turn_is_counted_when_the_client_speaks_again():
     run(scenario)
 
 
-def test_the_end_arrives_behind_what_was_written():
+def test_end_of_stream_arrives_after_the_data():
     async def scenario(network, timer, server, reader, writer):
         writer.write(b"bye")
         writer.write_eof()

@@ -1,4 +1,4 @@
-"""Accept messages with consecutive numbers, as fast as it can, until the power goes."""
+"""Accepts messages with consecutive numbers as fast as it can, until it is killed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Telemetry, a message and the twin, in as little heap as the test gives."""
+"""Telemetry, a C2D message and the twin in a small heap."""
 
 import asyncio
 

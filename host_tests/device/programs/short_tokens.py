@@ -1,4 +1,4 @@
-"""A device that works on while its tokens end: telemetry, messages, methods, the twin."""
+"""A device that uses all features while its tokens expire one after the other."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""A client that trusts the built-in roots, and does what the test tells."""
+"""A client that trusts the built-in roots, and updates its roots on command."""
 
 import json
 

@@ -1,21 +1,21 @@
-"""A network between clients and a server of this machine: a port before the server's, with delay,
-a limit of bandwidth and loss, which counts what passes.
+"""A simulated network between clients and a local server: delay, bandwidth, loss, counts.
 
-Delays do not serialise: what is written at t arrives at t + round_trip / 2, with any number of
-chunks under way. Loss is TCP's, as its user sees it: nothing is missing, but from the lost segment
-on the stream stands still for the retransmission time.
+It is a port before the server's, and counts what passes. Delays do not add up: what is written at
+time t arrives at t + round_trip / 2, with any number of chunks under way. A lost segment is sent
+again, as TCP does it: nothing is missing, but what follows waits for the retransmission time.
 
-Loopback accepts a connection at once; TCP would take a round trip. It is charged to the first
-bytes: what the client writes leaves no earlier than one round trip after it connected, and the
-server's no earlier than one and a half, when the client's ACK would have come. So the first answer
-is there after two round trips, as over TCP. What the client computes meanwhile is not seen, and
-connect() itself returns at once: a time must be taken from the connect() to an answer.
+Loopback accepts a connection at once, TCP takes a round trip for it. So what the client writes
+leaves one round trip after it has connected at the earliest, and what the server writes leaves one
+and a half after it, when the client's ACK would arrive: the first answer is there after two round
+trips, as over TCP. connect() itself returns at once: take a time from connect() to an answer.
 """
 
 import asyncio
 import contextlib
 from collections import deque
 from typing import NamedTuple
+
+from ..tcp_server import TcpServer
 
 _CHUNK = 65536
 _UNDER_WAY = 1 << 20  # bytes in one direction before its sender has to wait, as for TCP's window
@@ -24,7 +24,8 @@ _HEADER = 5  # bytes of a TLS record before its content (RFC 5246, 6.2.1)
 
 class Conditions(NamedTuple):
     """round_trip and retransmission in seconds, bandwidth in bytes a second each way (None: no
-    limit). loss: bytes in one direction after which a segment is lost, again and again; 0: none.
+    limit). loss: the number of bytes in one direction after which a segment is lost, repeatedly;
+    0: none.
     """
 
     round_trip: float = 0
@@ -34,9 +35,9 @@ class Conditions(NamedTuple):
 
 
 class Line:
-    """One direction: due(now, size) says when a chunk, written at `now`, has arrived.
+    """One direction: due(now, size) gives the arrival time of a chunk that is written at `now`.
 
-    opens: nothing leaves before. The caller's clock counts, in seconds.
+    opens: the time before which nothing leaves. Times are the caller's, in seconds.
     """
 
     def __init__(self, conditions, opens=0):
@@ -62,7 +63,7 @@ class Line:
 
 
 class Counts:
-    """What passed in one direction: bytes, chunks (as read from the socket), TLS records."""
+    """Counters of one direction: bytes, chunks (as read from the socket), TLS records."""
 
     def __init__(self):
         self.bytes = self.chunks = self.records = 0
@@ -86,8 +87,8 @@ class Counts:
 
 
 class Connection:
-    """What the client of one connection `sent` and `received` (Counts), at its end of the line;
-    `turns`: how often it sent something after it had received, the first time counted too.
+    """What the client of one connection has `sent` and `received` (Counts). turns: how often it
+    sent something after it had received something, the first time included.
     """
 
     def __init__(self, began):
@@ -98,7 +99,7 @@ class Connection:
 
     @property
     def round_trips(self):
-        """TCP's one for the connection, and one for each turn."""
+        """One for TCP's connection, and one for each turn."""
         return 1 + self.turns
 
     def count(self, data, sending):
@@ -108,61 +109,53 @@ class Connection:
         (self.sent if sending else self.received).add(data)
 
 
-class Network:
-    """async with Network(the server's port, Conditions(…)) as network: connect to network.port.
+class SimulatedNetwork:
+    """async with SimulatedNetwork(the server's port, Conditions(…)) as network: connect to
+    network.port.
 
-    connections: the Connections so far. timer: whose time() and call_at() count, instead of the
-    event loop's.
+    server: the TcpServer that clients connect to, which can refuse them. connections: the
+    Connections so far. timer: whose time() and call_at() count, instead of the event loop's.
     """
 
     def __init__(self, upstream, conditions=Conditions(), timer=None):  # noqa: B008 (immutable)
         self._upstream = upstream
         self._conditions = conditions
         self._timer = timer
-        self._server = None
-        self._serving = set()
+        self.server = TcpServer(self._serve)
         self.connections = []
-        self.port = None
+
+    @property
+    def port(self):
+        return self.server.port
 
     async def __aenter__(self):
         self._timer = self._timer or asyncio.get_running_loop()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self.server.listen()
         return self
 
-    async def __aexit__(self, *_):
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+    async def __aexit__(self, *error):
+        await self.server.__aexit__(*error)
 
     async def _serve(self, reader, writer):
-        task = asyncio.current_task()
-        self._serving.add(task)
-        pumps = []
         began, trip = self._timer.time(), self._conditions.round_trip
         connection = Connection(began)
         self.connections.append(connection)
+        up_reader, up_writer = await asyncio.open_connection("localhost", self._upstream)
+        out = Line(self._conditions, began + trip)
+        back = Line(self._conditions, began + 1.5 * trip)
+        pumps = [
+            asyncio.create_task(self._pump(reader, up_writer, out, connection, True)),
+            asyncio.create_task(self._pump(up_reader, writer, back, connection, False)),
+        ]
         try:
-            up_reader, up_writer = await asyncio.open_connection("localhost", self._upstream)
-            out = Line(self._conditions, began + trip)
-            back = Line(self._conditions, began + 1.5 * trip)
-            pumps = [
-                asyncio.create_task(self._pump(reader, up_writer, out, connection, True)),
-                asyncio.create_task(self._pump(up_reader, writer, back, connection, False)),
-            ]
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            up_writer.close()
-        except (OSError, asyncio.CancelledError):
-            pass  # no server, or __aexit__: asyncio's streams would print the traceback
         finally:
             for pump in pumps:
                 pump.cancel()
-            writer.close()
-            self._serving.discard(task)
+            up_writer.close()
 
     async def _pump(self, reader, writer, line, connection, sending):
-        """Carry one direction, to its end, which arrives no earlier than what was written."""
+        """Carry one direction; its end arrives no earlier than the data."""
         under_way, size = deque(), 0
         arrived = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Some lives of a board that sleeps between them: only `memory` survives."""
+"""Several wake-ups of a board that sleeps in between: only `memory` survives."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from iothub.deep_sleep import run_cycle
 
 
 class Memory:
-    """As machine.RTC().memory is."""
+    """In place of machine.RTC().memory."""
 
     def __init__(self):
         self.data = b""

@@ -1,4 +1,4 @@
-"""A whole play with secrets in it, at the most verbose: all that can be printed is printed."""
+"""Uses every feature with secrets in it, at the most verbose log level, and prints all it can."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ def options(**more):
 
 
 def show(*things):
-    """Print each in the ways there are."""
+    """Print each value in all possible ways."""
     for thing in things:
         print(repr(thing), str(thing), [thing], {"it": thing})
 
@@ -46,7 +46,7 @@ def note_token(token):
 
 
 async def use(client):
-    """Connect, send, report; a last look at what was said, and at the client."""
+    """Connect, send, report; then print all results and the client."""
     try:
         await client.connect()
         message = Message("hello", message_id="m")
@@ -167,7 +167,7 @@ async def uploaded():
 
 
 async def act(scene, *arguments):
-    """Play a scene; what it raises is printed with its traceback, as a program would."""
+    """Run one scene; an exception is printed with its traceback, as a program would."""
     say("scene", getattr(scene, "__name__", "connection string"))
     try:
         await scene(*arguments)

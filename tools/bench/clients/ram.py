@@ -1,4 +1,5 @@
-"""On the board: import what a feature needs, connect, use it; print what the heap holds."""
+"""Imports what a feature needs, connects and uses it. Its result: [bytes of heap once imported,
+once used]."""
 
 import asyncio
 import gc
@@ -25,6 +26,7 @@ else:
 options = {"server_verification_cert": settings["ca"], "https_port": settings["https_port"]}
 if "websockets" in before:
     options["websockets"] = True
+    from iothub.net import websocket  # noqa: F401
 if "amqp" in before:
     options["transport"] = "amqp"
 if "outbox" in before or "journal" in before:
@@ -38,12 +40,12 @@ if "proxy" in before:
 if "pnp" in before:
     from iothub import pnp  # noqa: F401
 if "wake" in before:
-    pass
+    from iothub import deep_sleep  # noqa: F401
 if "provisioning" in before:
     from iothub import ProvisioningDeviceClient  # noqa: F401
 
 client = IoTHubDeviceClient.create_from_connection_string(
-    "HostName={host};DeviceId={device};SharedAccessKey={key}".format(**settings),
+    "HostName={host}:{port};DeviceId={device};SharedAccessKey={key}".format(**settings),
     **options,
 )
 if "messages" in before:
@@ -70,9 +72,9 @@ async def main():
 
         await Health(client).report()
     if "trust" in after:
-        pass
+        from iothub.net import root_update  # noqa: F401
     await asyncio.sleep(0.2)
-    print(json.dumps([imported, heap() - start]))
+    print(json.dumps(["result", [imported, heap() - start]]))
 
 
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Programs of the device library in MicroPython and in CPython, against a local hub."""
+"""Runs programs of the device library, in MicroPython or CPython, against a hub."""
 
 import asyncio
 import contextlib
@@ -7,29 +7,35 @@ import os
 import sys
 
 from tools import umqtt
+from tools.bench.simulated_network import SimulatedNetwork
 from tools.files import ROOT
 from tools.interpreter import interpreter
 from tools.processes import running
 from tools.service.client import ServiceClient
+from tools.tcp_server import TcpServer
 
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
-_SERIAL = itertools.count(1)  # one hub may see several benches
+_SERIAL = itertools.count(1)  # one hub may see several testbeds
+SHORT = {"timeout": 1, "operation_timeout": 20, "keep_alive": 4}
 HEAPS = {"mqtt": "128wK", "amqp": "160wK"}  # AMQP's code takes some more
 
 
-class Bench:
-    """One interpreter, one transport, one hub: what a test asks for."""
+class DeviceTestbed:
+    """Runs programs of the device library in one interpreter, over one transport, on one hub."""
 
     def __init__(self, name, transport, hub):
         self.name = name
         self.transport, _, self.websockets = transport.partition("-")
         self.hub = hub
 
+    @property
+    def port(self):
+        """The hub's port for this transport."""
+        return self.hub["https_port" if self.websockets else f"{self.transport}_port"]
+
     def connection_string(self, device_id, key, host="localhost", port=None):
-        front = "https" if self.websockets else self.transport
-        port = port or self.hub[f"{front}_port"]
-        return f"HostName={host}:{port};DeviceId={device_id};SharedAccessKey={key}"
+        return f"HostName={host}:{port or self.port};DeviceId={device_id};SharedAccessKey={key}"
 
     @contextlib.asynccontextmanager
     async def service(self):
@@ -71,8 +77,33 @@ class Bench:
                 await program.expect("ready")
                 yield service, device_id, program
 
+    @contextlib.asynccontextmanager
+    async def device_behind_network(self, **settings):
+        """As device(), and the SimulatedNetwork between the device and the hub."""
+        async with SimulatedNetwork(self.port) as network, self.service() as service:
+            device_id, key = await self.new_device(service)
+            cs = self.connection_string(device_id, key, port=network.port)
+            async with self.program("device", connection_string=cs, **settings) as program:
+                await program.expect("ready")
+                yield service, device_id, program, network
+
+    @contextlib.asynccontextmanager
+    async def program_on(self, server, tls, name="device", options=None, **settings):
+        """Run programs/name.py against a scripted server; tls: (SSLContext, the CA's file)."""
+        context, ca = tls
+        options = {**SHORT, **(options or {})}
+        async with TcpServer(server.serve, context) as listening:
+            text = self.connection_string("any", "AAAA", port=listening.port)
+            settings = {"connection_string": text, "ca": ca, "options": options, **settings}
+            async with self.program(name, **settings) as program:
+                yield program
+
+    def device_on(self, server, tls, **options):
+        """Run programs/device.py with these options of the client against a scripted server."""
+        return self.program_on(server, tls, options=options)
+
     async def waiting(self, service, device_id, count):
-        """Return once `count` messages wait at the hub: the others have been settled."""
+        """Wait until `count` messages are in the device's queue: the others have been settled."""
 
         async def left():
             return (await service.get_device(device_id))["cloudToDeviceMessageCount"]
@@ -81,5 +112,5 @@ class Bench:
             await asyncio.sleep(0.02)
 
     def run(self, scenario):
-        """Run a coroutine function within the time a test may take."""
+        """Run a coroutine function, within a deadline."""
         asyncio.run(asyncio.wait_for(scenario(), 100))
