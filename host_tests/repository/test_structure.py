@@ -1,4 +1,4 @@
-"""The structure of the firmware, in numbers: few files, classes and functions, no private reach."""
+"""The structure of the firmware in numbers: files, classes, functions, private names used."""
 
 import ast
 import asyncio

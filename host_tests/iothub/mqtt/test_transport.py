@@ -2,8 +2,8 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import failure, turns
 from host_tests.support.memory_stream import MemoryStream
+from host_tests.support.tasks import failure, turns
 from iothub.compat import Future, ticks_ms, unix_time
 from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
@@ -120,11 +120,6 @@ class Scene:
     def wants(self, *features, read_twin=False):
         return lambda: (list(features), read_twin)
 
-    async def dialled(self):
-        count = len(self.transport.streams)
-        while len(self.transport.streams) == count:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-
     async def open(self, *features, connack=CONNACK, read_twin=False):
         """Connect; the hub grants what is asked for."""
         task = asyncio.create_task(self.transport.open(self.wants(*features, read_twin=read_twin)))
@@ -151,7 +146,7 @@ class Scene:
         raise AssertionError(written)
 
     def answer(self, stream, rid, body=b"{}", status=200):
-        stream.send(publish("$iothub/twin/res/%d/?$rid=%s&$version=3" % (status, rid), body))
+        stream.send(publish(f"$iothub/twin/res/{status}/?$rid={rid}&$version=3", body))
 
 
 def scene(test, **settings):
