@@ -38,7 +38,9 @@ class Scene:
         self.dispatcher.transport = self.transport
         self.problems, self.states = [], []
         self.dispatcher.set_handler("on_background_exception", self.problems.append)
-        self.dispatcher.set_handler("on_connection_state_change", lambda: self.states.append(self.supervisor.state))
+        self.dispatcher.set_handler(
+            "on_connection_state_change", lambda: self.states.append(self.supervisor.state)
+        )
         self.outbox = Outbox()
         self.supervisor = Supervisor(self.transport, self.dispatcher, self.outbox, self.options)
 

@@ -51,10 +51,7 @@ def test_protocol_takes_whole_messages_and_nothing_else():
 
 def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     parsers = (
-        lambda topic: topics.parse_message(topic, OWN),
-        topics.parse_twin_answer,
-        topics.parse_method,
-        topics.parse_desired,
+        lambda topic: topics.parse(topic, OWN),
         properties.decode_properties,
         lambda topic: properties.decode_message(topic, Message(b"")),
     )
