@@ -56,8 +56,8 @@ class Transport(Supervised, Protocol):
     def stats(self) -> tuple[int, int | None]:
         """(messages that are not acknowledged, round trip in ms or None)."""
 
-    def reload_roots(self) -> None:
-        """Read the trusted root certificates again, for the next connection."""
+    context: Any  # of TLS, for the next connection
+    credentials: Any  # a Credentials
 
     def prepare(self) -> None:
         """Load what features beyond telemetry need. Optional: it is loaded when it is needed."""

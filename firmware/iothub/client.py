@@ -7,6 +7,7 @@ Dispatcher calls the program's handlers, a transport speaks MQTT or AMQP: docs/a
 import json
 
 from .compat import as_coroutine, const, forget
+from .connection import client_context
 from .credentials import Credentials
 from .dispatcher import Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
@@ -59,12 +60,14 @@ class IoTHubClient:
         forget("options")
         if options["gateway_hostname"] is not None:
             credentials.use_gateway(options["gateway_hostname"])
+        # One large object: it is made while the heap is not yet in pieces.
+        context = client_context(options["server_verification_cert"], options["x509"])
         if options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
             from .mqtt.transport import MQTTTransport as Transport  # type: ignore[assignment]
         self._dispatcher = Dispatcher(options)
-        self._transport = Transport(credentials, self._dispatcher, options)
+        self._transport = Transport(credentials, self._dispatcher, options, context)
         self._dispatcher.transport = self._transport
         self._outbox = outbox = options["outbox"]
         if outbox is not None:

@@ -6,7 +6,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import client_context, dial
+from ..connection import dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
@@ -34,7 +34,7 @@ _PATHS = {
 class AMQPTransport:
     """events: the Dispatcher. The features are "messages", "methods", "twin" and "desired"."""
 
-    def __init__(self, credentials, events, options):
+    def __init__(self, credentials, events, options, context):
         self.credentials = credentials
         self._events = events
         self._options = options
@@ -50,7 +50,7 @@ class AMQPTransport:
         self._amqp = None  # the current AMQPConnection, or the last that was
         self._telemetry = None  # its Sender,
         self._links = {}  # and of features: (Sender or None, Receiver)
-        self.reload_roots()
+        self.context = context  # of TLS, for the next connection
 
     def stats(self):
         connection = self._amqp and self._amqp.connection
@@ -58,11 +58,6 @@ class AMQPTransport:
         return len(self._pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
-
-    def reload_roots(self):
-        # At once: a context is one large object, and the heap is not yet in pieces.
-        options = self._options
-        self._context = client_context(options["server_verification_cert"], options["x509"])
 
     async def open(self, wanted):
         host, port = self.credentials.host, self.credentials.port
@@ -82,7 +77,7 @@ class AMQPTransport:
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
         self._amqp, self._telemetry, self._links = amqp, None, {}
         try:
-            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            stream = await dial(self._options, self.context, host, port, PORT, "AMQPWSB10")
             await amqp.open(stream, self._sign())
             # The hub has the token now: links may be attached.
             address = self._own + "/messages/events"

@@ -52,10 +52,7 @@ def test_only_whole_messages_are_delivered_and_acknowledged():
 
 def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     parsers = (
-        lambda topic: topics.parse_message(topic, OWN),
-        topics.parse_twin_answer,
-        topics.parse_method,
-        topics.parse_desired,
+        lambda topic: topics.parse(topic, OWN),
         properties.decode_properties,
         lambda topic: properties.decode_message(topic, Message(b"")),
     )
