@@ -106,7 +106,7 @@ class Scene:
         self.options = checked(options)
         self.dispatcher = Dispatcher(self.options)
         self.transport = self.dispatcher.transport = Transport(
-            credentials, self.dispatcher, self.options
+            credentials, self.dispatcher, self.options, None
         )
         self.problems = []
         self.dispatcher.set_handler("on_background_exception", self.problems.append)
