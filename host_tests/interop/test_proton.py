@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from host_tests.support.amqp_strategies import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.codec import Described, Typed
-from iothub.amqp.links import Delivery
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
 from iothub_service.client import IoTHubServiceClient
 
@@ -85,8 +84,8 @@ def device(broker, **options):
 class Service(IoTHubServiceClient):
     """The service client without its token."""
 
-    def _channel(self, host, port, signer):
-        return super()._channel(host, port, None)
+    def _connect_to(self, place, sign):
+        return super()._connect_to(place, lambda expiry: None)
 
 
 def service(broker):
@@ -121,7 +120,7 @@ def test_device_client_works_with_proton(proton_broker):
                 broker.expect("message")
             for message_id, body in (("one", b"1"), ("unwanted", b""), ("large", b"z" * 300000)):
                 back = AmqpMessage(body, message_id=message_id)
-                await client._transport.send_to(MESSAGES, Delivery(*back.parts_to_send()))
+                await client._transport.send_to(MESSAGES, back)
                 message = await asyncio.wait_for(got.get(), PATIENCE)
                 assert (message.message_id, message.data) == (message_id, body)
                 outcome = "rejected" if message_id == "unwanted" else "accepted"
