@@ -21,7 +21,7 @@ from iothub.amqp.composites import (
     Composite,
     error_of,
 )
-from iothub.amqp.frames import AMQP_HEADER, SASL, SASL_HEADER, FrameDecoder, frame
+from iothub.amqp.frames import SASL, SASL_HEADER, FrameDecoder, frame
 from iothub.amqp.sections import AmqpMessage, decode_message
 
 
