@@ -125,7 +125,7 @@ def test_log_shows_stages_and_losses_and_no_secret(tmp_path):
 
     async def main():
         async with board_on_hub(tmp_path, prepare=turn_on) as (board, service):
-            lines = await console_until(board, "sent:")
+            lines = await console_until(board, "connected: ")
             await service.local.cut_connection("d")
             lines += await console_until(board, "state: connected")
             key = (await service.get_device("d"))["authentication"]["symmetricKey"]["primaryKey"]

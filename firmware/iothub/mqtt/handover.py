@@ -7,6 +7,8 @@ waits in Pending, and QoS 1 messages that are not acknowledged come again on the
 failure costs nothing: the first one goes on. Loaded when it is first needed.
 """
 
+import asyncio
+
 from ..compat import Future, wait_for
 from ..errors import ConnectionDroppedError, OperationCancelled
 
@@ -71,12 +73,15 @@ async def hand_over(old, new, stream, on_publish):
 
 async def _run_dry(connection):
     """Take in what the peer still sends, until it ends the connection, or the time is over."""
-    error = ConnectionDroppedError("the token was renewed", "read")
     try:
         await wait_for(connection.reader, _DRY, "read")
     except OSError:
         pass
-    await connection.release(error)
+    except asyncio.CancelledError:
+        if connection.state != "closed":  # else close() has cancelled the reader
+            raise
+    finally:
+        await connection.release(ConnectionDroppedError("the token was renewed", "read"))
 
 
 def resume(protocol, written, on_publish):

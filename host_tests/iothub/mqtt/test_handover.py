@@ -410,6 +410,21 @@ def test_old_one_that_is_lost_meanwhile_is_replaced_all_the_same():
     scene(test)
 
 
+def test_renewal_that_is_cancelled_while_the_old_one_runs_dry_ends_both():
+    """The hub has accepted the new one, and ends the old one by itself."""
+
+    async def test(one):
+        task = one.hand_over()
+        await one.next.has_written(CONNECT)
+        one.next.send(CONNACK)
+        await turns()
+        await cancelled(one, task)
+        assert (one.old.state, one.new.state) == (CLOSED, CLOSED)
+        assert one.hub.closed and one.next.closed
+
+    scene(test)
+
+
 def test_both_are_lost():
     async def test(one):
         task = one.hand_over()

@@ -146,7 +146,7 @@ class Scene:
         for end in range(1, len(rid) + 1):
             packet = publish(start + rid[:end].decode(), body)
             if written.endswith(packet):
-                del self.stream.written[len(written) - len(packet) :]
+                self.stream.written[:] = written[: -len(packet)]
                 return rid[:end].decode()
         raise AssertionError(written)
 
