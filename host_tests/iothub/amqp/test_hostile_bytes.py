@@ -138,7 +138,7 @@ def spoken(chance, mechanism):
     return owner, said
 
 
-def test_protocols():
+def test_hostile_frames_are_protocol_errors_at_most():
     received = 0
     for chance in cases(400):
         owner, said = spoken(chance, None)
