@@ -2,7 +2,8 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import FakeTransport, failure, turns, until
+from host_tests.support.fake_transport import FakeTransport
+from host_tests.support.tasks import cancel, failure, turns, until
 from host_tests.support.transitions import drive
 from iothub import supervisor as module
 from iothub.compat import Future, ticks_ms
@@ -70,15 +71,6 @@ def scene(test, **options):
         await until(lambda: one.supervisor.last_tick is None)  # no ticker runs on
 
     asyncio.run(asyncio.wait_for(main(), 30))
-
-
-async def cancel(task):
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
-    raise AssertionError("it is not cancelled")
 
 
 # -- the states ---------------------------------------------------------------------------------
