@@ -53,8 +53,8 @@ class Transport(Supervised, Protocol):
     the Dispatcher, whose on_…() methods they are.
     """
 
-    def stats(self) -> tuple[int, int | None]:
-        """(messages that are not acknowledged, round trip in ms or None)."""
+    connection: Any  # the current Connection, or the last that was; None before the first
+    pending: Any  # a Pending: telemetry that is not acknowledged
 
     context: Any  # of TLS, for the next connection
     credentials: Any  # a Credentials

@@ -160,7 +160,10 @@ class Supervisor:
             except (asyncio.CancelledError, Exception):
                 pass
             await self.transport.close()
+            self._ticker.cancel()
+            await sleep_ms(0)  # the cancelled tasks end, and give back their heap
         finally:
+            self._ticker = self.last_tick = None
             self.dispatcher.on_disconnected()
             self.fire("stopped")
 

@@ -47,16 +47,12 @@ class AMQPTransport:
         self.renewal_lock = None  # renewal's
         self._rid = int.from_bytes(os.urandom(3), "big")
         limit = options["operation_timeout"] * 1000
-        self._pending = Pending(limit, options["window"], "disposition")
-        self._amqp = None  # the current AMQPConnection, or the last that was
+        self.pending = Pending(limit, options["window"], "disposition")
+        self.connection = None  # the current one, or the last that was,
+        self._amqp = None  # and its AMQPConnection
         self._telemetry = None  # its Sender,
         self._links = {}  # and of features: (Sender or None, Receiver)
         self.context = context  # of TLS, for the next connection
-
-    def stats(self):
-        connection = self._amqp and self._amqp.connection
-        keep_alive = connection and connection.keep_alive
-        return len(self._pending), keep_alive and keep_alive.round_trip
 
     # -- connection -------------------------------------------------------------------------
 
@@ -77,12 +73,13 @@ class AMQPTransport:
         credentials = self.credentials
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
         self._amqp, self._telemetry, self._links = amqp, None, {}
+        self.connection = amqp.connection
         try:
             stream = await dial(self._options, self.context, host, port, PORT, "AMQPWSB10")
             await amqp.open(stream, self._sign())
             # The hub has the token now: links may be attached.
             address = self._own + "/messages/events"
-            self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
+            self._telemetry = amqp.protocol.sender(self, address, None, self.pending)
             features, read_twin = wanted()
             links = [self._telemetry]
             for feature in features:
@@ -150,7 +147,7 @@ class AMQPTransport:
             connection = self._amqp.connection
             try:
                 if connection.is_up():
-                    await wait_for(self._pending.drained(), self._timeout, "disconnect")
+                    await wait_for(self.pending.drained(), self._timeout, "disconnect")
             except OSError as failure:
                 self._events.report(failure)
             try:
@@ -163,18 +160,18 @@ class AMQPTransport:
         self.fail(OperationCancelled("the client disconnected", "disposition"))
 
     def fail(self, error):
-        self._pending.fail(error)
+        self.pending.fail(error)
 
     def tick(self, now):
-        self._pending.expire(now)
+        self.pending.expire(now)
         amqp = self._amqp
         if amqp is None or not amqp.connection.is_up():
             return
-        amqp.tick(now, self._pending.oldest(unsent=True))
+        amqp.tick(now, self.pending.oldest(unsent=True))
         if amqp.connection.renewal_due(now):
             from .. import renewal
 
-            idle = not len(self._pending) and self._events.is_idle()
+            idle = not len(self.pending) and self._events.is_idle()
             renewal.begin(self, amqp.connection, self._events, idle)
 
     # -- the token --------------------------------------------------------------------------
@@ -193,7 +190,7 @@ class AMQPTransport:
     def send_message(self, message):
         head, body = message_to(message).parts_to_send()
         if self._options["qos"]:
-            delivery = self._pending.add(head, body, ticks_ms())
+            delivery = self.pending.add(head, body, ticks_ms())
             if self._amqp is not None:
                 self._amqp.protocol.output.set()
         else:
@@ -225,9 +222,9 @@ class AMQPTransport:
         )
         answer(self._amqp.protocol.requests, delivery, None, error)
         if outcome in (ACCEPTED, REJECTED):
-            self._pending.settle(delivery, error)
+            self.pending.settle(delivery, error)
         else:
-            self._pending.send_again(delivery)  # released, or modified: not taken yet
+            self.pending.send_again(delivery)  # released, or modified: not taken yet
 
     def _send(self, sender, head, body, stage):
         """Send a message settled, on the connection that stands: its Delivery."""

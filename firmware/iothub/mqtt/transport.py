@@ -40,11 +40,6 @@ class MQTTTransport:
         self.handover = self.next = None  # a Future for its end, and its connection: handover.py
         self.context = context  # of TLS, for the next connection
 
-    def stats(self):
-        connection = self.connection
-        keep_alive = connection and connection.keep_alive
-        return len(self.pending), keep_alive and keep_alive.round_trip
-
     # -- connection -------------------------------------------------------------------------
 
     def dial(self):

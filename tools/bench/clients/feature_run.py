@@ -40,4 +40,6 @@ def mark(stage):
 before = heap()
 start = time.ticks_us()
 __import__(settings["program"]).run(settings, mark)
-print(json.dumps(["result", {"marks": marks, "modules": list(sys.modules)}]))
+# Piece by piece: the report must not need more heap than the program did.
+json.dump(["result", {"marks": marks, "modules": list(sys.modules)}], sys.stdout)
+print()
