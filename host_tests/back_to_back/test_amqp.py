@@ -139,17 +139,25 @@ class Story:
             self.sent.append(b"%d " % len(self.sent) + b"y" * (number * 50))
             self._testbed.send_c2d(self._identity, self.sent[-1])
 
+    async def _receive(self):
+        """Let the device have a C2D message that it has not settled, if there is one."""
+        if not self.device.unsettled and len(self._identity.queue):
+            await self.settle(0)
+
     async def accept(self, number):
+        await self._receive()
         body = self.device.settle(ACCEPTED)
         if body is not None:
             self._confirming.append(body)
 
     async def reject(self, number):
+        await self._receive()
         body = self.device.settle(REJECTED)
         if body is not None:
             self._confirming.append(body)
 
     async def release(self, number):
+        await self._receive()
         if self.device.unsettled and self._released[self.device.unsettled[0][0]] < MOST_RELEASES:
             self._released[self.device.settle(RELEASED)] += 1
 
