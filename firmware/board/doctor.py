@@ -20,7 +20,7 @@ healthy = False  # after run(): whether all was well
 
 _STAGES = ("settings", "wifi", "dns", "clock", "tls", "credentials", "connect", "message")
 _ADVICE = {
-    "settings": "bring others: python -m tools deploy --settings FILE",
+    "settings": "bring others: iothub deploy --settings FILE",
     "wifi": "are ssid and password right? is it a network of 2.4 GHz?",
     "dns": "is the host in the connection string right? does this network reach the Internet?",
     "clock": "NTP (UDP port 123) may be blocked: a server that answers is the setting ntp_host",

@@ -1,6 +1,6 @@
 """The board's settings: settings.json, a JSON object in its file system.
 
-connection_string         the device's, from `python -m tools device create` or the Azure portal
+connection_string         the device's, from `iothub device create` or the Azure portal
 wifi_ssid, wifi_password  the network; an empty password for an open one
 ntp_host                  optional: where the time comes from
 server_verification_cert  optional: a file with the hub's root, where it is not Azure's own
@@ -20,7 +20,7 @@ def load(path="settings.json"):
         with open(path) as file:
             values = json.load(file)
     except OSError:
-        raise ValueError("%s is missing: python -m tools deploy brings it" % path)
+        raise ValueError("%s is missing: iothub deploy brings it" % path)
     except ValueError:
         raise ValueError("%s is not JSON: look for a missing quote or comma" % path)
     return check(values, path)

@@ -90,7 +90,10 @@ class Connection:
         self._stream = stream
         protocol = self.protocol
         protocol.pump()
-        await wait_for(stream.write(protocol.take()), self._timeout, stream.stage)
+        first = protocol.take()
+        if errors.logger:
+            errors.logger(10, "write", len(first))
+        await wait_for(stream.write(first), self._timeout, stream.stage)
         self.keep_alive = KeepAlive(self._timeout, self._keep_alive, ticks_ms())
         self.reader = asyncio.create_task(self._read())
         if handshake:

@@ -79,4 +79,8 @@ class Inbox:
                     await item[1](*item[2:])
                 except Exception as error:
                     self._dispatcher.report(error)
-                self._busy = False
+                except BaseException:  # a handler was cancelled: the next item gets a new worker
+                    self._worker = None
+                    raise
+                finally:
+                    self._busy = False

@@ -40,8 +40,9 @@ async def _renew(transport, connection, events):
 async def update_sastoken(supervisor, sastoken):
     """The client's method: use another ready token; it returns once the hub has accepted it.
 
+    Without a connection it is shown at the next one. Concurrent calls take their turns.
     ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
-    connection goes on with the one before. Concurrent calls take their turns.
+    connection goes on with the one before.
     """
     transport = supervisor.transport
     credentials = transport.credentials
@@ -52,7 +53,7 @@ async def update_sastoken(supervisor, sastoken):
     async with _lock(transport):
         before, credentials.sastoken = credentials.sastoken, sastoken
         try:
-            if transport.is_open():
+            if supervisor.state == "connected" and transport.is_open():
                 await transport.renew()
         except RefusedError:
             credentials.sastoken = before

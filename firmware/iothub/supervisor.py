@@ -91,7 +91,7 @@ class Supervisor:
 
     async def connect(self, retry=False):
         """Be connected; the error of the attempt. retry: try again until there is a connection."""
-        state, began, tried = self.state, False, False
+        state, began, tried, waiter = self.state, False, False, None
         try:
             while state != "connected":
                 if self.state == "closed":
@@ -101,9 +101,12 @@ class Supervisor:
                 if not tried and state != "stopping":
                     began = self.begin(retry)
                     tried = True
-                state = await self._next_state()  # each step of an attempt has a deadline
+                waiter = self._next_state()
+                state = await waiter  # each step of an attempt has a deadline
         except asyncio.CancelledError:
-            if began and self.state == "connecting" and not self._retry:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if began and self.state == "connecting" and not (self._retry or self._waiters):
                 await self.stop()  # the next connect() waits until the attempt has ended
             raise
 
@@ -118,6 +121,7 @@ class Supervisor:
             self._task.cancel()  # it sleeps
         self.fire("connect")
         self._task = asyncio.create_task(self._run())
+        self.last_tick = ticks_ms()
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._tick())
         return True

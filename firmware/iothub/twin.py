@@ -10,7 +10,7 @@ import json
 
 from .compat import wait_for
 from .connection import Backoff
-from .errors import ConnectionDroppedError, RefusedError
+from .errors import ConnectionDroppedError, OperationCancelled, RefusedError
 
 _MAX_HELD = 16  # patches; older ones are in the section that has been asked for
 
@@ -158,7 +158,7 @@ class TwinSynchronizer:
                 self._tell(desired.apply_snapshot(desired_section(json.loads(body))))
                 self._backoff.reset()
                 return
-            except ConnectionDroppedError:
+            except (ConnectionDroppedError, OperationCancelled):
                 return  # the next connection asks for it, once
             except (OSError, RefusedError) as error:
                 self._dispatcher.report(error)

@@ -63,15 +63,15 @@ def test_dead_keep_alive_task_resets_the_board_and_is_reported(tmp_path):
     async def scenario(board, service):
         await console_until(board, "sent:")
         lines = await console_until(board, "started by:")
-        assert "watchdog: keeper did not end in time" in lines
-        assert lines[-1] == "started by: watchdog: keeper"
-        await reported(service, "watchdog: keeper")
+        assert "watchdog: keep-alive did not end in time" in lines
+        assert lines[-1] == "started by: watchdog: keep-alive"
+        await reported(service, "watchdog: keep-alive")
 
-    run(tmp_path, "client._transport._link._keeper.cancel()", scenario)
+    run(tmp_path, "client._supervisor._ticker.cancel()", scenario)
 
 
 def test_connection_attempt_that_does_not_end_is_reported(tmp_path):
-    trouble = "client._outcome = iothub.deadline.Answer(); iothub.health._STEPS = 1"
+    trouble = "client._supervisor.connecting_since = time.ticks_ms(); iothub.health._STEPS = 1"
 
     async def scenario(board, service):
         await console_until(board, "sent:")
@@ -123,7 +123,7 @@ def test_uptime_is_independent_of_the_clock(tmp_path):
     trouble = """import machine
     health = iothub.health.Health(client)
     machine.RTC().datetime((2040, 1, 1, 6, 0, 0, 0, 0))
-    print("uptime", health.state()["uptime"])"""
+    print("uptime", health.report_body()["uptime"])"""
 
     async def scenario(board, _):
         lines = await console_until(board, "uptime ")

@@ -126,10 +126,10 @@ def test_message_accepted_while_connecting_is_sent_on_that_connection(testbed, l
             await hub.heard.wait_for("twin", "PUT", count=2)
             await program.tell("send", "meanwhile")
             await hub.heard.wait_for("telemetry", b"meanwhile")
+            await program.expect("sent", "meanwhile")
             hub.silent = None
             hub.answer_twin()
             await program.expect("state", True)
-            await program.expect("sent", "meanwhile")
             assert hub.connections == 2
             assert hub.heard.count(["telemetry", b"meanwhile"]) == 1
 

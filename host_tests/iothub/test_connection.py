@@ -5,21 +5,13 @@ import asyncio
 from host_tests.support.memory_stream import MemoryStream
 from host_tests.support.raises import raises
 from host_tests.support.transitions import drive
+from iothub import connection as module
 from iothub.compat import AutoResetEvent, Future, ticks_ms, unix_time
-from iothub.connection import (
-    CLOSED,
-    DRAINING,
-    OPEN,
-    OPENING,
-    TRANSITIONS,
-    Backoff,
-    Connection,
-    KeepAlive,
-)
+from iothub.connection import Backoff, Connection, KeepAlive
 from iothub.errors import ConnectionDroppedError, CredentialError, OperationTimeout, ProtocolError
 from iothub.sas import sas_token
 
-STATES = OPENING, OPEN, DRAINING, CLOSED
+OPENING, OPEN, DRAINING, CLOSED = "opening", "open", "draining", "closed"
 
 
 class Protocol:
@@ -93,6 +85,16 @@ async def failure(awaitable):
     raise AssertionError("it raises nothing")
 
 
+async def released(connection, stream):
+    """After open() has failed its owner releases the Connection: nothing of it is left."""
+    await connection.release(ConnectionDroppedError("it was given up", "connack"))
+    assert connection.state == CLOSED
+    assert connection.closed.done()
+    assert stream.closed
+    await turns()
+    await connection.release(OSError())
+
+
 def on_loop(main):
     return asyncio.run(asyncio.wait_for(main(), 20))
 
@@ -101,7 +103,7 @@ def on_loop(main):
 
 
 def in_state(state):
-    connection = made()[0]
+    made_one = made()[0]
     path = {
         OPENING: (),
         OPEN: ("accepted",),
@@ -109,19 +111,28 @@ def in_state(state):
         CLOSED: ("abort",),
     }[state]
     for event in path:
-        connection.fire(event)
-    assert connection.state == state
-    return connection
+        made_one.fire(event)
+    return made_one
 
 
 def test_every_pair_of_state_and_event():
-    assert drive(TRANSITIONS, STATES, in_state, Connection.fire) == 16
+    assert drive(module, in_state) == {
+        ("accepted", OPENING): OPEN,
+        ("drain", OPEN): DRAINING,
+        ("resume", DRAINING): OPEN,
+        ("abort", OPENING): CLOSED,
+        ("abort", OPEN): CLOSED,
+        ("abort", DRAINING): CLOSED,
+        # One that is closed stays closed, whatever happens.
+        ("accepted", CLOSED): CLOSED,
+        ("drain", CLOSED): CLOSED,
+        ("resume", CLOSED): CLOSED,
+        ("abort", CLOSED): CLOSED,
+    }
 
 
-def test_a_connection_that_is_closed_stays_closed():
-    for event in TRANSITIONS:
-        assert TRANSITIONS[event][STATES.index(CLOSED)] == CLOSED
-        assert TRANSITIONS["abort"][STATES.index(CLOSED)] == CLOSED
+def test_it_is_up_from_its_acceptance_to_its_end():
+    assert [in_state(state).is_up() for state in module.STATES] == [False, True, True, False]
 
 
 # -- opening ------------------------------------------------------------------------------------
@@ -171,9 +182,7 @@ def test_refusal_closes_it():
         refusal = CredentialError("no", "connack", 5)
         protocol.accepted.set_exception(refusal)
         assert await failure(connection.open(stream)) is refusal
-        assert connection.state == CLOSED
-        assert stream.closed
-        assert connection.closed.done()
+        await released(connection, stream)
         assert len(protocol.failed) == 1
 
     on_loop(main)
@@ -185,8 +194,7 @@ def test_peer_that_never_accepts():
         error = await failure(connection.open(stream))
         assert isinstance(error, OperationTimeout)
         assert error.stage == "connack"
-        assert connection.state == CLOSED
-        assert stream.closed
+        await released(connection, stream)
         assert isinstance(protocol.failed[0], ConnectionDroppedError)
 
     on_loop(main)
@@ -199,8 +207,7 @@ def test_network_that_does_not_take_the_first_flight():
         error = await failure(connection.open(stream))
         assert isinstance(error, OperationTimeout)
         assert error.stage == "write"  # the stream's own stage
-        assert connection.state == CLOSED
-        assert stream.closed
+        await released(connection, stream)
 
     on_loop(main)
 
@@ -212,13 +219,13 @@ def test_peer_that_closes_before_it_accepts():
         error = await failure(connection.open(stream))
         assert isinstance(error, ConnectionDroppedError)
         assert error.stage == "read"
-        assert connection.state == CLOSED
-        assert stream.closed
+        await released(connection, stream)
+        assert connection.closed.value is error
 
     on_loop(main)
 
 
-def test_open_that_is_cancelled_leaves_nothing_behind():
+def test_open_that_is_cancelled_is_released():
     async def main():
         connection, _, stream = made(b"hello")
         opening = asyncio.create_task(connection.open(stream))
@@ -228,12 +235,11 @@ def test_open_that_is_cancelled_leaves_nothing_behind():
         try:
             await opening
         except asyncio.CancelledError:
-            pass
-        assert connection.state == CLOSED
-        assert stream.closed
-        assert connection.closed.done()
+            await released(connection, stream)
+            return True
+        return False
 
-    on_loop(main)
+    assert on_loop(main)
 
 
 def test_loss_between_acceptance_and_open_is_raised():
@@ -404,21 +410,17 @@ def test_close_of_a_connection_that_is_gone_says_nothing():
     on_loop(main)
 
 
-def test_a_connection_runs_dry_when_the_peer_ends_it_or_the_time_is_over():
+def test_reader_ends_with_what_the_peer_sends():
     async def main():
-        for ended in (True, False):
-            connection, protocol, stream = await opened()
-            connection.fire("drain")
-            stream.send(b"last")
-            if ended:
-                stream.end()
-            await connection.run_dry(5 if ended else 0.02)
-            assert protocol.fed == b"last"
-            assert connection.state == CLOSED
-            assert type(connection.closed.value) is (
-                ConnectionDroppedError if ended else OperationTimeout
-            )
-            await connection.release(OSError())
+        connection, protocol, stream = await opened()
+        connection.fire("drain")
+        stream.send(b"last")
+        stream.end()
+        await connection.reader
+        assert protocol.fed == b"last"
+        assert connection.state == CLOSED
+        assert isinstance(connection.closed.value, ConnectionDroppedError)
+        await connection.release(OSError())
 
     on_loop(main)
 
@@ -470,9 +472,7 @@ def test_life_of_a_token_is_bounded_to_what_ticks_can_tell():
 
 
 def begun(timeout=10, keep_alive=60):
-    keep_alive = KeepAlive(timeout, keep_alive)
-    keep_alive.begin(1000)
-    return keep_alive
+    return KeepAlive(timeout, keep_alive, 1000)
 
 
 def test_ping_before_the_keep_alive_is_over():

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iothub import compat, sas
-from iothub.credentials import parse_connection_string
 from iothub.messages import Message
 from iothub.mqtt import properties as bags
 from iothub.mqtt import topics
+from iothub.options import parse_connection_string
 
 TEXT = st.text(st.characters(codec="utf-8"))
 NAME = st.text(st.characters(codec="utf-8"), min_size=1)

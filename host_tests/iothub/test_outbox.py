@@ -81,7 +81,7 @@ def on_loop(main):
 def test_message_is_removed_when_it_is_acknowledged():
     async def main():
         outbox, _, transport = made(window=2)
-        outbox.connected()
+        outbox.on_state("connected")
         tasks = send(outbox, "a", "b", "c")
         await turns()
         assert transport.sent == ["a", "b"]
@@ -102,7 +102,7 @@ def test_message_is_removed_when_it_is_acknowledged():
 def test_messages_acknowledged_out_of_order_are_removed_in_order():
     async def main():
         outbox, _, transport = made()
-        outbox.connected()
+        outbox.on_state("connected")
         first, second = send(outbox, "a", "b")
         await turns()
         await transport.answer("b")
@@ -117,16 +117,16 @@ def test_messages_acknowledged_out_of_order_are_removed_in_order():
 def test_lost_connection_keeps_messages_in_flight_with_their_time():
     async def main():
         outbox, _, transport = made(window=2)
-        outbox.connected()
+        outbox.on_state("connected")
         tasks = send(outbox, "a", "b", "c")
         await turns()
         await transport.answer("a")
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await asyncio.gather(*tasks)
         assert len(outbox) == 2
         await turns()
         transport.sent = []
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         assert transport.sent == ["b", "c"]
         for text in transport.sent:
@@ -143,11 +143,11 @@ def test_lost_connection_withdraws_messages_from_the_transport():
     async def main():
         for turns_before in range(8):
             outbox, _, transport = made()
-            outbox.connected()
+            outbox.on_state("connected")
             tasks = send(outbox, "a", "b")
             for _ in range(turns_before):
                 await asyncio.sleep(0)
-            outbox.disconnected()
+            outbox.on_state("disconnected")
             await turns()
             assert transport.flying == {}, turns_before
             await asyncio.gather(*tasks)
@@ -164,9 +164,9 @@ def test_creation_time_of_the_program_is_kept():
         message.custom_properties = {"é&=": "% ", "bare": None}
         seen = []
         transport.send_message = lambda message: seen.append(message) or as_coroutine(Future())
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await put(outbox, message)
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         (sent,) = seen
         assert sent is not message
@@ -180,10 +180,10 @@ def test_creation_time_of_the_program_is_kept():
 def test_stored_messages_are_sent_before_new_ones():
     async def main():
         outbox, _, transport = made(window=1)
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         for text in ("a", "b"):
             await put(outbox, Message(text))
-        outbox.connected()
+        outbox.on_state("connected")
         (fresh,) = send(outbox, "c")
         await turns()
         for text in ("a", "b"):
@@ -201,7 +201,7 @@ def test_full_outbox_drops_the_oldest_or_the_newest():
     async def main():
         for drop, left in (("oldest", ["3", "4", "5", "6"]), ("newest", ["0", "1", "2", "3"])):
             outbox, _, transport = made(window=9, limit=4 * 64 + 4 * 60, drop=drop)
-            outbox.disconnected()
+            outbox.on_state("disconnected")
             refused = []
             for number in range(7):
                 message = Message(str(number) + "x" * 17)
@@ -213,7 +213,7 @@ def test_full_outbox_drops_the_oldest_or_the_newest():
                     refused.append(str(number))
             assert refused == ([] if drop == "oldest" else ["4", "5", "6"])
             assert outbox.dropped == 3
-            outbox.connected()
+            outbox.on_state("connected")
             await turns()
             assert [text[0] for text in transport.sent] == left
 
@@ -223,7 +223,7 @@ def test_full_outbox_drops_the_oldest_or_the_newest():
 def test_concurrent_messages_stay_within_the_limit():
     async def main():
         outbox, _, _ = made(limit=1024)
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         tasks = send(outbox, *[str(number) for number in range(10, 50)])
         await turns()
         failed = []
@@ -247,7 +247,7 @@ async def failure(task):
 def test_failure_sends_all_messages_again_in_order():
     async def main():
         outbox, problems, transport = made(window=2)
-        outbox.connected()
+        outbox.on_state("connected")
         tasks = send(outbox, "a", "b", "c")
         await turns()
         await transport.fail("a", OperationTimeout("no acknowledgement", "puback"))
@@ -267,10 +267,10 @@ def test_failure_sends_all_messages_again_in_order():
 def test_permanently_refused_message_does_not_block_the_others():
     async def main():
         outbox, problems, transport = made()
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await put(outbox, Message("bad"))
         await put(outbox, Message("good"))
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         await transport.fail("bad", ServiceError("too large", "disposition", "amqp:not-allowed"))
         await transport.answer("good")
@@ -284,7 +284,7 @@ def test_permanently_refused_message_does_not_block_the_others():
 def test_refusal_is_raised_in_an_awaiting_send():
     async def main():
         outbox, _, transport = made()
-        outbox.connected()
+        outbox.on_state("connected")
         (task,) = send(outbox, "bad")
         await turns()
         await transport.fail("bad", ServiceError("too large", "disposition", "amqp:not-allowed"))
@@ -301,9 +301,9 @@ def test_refusal_is_raised_in_an_awaiting_send():
 def test_throttled_message_is_sent_again():
     async def main():
         outbox, _, transport = made()
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await put(outbox, Message("a"))
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         busy = ServiceError("throttled", "disposition", "amqp:resource-limit-exceeded")
         await transport.fail("a", busy)
@@ -333,7 +333,7 @@ def test_caller_mistakes_are_raised():
 def test_unsendable_message_is_reported_and_skipped():
     async def main():
         outbox, problems, transport = made()
-        outbox.connected()
+        outbox.on_state("connected")
         bad, good = send(outbox, "bad", "good")
         await turns()
         assert transport.sent == ["bad", "good"]
@@ -350,7 +350,7 @@ def test_unsendable_message_is_reported_and_skipped():
 def test_message_is_sent_as_it_was_when_accepted():
     async def main():
         outbox, _, transport = made(window=1)
-        outbox.connected()
+        outbox.on_state("connected")
         payload, bodies = bytearray(b"then"), []
         transport.send_message = lambda message: (
             bodies.append(message.payload()) or as_coroutine(Future())
@@ -377,11 +377,11 @@ def test_property_bag_too_large_for_any_transport_is_an_error():
 def test_message_in_flight_is_not_dropped():
     async def main():
         outbox, _, transport = made(limit=512, drop="newest")
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         kept = ["k" * 150, "l" * 150]
         for text in kept:
             await put(outbox, Message(text))
-        outbox.connected()
+        outbox.on_state("connected")
         tasks = send(outbox, "a", "b", "c", "d", "e", "f", "g")
         await turns()
         assert transport.sent == kept + ["a", "b"]
@@ -400,7 +400,7 @@ def test_message_in_flight_is_not_dropped():
 def test_without_memory_for_the_queue_nobody_waits_for_ever():
     async def main():
         outbox, problems, _ = made()
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         (task,) = send(outbox, "a")
         assert isinstance(await failure(task), MemoryError)
         assert len(outbox) == 0
@@ -420,16 +420,16 @@ def test_without_memory_for_the_queue_nobody_waits_for_ever():
 def test_nothing_more_is_sent_once_it_is_paused():
     async def main():
         outbox, _, transport = made(window=2)
-        outbox.connected()
+        outbox.on_state("connected")
         tasks = send(outbox, "a", "b", "c")
         await turns()
-        outbox.pause()
+        outbox.on_state("stopping")
         await transport.answer("a", "b")
         assert transport.sent == ["a", "b"]
-        outbox.disconnected()  # keeps the third
+        outbox.on_state("disconnected")  # keeps the third
         await asyncio.gather(*tasks)
         assert outbox.status() == {"waiting": 1, "dropped": 0, "damaged": 0}
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         assert transport.sent == ["a", "b", "c"]
 
@@ -439,9 +439,9 @@ def test_nothing_more_is_sent_once_it_is_paused():
 def test_closed_outbox_sends_no_more_and_keeps_what_it_has():
     async def main():
         outbox, _, transport = made()
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await put(outbox, Message("a"))
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         assert list(transport.flying) == ["a"]
         outbox.close()
@@ -450,7 +450,7 @@ def test_closed_outbox_sends_no_more_and_keeps_what_it_has():
         assert len(outbox) == 1
         problems, other = [], Transport()
         outbox.start(other.send_message, problems.append, {"qos": 1, "window": 4})
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         assert other.sent == ["a"]
         await other.answer("a")
@@ -471,9 +471,9 @@ def test_unusual_properties_are_encoded_as_without_an_outbox():
         message.creation_time_utc = "2001-02-03T04:05:06Z"
         message.custom_properties = {"$.x": "é", "": "", "%": None, "5": 5}
         expected = bag(message)
-        outbox.disconnected()
+        outbox.on_state("disconnected")
         await put(outbox, message)
-        outbox.connected()
+        outbox.on_state("connected")
         await turns()
         assert bags == [expected]
 

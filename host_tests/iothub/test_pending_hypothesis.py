@@ -10,10 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from host_tests.support.raises import raises
 from iothub.compat import Future, as_coroutine
 from iothub.errors import OperationTimeout, ServiceError
-from iothub.pending import Delivery, Pending, answer, fail_all
+from iothub.pending import Delivery, Pending, answer
 
 LIMIT = 1000
 INDEX = st.integers(0, 100)
@@ -365,12 +364,3 @@ def test_requests_are_answered_once():
     answer(requests, "b", error=OSError("no"))
     assert isinstance(second.error, OSError)
     assert requests == {}
-
-
-def test_requests_of_a_connection_that_ends_fail():
-    requests = {1: Future(), "x": Future()}
-    futures, error = list(requests.values()), OSError("gone")
-    fail_all(requests, error)
-    assert requests == {}
-    for future in futures:
-        assert raises(OSError, asyncio.run, as_coroutine(future)) is error

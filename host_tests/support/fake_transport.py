@@ -61,6 +61,9 @@ class FakeTransport:
         if self.is_open():
             self._closed.set_result(OSError("closed"))
 
+    def prepare(self):
+        """Nothing is to be loaded."""
+
     def fail(self, error):
         self.calls.append(("fail", error))
 

@@ -3,23 +3,27 @@
 from host_tests.support.raises import raises
 
 
-def drive(table, states, make, fire):
-    """table: {event: next states, in the order of `states`}. make(state): an object in it.
-    fire(object, event). Pairs without a next state must raise ValueError, and change nothing.
-    How many pairs were driven.
+def drive(module, make):
+    """Drive module.EVENTS in each of module.STATES, as module.TRANSITIONS says: for each event a
+    word, with the number of the next state, or -, for each state. Where there is none, fire()
+    raises ValueError and changes nothing. make(state): an object in that state.
+
+    {(event, state before): state after}, of all that may happen.
     """
-    count = 0
-    for event in table:
-        assert len(table[event]) == len(states), event
-        for state, expected in zip(states, table[event]):  # noqa: B905
+    events, rows = module.EVENTS.split(" "), module.TRANSITIONS.split(" ")
+    assert len(events) == len(rows)
+    reached = {}
+    for event, row in zip(events, rows):  # noqa: B905
+        assert len(row) == len(module.STATES), event
+        for state, column in zip(module.STATES, row):  # noqa: B905
             driven = make(state)
-            if expected is None:
-                error = raises(ValueError, fire, driven, event)
+            assert driven.state == state
+            if column == "-":
+                error = raises(ValueError, driven.fire, event)
                 assert event in str(error) and state in str(error), error
                 assert driven.state == state
             else:
-                assert expected in states
-                fire(driven, event)
-                assert driven.state == expected, (state, event)
-            count += 1
-    return count
+                driven.fire(event)
+                assert driven.state == module.STATES[int(column)], (event, state)
+                reached[event, state] = driven.state
+    return reached

@@ -156,8 +156,6 @@ class AMQPProtocol:
                 handle_max=_MAX_HANDLE,
             )
         )
-        for link in self._links.values():
-            link.attach()
 
     def _header(self, header):
         if header != (SASL_HEADER if self._sasl else AMQP_HEADER):
@@ -204,8 +202,7 @@ class AMQPProtocol:
     def _attach(self, link):
         self._handle += 1
         self._links[link.handle] = link
-        if self._state > _SASL:
-            link.attach()  # else _begin() does it
+        link.attach()
         return link
 
     def _on_attach(self, attach, _):

@@ -80,13 +80,14 @@ class AMQPTransport:
     async def _open(self, host, port, wanted):
         credentials = self.credentials
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
-        self._amqp, self._links = amqp, {}
-        features, read_twin = wanted()
-        address = self._own + "/messages/events"
-        self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
+        self._amqp, self._telemetry, self._links = amqp, None, {}
         try:
             stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
             await amqp.open(stream, self._sign())
+            # The hub has the token now: links may be attached.
+            address = self._own + "/messages/events"
+            self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
+            features, read_twin = wanted()
             links = [self._telemetry]
             for feature in features:
                 links += self._attach(feature)
@@ -135,7 +136,7 @@ class AMQPTransport:
         return error
 
     def is_open(self):
-        return self._amqp is not None and self._amqp.connection.state != "closed"
+        return self._telemetry is not None and self._amqp.connection.state != "closed"
 
     async def close(self):
         error = OperationCancelled("the client disconnected", "disconnect")

@@ -7,6 +7,8 @@ waits in Pending, and QoS 1 messages that are not acknowledged come again on the
 failure costs nothing: the first one goes on. Loaded when it is first needed.
 """
 
+import asyncio
+
 from ..compat import Future, wait_for
 from ..errors import ConnectionDroppedError, OperationCancelled
 
@@ -28,8 +30,8 @@ async def renew(transport):
         transport.connection = new
         transport.pending.restart()
         new.token_accepted(token)
+        transport.events.on_handover()  # forgets the messages of the old one, which come again
         resume(new.protocol, b"", transport.on_publish)
-        transport.events.on_handover()
         if not session_present:
             await _subscribe_again(transport, new)
     finally:
@@ -59,8 +61,9 @@ async def hand_over(old, new, stream, on_publish):
         session_present = await new.open(stream)
         await _run_dry(old)
         new.set_open()
-    except BaseException as error:
-        await new.release(error)
+    except BaseException:
+        # A request that was written for it may be repeated on the old one.
+        await new.release(ConnectionDroppedError("the token was not renewed", "token"))
         old.fire("resume")
         # What was written for the new one, behind its CONNECT.
         resume(old.protocol, new.protocol.take(), on_publish)
@@ -70,12 +73,15 @@ async def hand_over(old, new, stream, on_publish):
 
 async def _run_dry(connection):
     """Take in what the peer still sends, until it ends the connection, or the time is over."""
-    error = ConnectionDroppedError("the token was renewed", "read")
     try:
         await wait_for(connection.reader, _DRY, "read")
     except OSError:
         pass
-    await connection.release(error)
+    except asyncio.CancelledError:
+        if connection.state != "closed":  # else close() has cancelled the reader
+            raise
+    finally:
+        await connection.release(ConnectionDroppedError("the token was renewed", "read"))
 
 
 def resume(protocol, written, on_publish):

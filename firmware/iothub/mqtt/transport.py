@@ -5,6 +5,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 
 import os
 
+from .. import errors
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
 from ..connection import Connection, client_context, dial
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
@@ -83,6 +84,8 @@ class MQTTTransport:
         twin = self._ask_twin()[1] if read_twin else None
         try:
             session_present = await connection.open(await self.dial())
+            if errors.logger:
+                errors.logger(20, "connack", "session present: %s" % session_present)
             if before and not session_present:
                 asked += self.subscribe_again()
                 twin = self._ask_twin()[1] if read_twin else None
@@ -253,7 +256,8 @@ class MQTTTransport:
         from .topics import dispatch
 
         try:
-            if not dispatch(topic, payload, receipt, self._own, self.events, self.target.requests):
+            requests = receipt[0].requests  # of the connection on which it came
+            if not dispatch(topic, payload, receipt, self._own, self.events, requests):
                 self.settle(receipt, "complete")
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.

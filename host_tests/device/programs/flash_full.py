@@ -29,7 +29,7 @@ async def main():
         outbox = Outbox("/flash/outbox", 200000, settings["drop"])
         taken.clear()
         outbox.start(send, lambda error: None, {"qos": 1, "window": 4})
-        outbox.disconnected()
+        outbox.on_state("waiting")
         for number in range(100):
             payload = b"%d %d " % (start, number) + b"x" * 200
             try:
@@ -38,7 +38,7 @@ async def main():
             except OSError:
                 refused += 1
         dropped += outbox.dropped
-    outbox.connected()
+    outbox.on_state("connected")
     for _ in range(3000):  # turns of the loop
         if not len(outbox):
             break

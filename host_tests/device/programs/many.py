@@ -23,7 +23,7 @@ async def main():
             await client.send_message(message)
 
     await asyncio.gather(*[some() for _ in range(SENDERS)])
-    say("sent", settings["count"], client.connections)
+    say("sent", settings["count"], client.status()["connections"])
     await client.shutdown()
 
 

@@ -4,12 +4,13 @@ import asyncio
 
 from host_tests.support.memory_stream import MemoryStream
 from iothub.compat import Future, as_coroutine
-from iothub.connection import CLOSED, DRAINING, OPEN, OPENING, Connection
+from iothub.connection import Connection
 from iothub.errors import ConnectionDroppedError, CredentialError, OperationTimeout
-from iothub.mqtt.handover import hand_over
+from iothub.mqtt.handover import hand_over, resume
 from iothub.mqtt.protocol import MQTTProtocol
 from iothub.pending import Pending
 
+OPENING, OPEN, DRAINING, CLOSED = "opening", "open", "draining", "closed"
 CONNECT = b"\x10\x10\x00\x04MQTT\x04\x80\x00\x3c\x00\x01d\x00\x01u"
 CONNACK = b"\x20\x02\x01\x00"  # the session is present
 QOS_0 = b"\x30\x05\x00\x01thi"
@@ -60,7 +61,8 @@ class Scene:
         await self.hub.has_written(CONNECT)
 
     def hand_over(self):
-        return asyncio.create_task(hand_over(self.old, self.new, self.next))
+        on_publish = self.events.on_publish
+        return asyncio.create_task(hand_over(self.old, self.new, self.next, on_publish))
 
     def send(self, body):
         """Telemetry: a task that ends with its acknowledgement."""
@@ -73,7 +75,7 @@ class Scene:
         """As the transport goes on, once the hub has accepted the new one."""
         assert await task is session_present
         self.pending.restart()
-        self.new.protocol.resume()
+        resume(self.new.protocol, b"", self.events.on_publish)
 
     async def end(self):
         for connection in (self.old, self.new):
@@ -404,6 +406,21 @@ def test_old_one_that_is_lost_meanwhile_is_replaced_all_the_same():
         await one.next.has_written(telemetry(b"a", 1, dup=True))
         one.next.send(puback(1))
         await sending
+
+    scene(test)
+
+
+def test_renewal_that_is_cancelled_while_the_old_one_runs_dry_ends_both():
+    """The hub has accepted the new one, and ends the old one by itself."""
+
+    async def test(one):
+        task = one.hand_over()
+        await one.next.has_written(CONNECT)
+        one.next.send(CONNACK)
+        await turns()
+        await cancelled(one, task)
+        assert (one.old.state, one.new.state) == (CLOSED, CLOSED)
+        assert one.hub.closed and one.next.closed
 
     scene(test)
 

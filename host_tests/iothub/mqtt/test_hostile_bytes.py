@@ -10,7 +10,6 @@ from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
 from iothub.messages import Message
 from iothub.mqtt import properties, topics
-from iothub.mqtt.incoming import dispatch
 from iothub.mqtt.protocol import MQTTProtocol
 from iothub.net.websocket import WebSocket, upgrade
 from iothub.pending import Pending
@@ -94,7 +93,7 @@ def test_publishes_by_their_topics():
         requests = {"1f": Future(), "20": Future()}
         topic = bytes(mutated(chance, parts, 1))
         try:
-            dispatch(topic, b"{}", None, OWN, told, requests)
+            topics.dispatch(topic, b"{}", None, OWN, told, requests)
         except ValueError:
             pass
         answered += 2 - len(requests)
@@ -111,6 +110,9 @@ class Answers(list):
     def is_open(self):
         return False
 
+    def prepare(self):
+        pass
+
 
 async def play(chance):
     """The status that a method with a hostile body is answered with; the same body is a twin's,
@@ -119,8 +121,8 @@ async def play(chance):
     answers, problems = Answers(), []
     dispatcher = Dispatcher({"handler_timeout": 5, "timeout": 5})
     dispatcher.transport = answers
-    dispatcher.set_handler("background", problems.append)
-    dispatcher.set_handler("methods", lambda request: (200, request.payload))
+    dispatcher.set_handler("on_background_exception", problems.append)
+    dispatcher.set_handler("on_method_request_received", lambda request: (200, request.payload))
     body = bytes(mutated(chance, BODIES, 2))
     dispatcher.on_method("m", "rid", body)
     desired = DesiredProperties()
