@@ -1,4 +1,4 @@
-"""A fleet that lost its hub spreads its reconnects: iothub.connection.Backoff, with fixed seeds."""
+"""A fleet that lost its hub spreads its reconnects: Backoff of iothub.connection, fixed seeds."""
 
 import random
 import subprocess

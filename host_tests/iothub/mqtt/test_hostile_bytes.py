@@ -31,7 +31,7 @@ class Events:
         assert size > LIMIT
 
 
-def test_protocol_takes_whole_messages_and_nothing_else():
+def test_only_whole_messages_are_delivered_and_acknowledged():
     taken = 0
     for chance in cases(600):
         events = Events()
