@@ -29,7 +29,7 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/codespell
 	@$(BIN)/mypy
-	@$(BIN)/python docs/check_links.py
+	@$(BIN)/python docs/check_links.py --citations
 
 format: setup
 	@$(BIN)/ruff check --fix .

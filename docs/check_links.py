@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# Pages that others write; a link to one of these may come before the page.
-PLANNED = ("docs/architecture.md", "CONTRIBUTING.md")
+# A link to one of these may come before the page.
+PLANNED = ("docs/architecture.md",)
 _SKIPPED = {".git", ".venv", "build", "node_modules", ".pytest_cache"}
 
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -27,8 +27,8 @@ _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 # A file that a page names in code style, by its path from the root.
 _FILE = re.compile(r"`((?:docs|firmware|host_tests|tools)/[\w./-]*\.\w+)(?:::\w+)?`")
 _PAGE = re.compile(r"\bdocs/[\w/-]+\.(?:md|svg|png)\b")
-# A citation: the page, a comma, and one of its headings.
-_CITED = re.compile(r"\b(docs/[\w/-]+\.md),\s+(?:#\s*)?[\"'“]?([A-Z$][^\"”\n]*)")
+# A citation: the page, a comma, and one of its headings, which may go on in the next line.
+_CITED = re.compile(r"\b(docs/[\w/-]+\.md),\s+(?:#\s*)?[\"'“]?([A-Z$][^\"”\n]*)(?=(\n[^\"”\n]*)?)")
 _OUTSIDE = re.compile(r"\bspec (?:iothub-\w+|sdk-\w+)|\bsdk-expectations\b|\.\./shared\b")
 
 
@@ -121,7 +121,8 @@ def citations(root):
         for match in _CITED.finditer(text):
             page = root / match[1]
             known = headings(page.read_text()) if page.exists() else ()
-            if page.exists() and not match[2].lower().startswith(tuple(map(str.lower, known))):
+            cited = re.sub(r"\n\s*(?:# )?", " ", match[2] + (match[3] or "")).lower()
+            if page.exists() and not cited.startswith(tuple(map(str.lower, known))):
                 yield f"{file}:{line_of(text, match)}: {match[1]} has no heading {match[2]!r:.60}"
 
 

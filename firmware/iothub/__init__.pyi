@@ -53,11 +53,11 @@ class Transport(Supervised, Protocol):
     the Dispatcher, whose on_…() methods they are.
     """
 
-    def stats(self) -> tuple[int, int | None]:
-        """(messages that are not acknowledged, round trip in ms or None)."""
+    connection: Any  # the current Connection, or the last that was; None before the first
+    pending: Any  # a Pending: telemetry that is not acknowledged
 
-    def reload_roots(self) -> None:
-        """Read the trusted root certificates again, for the next connection."""
+    context: Any  # of TLS, for the next connection
+    credentials: Any  # a Credentials
 
     def prepare(self) -> None:
         """Load what features beyond telemetry need. Optional: it is loaded when it is needed."""

@@ -7,8 +7,9 @@ Dispatcher calls the program's handlers, a transport speaks MQTT or AMQP: docs/a
 import json
 
 from .compat import as_coroutine, const, forget
-from .credentials import Credentials
-from .dispatcher import Dispatcher
+from .connection import client_context
+from .credentials import Credentials, split_host
+from .dispatcher import HANDLERS, Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
 from .messages import Message
 from .supervisor import Supervisor
@@ -16,39 +17,24 @@ from .supervisor import Supervisor
 _MAX_MESSAGE = const(262144)
 _SHORT = const(262144 // 4)
 
-# Methods that few programs use: each is a function of the module that is named here, loaded when
-# it is first asked for; it takes the client's Supervisor, then the arguments. This is one string,
-# since a dict would cost every board the heap of its names.
+# Methods that few programs use: a module, and those of its functions that are methods. It is
+# loaded when one is first asked for; a function takes the client's Supervisor, then its arguments.
+# This is one string, since a dict would cost every board the heap of its names.
 _LAZY_METHODS = """
-status health
-report health
-send_method_response methods
-update_sastoken renewal
-get_storage_info_for_blob net.upload
-notify_blob_upload_status net.upload
-upload_blob net.upload
-reload_roots net.root_update
-wait_idle deep_sleep
-get_twin_version deep_sleep
-set_twin_version deep_sleep
-send_feedback amqp.feedback
+health status report
+methods send_method_response
+renewal update_sastoken
+net.upload get_storage_info_for_blob notify_blob_upload_status upload_blob
+net.root_update reload_roots
+deep_sleep wait_idle get_twin_version set_twin_version
+amqp.feedback send_feedback
 """
-
-
-_HANDLERS = (
-    "on_connection_state_change",
-    "on_background_exception",
-    "on_new_sastoken_required",
-    "on_message_received",
-    "on_method_request_received",
-    "on_twin_desired_properties_patch_received",
-)
 
 
 class IoTHubClient:
     """What device and module clients share. Make one with create_from_connection_string().
 
-    The handlers, functions or coroutine functions, are the attributes that _HANDLERS names, or
+    The handlers, functions or coroutine functions, are the attributes that HANDLERS names, or
     None. Options are listed in iothub.options.
     """
 
@@ -58,13 +44,15 @@ class IoTHubClient:
         self._options = options = checked(options)
         forget("options")
         if options["gateway_hostname"] is not None:
-            credentials.use_gateway(options["gateway_hostname"])
+            credentials.host, credentials.port = split_host(options["gateway_hostname"], None)
+        # One large object: it is made while the heap is not yet in pieces.
+        context = client_context(options["server_verification_cert"], options["x509"])
         if options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
             from .mqtt.transport import MQTTTransport as Transport  # type: ignore[assignment]
         self._dispatcher = Dispatcher(options)
-        self._transport = Transport(credentials, self._dispatcher, options)
+        self._transport = Transport(credentials, self._dispatcher, options, context)
         self._dispatcher.transport = self._transport
         self._outbox = outbox = options["outbox"]
         if outbox is not None:
@@ -89,21 +77,21 @@ class IoTHubClient:
         return cls(from_sastoken(sastoken), **options)
 
     def __setattr__(self, name, value):
-        if name not in _HANDLERS:
-            object.__setattr__(self, name, value)
-        else:
+        if name in HANDLERS:
             self._dispatcher.set_handler(name, value)
+        else:
+            object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
-        if name in _HANDLERS:
+        if name in HANDLERS:
             return self._dispatcher.handlers.get(name)
-        _, found, rest = _LAZY_METHODS.partition("\n" + name + " ")
-        if not found:
-            raise AttributeError("%s has no %r" % (type(self).__name__, name))
-        home = rest[: rest.find("\n")]
-        # The level-1 form imports relative to this package, on a board as on a host.
-        function = getattr(__import__(home, globals(), None, ("*",), 1), name)
-        return lambda *arguments: function(self._supervisor, *arguments)
+        for line in _LAZY_METHODS.split("\n"):
+            home, _, names = line.partition(" ")
+            if name in names.split(" "):
+                # The level-1 form imports relative to this package, on a board as on a host.
+                function = getattr(__import__(home, globals(), None, ("*",), 1), name)
+                return lambda *arguments: function(self._supervisor, *arguments)
+        raise AttributeError("%s has no %r" % (type(self).__name__, name))
 
     def __repr__(self):
         from .health import describe

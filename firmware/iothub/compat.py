@@ -35,7 +35,7 @@ else:
         ticks_ms,
         utf8,
     )
-    from .compat_cpython import wait_for as _wait_for  # type: ignore[assignment]
+    from .compat_cpython import wait_for as _wait_for
 
 # ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0

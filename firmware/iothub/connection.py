@@ -148,7 +148,7 @@ class Connection:
 
     async def _read(self):
         """Feed the protocol. The keep-alive bounds how long nothing may come."""
-        buffer = bytearray(512)
+        buffer = bytearray(256)
         view = memoryview(buffer)
         stream, protocol, keep_alive = self._stream, self.protocol, self.keep_alive
         try:

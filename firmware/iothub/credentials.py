@@ -37,7 +37,7 @@ class Credentials:
     ):
         self.hostname, _ = split_host(hostname, None)
         # port: None where none is named, so that the protocol's usual one is dialled
-        self.use_gateway(gateway_hostname or hostname)
+        self.host, self.port = split_host(gateway_hostname or hostname, None)
         self.device_id = _identifier(device_id, "DeviceId")
         self.module_id = module_id and _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
@@ -48,10 +48,6 @@ class Credentials:
             sas.token_fields(sastoken)
         self._key = key
         self.sastoken = sastoken  # a ready token, which may be replaced
-
-    def use_gateway(self, hostname):
-        """Dial this host: a gateway, or the hub itself."""
-        self.host, self.port = split_host(hostname, None)
 
     @property
     def client_id(self):

@@ -13,8 +13,11 @@ import asyncio
 from . import errors
 from .compat import wait_for
 
-# The handlers of features that the hub must be asked for.
-_FEATURES = {
+# The client's handlers, and the features that the hub must be asked for.
+HANDLERS = {
+    "on_connection_state_change": None,
+    "on_background_exception": None,
+    "on_new_sastoken_required": None,
     "on_message_received": "messages",
     "on_method_request_received": "methods",
     "on_twin_desired_properties_patch_received": "desired",
@@ -40,7 +43,7 @@ class Dispatcher:
     def set_handler(self, name, handler):
         """Set a handler. That of a feature asks the hub for it."""
         self.handlers[name] = handler
-        feature = _FEATURES.get(name)
+        feature = HANDLERS[name]
         if handler is not None and feature is not None:
             # At once: compiling needs more heap than the code has, and there is most of it now.
             self.transport.prepare()
@@ -53,8 +56,8 @@ class Dispatcher:
     def wanted(self):
         """(features that the hub must be asked for, whether the twin is to be read)."""
         features = []
-        for name, feature in _FEATURES.items():
-            if self.handlers.get(name):
+        for name, feature in HANDLERS.items():
+            if feature is not None and self.handlers.get(name):
                 features.append(feature)
         if "twin" not in self._parts:
             return features, False

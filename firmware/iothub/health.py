@@ -121,13 +121,14 @@ def status(supervisor):
     timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when the
     attempt under way began. Both in ticks (ms), or None.
     """
-    waiting, round_trip = supervisor.transport.stats()
+    transport = supervisor.transport
+    keep_alive = transport.connection and transport.connection.keep_alive
     found = {
         "state": supervisor.state,
         "connections": supervisor.connections,
         "losses": supervisor.losses,
-        "roundTrip": round_trip,
-        "waiting": waiting,
+        "roundTrip": keep_alive and keep_alive.round_trip,
+        "waiting": len(transport.pending),
         "handled": supervisor.dispatcher.handled,
         "dropped": supervisor.dispatcher.dropped,
         "timeout": supervisor.options["timeout"],

@@ -161,7 +161,7 @@ def test_wait_for_never_loses_a_cancellation():
             except asyncio.CancelledError:
                 cancelled += 1
             else:
-                raise AssertionError("the cancellation after %d turns is lost" % turns)
+                raise AssertionError(f"the cancellation after {turns} turns is lost")
         return cancelled
 
     assert on_loop(main) > 0

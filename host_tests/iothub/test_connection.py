@@ -4,6 +4,7 @@ import asyncio
 
 from host_tests.support.memory_stream import MemoryStream
 from host_tests.support.raises import raises
+from host_tests.support.tasks import failure, turns
 from host_tests.support.transitions import drive
 from iothub import connection as module
 from iothub.compat import AutoResetEvent, Future, ticks_ms, unix_time
@@ -69,20 +70,6 @@ async def opened(*out, **settings):
     connection.set_open()
     await stream.has_written(b"hello")
     return connection, protocol, stream
-
-
-async def turns():
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def failure(awaitable):
-    """The exception that it raises."""
-    try:
-        await awaitable
-    except Exception as error:
-        return error
-    raise AssertionError("it raises nothing")
 
 
 async def released(connection, stream):

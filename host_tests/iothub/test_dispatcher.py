@@ -2,7 +2,7 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import failure, turns
+from host_tests.support.tasks import failure, turns
 from iothub.dispatcher import Dispatcher
 from iothub.errors import OperationTimeout
 from iothub.inbox import OversizedError

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import turns
+from host_tests.support.tasks import turns, until
 from iothub.compat import Future
 from iothub.dispatcher import Dispatcher
 from iothub.messages import Message
@@ -139,8 +139,7 @@ def test_handler_that_is_late_is_abandoned():
         dispatcher, transport, problems = made(handler, timeout=0.01)
         dispatcher.on_message(Message(b"slow"), "slow")
         dispatcher.on_message(Message(b"fast"), "fast")
-        while len(transport.settled) < 2:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(transport.settled) == 2)
         assert transport.settled == [("slow", "abandon"), ("fast", "complete")]
         assert [error.stage for error in problems] == ["handler"]
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from host_tests.support.fake_transport import turns
+from host_tests.support.tasks import turns, until
 from iothub.compat import Future
 from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionDroppedError, OperationTimeout
@@ -49,8 +49,7 @@ def on_loop(main):
 
 
 async def done(dispatcher):
-    while not dispatcher.is_idle():
-        await asyncio.sleep(0.005)
+    await until(dispatcher.is_idle)
     await turns()
 
 
@@ -205,13 +204,12 @@ def test_handler_that_never_answers():
 
 def test_no_more_than_eight_run_at_once():
     async def main():
-        gate = Future()
-        started = []
+        gates, started = [], []
 
         async def handler(request):
             started.append(request.request_id)
-            while not gate.done():
-                await asyncio.sleep(0.005)
+            gates.append(Future())
+            await gates[-1]
             return 200, None
 
         dispatcher, transport, _ = made(handler)
@@ -220,10 +218,13 @@ def test_no_more_than_eight_run_at_once():
         await turns()
         assert len(started) == 8
         assert transport.answers == [("8", 429, b""), ("9", 429, b"")]
-        gate.set_result()
+        for gate in gates:
+            gate.set_result()
         await done(dispatcher)
         assert len(transport.answers) == 10
         dispatcher.on_method("name", "10", b"")
+        await turns()
+        gates[-1].set_result()
         await done(dispatcher)
         assert transport.answers[-1] == ("10", 200, b"")
 

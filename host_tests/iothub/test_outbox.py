@@ -3,6 +3,7 @@
 import asyncio
 
 from host_tests.support.raises import raises
+from host_tests.support.tasks import turns
 from iothub.compat import Future, as_coroutine
 from iothub.errors import OperationTimeout, ServiceError
 from iothub.messages import Message
@@ -29,6 +30,9 @@ class Transport:
         self.sent = []
         self.times = {}
 
+    def begin(self, message):
+        return self.send_message(message)
+
     def send_message(self, message):
         text = bytes(message.payload()).decode()
         self.sent.append(text)
@@ -52,16 +56,11 @@ class Transport:
         await turns()
 
 
-async def turns():
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
 def made(window=4, **settings):
     """(an Outbox that has started, what it has reported, its Transport)."""
     outbox, problems, transport = Outbox(**settings), [], Transport()
     options = {"qos": 1, "window": window}
-    outbox.start(lambda message: transport.send_message(message), problems.append, options)
+    outbox.start(transport.begin, problems.append, options)
     return outbox, problems, transport
 
 
@@ -72,6 +71,15 @@ def put(outbox, message):
 
 def send(outbox, *texts):
     return [asyncio.create_task(put(outbox, Message(text))) for text in texts]
+
+
+async def error_of(task):
+    """The exception that it raises, or None."""
+    try:
+        await task
+    except Exception as error:
+        return error
+    return None
 
 
 def on_loop(main):
@@ -228,20 +236,12 @@ def test_concurrent_messages_stay_within_the_limit():
         await turns()
         failed = []
         for number in range(40):
-            if await failure(tasks[number]):
+            if await error_of(tasks[number]):
                 failed.append(number)
         assert failed == list(range(outbox.dropped))
         assert 5 < len(outbox) == 40 - outbox.dropped < 16
 
     on_loop(main)
-
-
-async def failure(task):
-    try:
-        await task
-    except Exception as error:
-        return error
-    return None
 
 
 def test_failure_sends_all_messages_again_in_order():
@@ -340,7 +340,7 @@ def test_unsendable_message_is_reported_and_skipped():
         await transport.fail("bad", ValueError("a symbol is ASCII"))
         await transport.answer("good")
         await good
-        assert isinstance(await failure(bad), ValueError)
+        assert isinstance(await error_of(bad), ValueError)
         assert outbox.refused == 1
         assert [type(error) for error in problems] == [ValueError]
 
@@ -392,7 +392,7 @@ def test_message_in_flight_is_not_dropped():
         await tasks[0]
         await tasks[1]
         for task in tasks[2:]:
-            assert isinstance(await failure(task), OutboxFullError)
+            assert isinstance(await error_of(task), OutboxFullError)
 
     on_loop(main)
 
@@ -402,7 +402,7 @@ def test_without_memory_for_the_queue_nobody_waits_for_ever():
         outbox, problems, _ = made()
         outbox.on_state("disconnected")
         (task,) = send(outbox, "a")
-        assert isinstance(await failure(task), MemoryError)
+        assert isinstance(await error_of(task), MemoryError)
         assert len(outbox) == 0
         assert outbox.dropped == 1
         assert [type(error) for error in problems] == [MemoryError]

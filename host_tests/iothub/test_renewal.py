@@ -2,7 +2,7 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import failure, turns
+from host_tests.support.tasks import failure, turns
 from iothub import renewal
 from iothub.compat import Future, ticks_ms, unix_time
 from iothub.connection import Connection

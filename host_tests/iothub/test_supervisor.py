@@ -2,7 +2,8 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import FakeTransport, failure, turns, until
+from host_tests.support.fake_transport import FakeTransport
+from host_tests.support.tasks import cancel, failure, turns, until
 from host_tests.support.transitions import drive
 from iothub import supervisor as module
 from iothub.compat import Future, ticks_ms
@@ -38,7 +39,9 @@ class Scene:
         self.dispatcher.transport = self.transport
         self.problems, self.states = [], []
         self.dispatcher.set_handler("on_background_exception", self.problems.append)
-        self.dispatcher.set_handler("on_connection_state_change", lambda: self.states.append(self.supervisor.state))
+        self.dispatcher.set_handler(
+            "on_connection_state_change", lambda: self.states.append(self.supervisor.state)
+        )
         self.outbox = Outbox()
         self.supervisor = Supervisor(self.transport, self.dispatcher, self.outbox, self.options)
 
@@ -68,15 +71,6 @@ def scene(test, **options):
         await until(lambda: one.supervisor.last_tick is None)  # no ticker runs on
 
     asyncio.run(asyncio.wait_for(main(), 30))
-
-
-async def cancel(task):
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
-    raise AssertionError("it is not cancelled")
 
 
 # -- the states ---------------------------------------------------------------------------------

@@ -6,53 +6,83 @@ import pytest
 
 from host_tests.support import sources
 
-# What waits for the network, the hub or another task.
-WAITING = {
-    "wait", "read", "readinto", "_readinto", "readexactly", "readline", "drain", "wait_closed",
-    "write", "open_connection", "getaddrinfo", "sock_connect", "gather", "acquire", "get", "join",
-    "request_twin", "subscribe", "enable",
-}  # fmt: skip
-BOUNDED = {"within", "wait_for"}
-# Waits that somebody else bounds, and who.
+SOURCES = [path for path in sources.FIRMWARE if path not in sources.APPLICATION]
+# What does not wait for the network, the hub or another task: these say themselves how long.
+SLEEPS = {"sleep", "sleep_ms"}
+# Names of the interpreters' own waits, which functions of the firmware bear too.
+WAITING = {"wait", "read", "readinto", "readexactly", "readline", "write", "wait_closed", "get"}
+# Waits that something else bounds, or that may last for ever, and why.
+CALLER = "wait_for(), where it is called"
+KEEP_ALIVE = "the ticker: KeepAlive.overdue() ends the connection"
+EXPIRY = "the ticker: Pending.expire() fails the message"
+HANDLER = "Dispatcher.call() has wait_for(), with handler_timeout"
+IDLE = "there is nothing to do"
+STEPS = "each step of an attempt has wait_for(), and its end is a new state"
 WATCHED = {
-    ("deadline.py", "Answer.wait", "wait"): "within(), at every call",
-    ("stream.py", "Stream.write", "drain"): "within(), or the keeper: Watch.writing",
-    ("stream.py", "Stream.readinto", "_readinto"): "the keeper: pings, Watch.overdue",
-    ("stream.py", "Stream._readinto", "readinto"): "the keeper: pings, Watch.overdue",
-    ("stream_host.py", "HostStream._readinto", "read"): "the keeper: pings, Watch.overdue",
-    ("stream.py", "Stream.close", "wait_closed"): "MicroPython's closes the socket, and returns",
-    ("websocket.py", "upgrade", "write"): "within(), in Carrier._open",
-    ("websocket.py", "_response", "readinto"): "within(), in Carrier._open",
-    ("websocket.py", "WebSocket._frame", "write"): "the keeper: Watch.writing",
-    ("websocket.py", "WebSocket.readinto", "readinto"): "the keeper: Watch.overdue",
-    ("websocket.py", "WebSocket._exactly", "readinto"): "the keeper: Watch.overdue",
-    ("carrier.py", "Carrier._read", "readinto"): "the keeper: Watch.overdue",
-    ("carrier.py", "Carrier._write", "await"): "nothing is owed while nothing is written",
-    ("carrier.py", "Carrier._write", "write"): "the keeper: Watch.writing",
-    ("https.py", "_some", "readinto"): "_read() has within()",
-    ("proxy.py", "ProxyOptions.open.send", "drain"): "open() has within()",
-    ("takeover.py", "_connack", "readinto"): "dialled() has within()",
-    ("once_host.py", "coroutine", "await"): "the keeper: Session.expire",
-    ("outbox.py", "Outbox._run", "await"): "the outbox has nothing to do",
-    ("wake.py", "_visit", "await"): "tasks of send_message: Session.expire",
-    ("pending.py", "Pending.deliver", "wait"): "the keeper: Pending.oldest",
-    ("channel.py", "Inbox.__anext__", "wait"): "what comes is waited for as long as one likes",
-    ("events.py", "Events.begin", "read"): "_Management.read has within()",
-    ("mqtt.py", "MQTTTransport.enable", "subscribe"): "Link.subscribe has within()",
-    ("handlers.py", "Handlers._work", "wait"): "the worker has nothing to do",
-    ("handlers.py", "Handlers._resync", "request_twin"): "the transport has within()",
-    ("client.py", "IoTHubClient._request_twin", "request_twin"): "the same",
+    # Streams: who reads and writes bounds it.
+    ("net/stream.py", "Stream.write", "drain"): KEEP_ALIVE,
+    ("net/stream.py", "Stream.readinto", "readinto"): KEEP_ALIVE,
+    ("net/stream.py", "Stream.close", "wait_closed"): "MicroPython's closes and returns",
+    ("net/stream_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
+    ("net/stream_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
+    ("net/websocket.py", "upgrade", "write"): CALLER,
+    ("net/websocket.py", "_response", "readinto"): CALLER,
+    ("net/websocket.py", "WebSocket._frame", "async with"): KEEP_ALIVE,
+    ("net/websocket.py", "WebSocket._frame", "write"): KEEP_ALIVE,
+    ("net/websocket.py", "WebSocket.readinto", "readinto"): KEEP_ALIVE,
+    ("net/websocket.py", "WebSocket._exactly", "readinto"): KEEP_ALIVE,
+    ("net/https.py", "_some", "readinto"): CALLER,
+    ("net/proxy.py", "ProxyOptions.open.send", "drain"): CALLER,
+    ("net/proxy.py", "ProxyOptions.tunnel", "receive"): CALLER,
+    ("iothub/compat_cpython.py", "wait_for", "wait"): "it has the deadline; what it cancels ends",
+    # A connection, for as long as it stands.
+    ("iothub/connection.py", "Connection._read", "readinto"): KEEP_ALIVE,
+    ("iothub/connection.py", "Connection._write", "write"): KEEP_ALIVE,
+    ("iothub/connection.py", "Connection._write", "await"): IDLE,
+    ("mqtt/transport.py", "MQTTTransport.wait_closed", "await"): KEEP_ALIVE,
+    ("amqp/transport.py", "AMQPTransport.wait_closed", "await"): KEEP_ALIVE,
+    ("iothub_service/connection.py", "ServiceConnection.wait_closed", "await"): KEEP_ALIVE,
+    # The supervisor.
+    ("iothub/supervisor.py", "Supervisor._run", "wait_closed"): KEEP_ALIVE,
+    ("iothub/supervisor.py", "Supervisor.connect", "await"): STEPS,
+    ("iothub/supervisor.py", "Supervisor._regained", "_next_state"): CALLER,
+    ("iothub/supervisor.py", "Supervisor.stop", "_next_state"): "close() has wait_for()",
+    ("iothub/supervisor.py", "Supervisor.stop", "await"): "a task that is cancelled ends",
+    ("iothub/renewal.py", "_renew", "async with"): "renew() has wait_for(), at each step",
+    ("iothub/renewal.py", "update_sastoken", "async with"): "renew() has wait_for(), at each step",
+    # Telemetry.
+    ("iothub/client.py", "IoTHubClient._send_once_ready", "send_message"): EXPIRY,
+    ("iothub/module.py", "IoTHubModuleClient.send_message_to_output", "send_message"): EXPIRY,
+    ("iothub/compat_cpython.py", "as_coroutine", "await"): EXPIRY,
+    ("iothub/outbox.py", "Outbox._send_one", "_send"): EXPIRY,
+    ("iothub/outbox.py", "Outbox._run", "await"): IDLE,
+    ("iothub/deep_sleep.py", "_run", "await"): "connect(): " + STEPS + "; messages: " + EXPIRY,
+    ("iothub_service/client.py", "_Sender.send", "await"): EXPIRY,
+    ("board/doctor.py", "Examination._visit", "send_message"): EXPIRY,
+    # Handlers of the program's.
+    ("iothub/dispatcher.py", "Dispatcher._guarded", "function"): "each function's waits are here",
+    ("iothub/inbox.py", "Inbox._work", "await"): IDLE,
+    ("iothub/inbox.py", "Inbox._work", None): HANDLER,
+    # The service's side.
+    ("iothub_service/connection.py", "Inbox.__anext__", "await"): "what comes takes as it takes",
+    ("iothub_service/events.py", "Events.begin", "read"): "_Management.read() has wait_for()",
 }
-BLOCKING = {("wifi.py", "sleep_ms"), ("clock.py", "sleep_ms")}  # at boot, in loops that count
+# At boot, where no event loop runs yet, in loops that count.
+BLOCKING = {("board/wifi.py", "sleep_ms"), ("board/clock.py", "sleep_ms")}
 
 
 class Waits(ast.NodeVisitor):
-    """Finds the awaits of a file that may wait, and that no within() or wait_for() bounds."""
+    """Finds the waits of a file that no wait_for() bounds: (scope, name, line).
 
-    def __init__(self):
+    name: of what is called, where it is no coroutine function of the firmware, whose own waits
+    are found where it is defined; "await" for an object that is awaited, "async with" for a lock,
+    "async for" for an iterator.
+    """
+
+    def __init__(self, own):
         self.found = []
+        self._own = own
         self._scope = []
-        self._bounded = 0
 
     def _enter(self, node):
         self._scope.append(node.name)
@@ -61,61 +91,102 @@ class Waits(ast.NodeVisitor):
 
     visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _enter
 
-    def visit_Call(self, node):
-        name = getattr(node.func, "attr", getattr(node.func, "id", None))
-        if name in WAITING and not self._bounded and self._awaited:
-            self.found.append((".".join(self._scope), name, node.lineno))
-        self._bounded += name in BOUNDED
-        self.generic_visit(node)
-        self._bounded -= name in BOUNDED
+    def _note(self, name, node):
+        self.found.append((".".join(self._scope), name, node.lineno))
 
-    _awaited = False
+    def visit_AsyncWith(self, node):
+        self._note("async with", node)
+        self.generic_visit(node)
+
+    def visit_AsyncFor(self, node):
+        self._note("async for", node)
+        self.generic_visit(node)
 
     def visit_Await(self, node):
-        if not isinstance(node.value, ast.Call):  # an object that is itself waited for
-            self.found.append((".".join(self._scope), "await", node.lineno))
-        before, self._awaited = self._awaited, True
         self.generic_visit(node)
-        self._awaited = before
+        if not isinstance(node.value, ast.Call):
+            self._note("await", node)
+            return
+        name = getattr(node.value.func, "attr", getattr(node.value.func, "id", None))
+        # asyncio.wait_for() without a time is not used, and compat's has none to leave out.
+        if name in SLEEPS or name in ("wait_for", "_wait_for"):
+            return
+        if name in WAITING or name not in self._own:
+            self._note(name, node)
+
+
+def coroutine_functions():
+    """The names of all that the firmware defines."""
+    return {
+        node.name
+        for path in SOURCES
+        for node in ast.walk(sources.parsed(path))
+        if isinstance(node, ast.AsyncFunctionDef)
+    }
+
+
+OWN = coroutine_functions()
 
 
 def unbounded(path):
-    visitor = Waits()
+    visitor = Waits(OWN)
     visitor.visit(sources.parsed(path))
     return visitor.found
 
 
-@pytest.mark.parametrize("path", sources.FIRMWARE, ids=sources.label)
+@pytest.mark.parametrize("path", SOURCES, ids=sources.label)
 def test_every_wait_has_a_deadline(path):
+    where = sources.label(path)
     for scope, name, line in unbounded(path):
-        assert (path.name, scope, name) in WATCHED, f"{path.name}:{line}: {scope} awaits {name}()"
+        assert (where, scope, name) in WATCHED, f"{where}:{line}: {scope} awaits {name}"
 
 
-def test_list_of_watched_waits_is_current():
+def test_list_of_watched_waits_has_nothing_that_is_gone():
     found = {
-        (path.name, scope, name) for path in sources.FIRMWARE for scope, name, _ in unbounded(path)
+        (sources.label(path), scope, name)
+        for path in SOURCES
+        for scope, name, _ in unbounded(path)
     }
     assert found == set(WATCHED)
 
 
-def test_wait_without_a_deadline_is_detected(tmp_path):
-    source = (sources.ROOT / "firmware" / "iothub" / "mqtt.py").read_text()
-    bare = source.replace(
-        'await within(self._timeout, "twin", answer.wait())', "await answer.wait()"
-    )
-    assert bare != source
-    path = tmp_path / "mqtt.py"
-    path.write_text(bare)
-    assert ("MQTTTransport.request_twin", "wait") in {found[:2] for found in unbounded(path)}
+def test_waits_without_a_deadline_are_found(tmp_path):
+    source = (sources.ROOT / "firmware" / "iothub" / "mqtt" / "transport.py").read_text()
+    for bounded, bare, found in (
+        ('await wait_for(asked, self._timeout, "twin")', "await asked", "await"),
+        (
+            'await wait_for(self.pending.drained(), self._timeout, "disconnect")',
+            "await self.pending.drained()",
+            "drained",
+        ),
+    ):
+        changed = source.replace(bounded, bare)
+        assert changed != source
+        path = tmp_path / "transport.py"
+        path.write_text(changed)
+        more = [name for _, name, _ in unbounded(path)]
+        path.write_text(source)
+        for _, name, _ in unbounded(path):
+            more.remove(name)
+        assert more == [found]
+
+
+def test_deadlines_are_those_of_compat():
+    """asyncio.wait_for() raises an error that names no stage."""
+    for path in SOURCES:
+        for node in ast.walk(sources.parsed(path)):
+            if isinstance(node, ast.Attribute) and node.attr == "wait_for":
+                raise AssertionError(f"{sources.label(path)}:{node.lineno}")
 
 
 @pytest.mark.parametrize("path", sources.FIRMWARE, ids=sources.label)
 def test_nothing_blocks_the_loop(path):
+    where = sources.label(path)
     for node in ast.walk(sources.parsed(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = getattr(node.func.value, "id", None)
             if owner == "time" and node.func.attr in ("sleep", "sleep_ms", "sleep_us"):
-                assert (path.name, node.func.attr) in BLOCKING, f"{path.name}:{node.lineno}"
-            assert node.func.attr not in ("setblocking", "settimeout") or path.name in (
-                "stream_host.py",  # CPython's socket, which is made non-blocking
-            ), f"{path.name}:{node.lineno}"
+                assert (where, node.func.attr) in BLOCKING, f"{where}:{node.lineno}"
+            if node.func.attr in ("setblocking", "settimeout"):
+                # CPython's socket, which is made non-blocking.
+                assert where == "net/stream_cpython.py", f"{where}:{node.lineno}"

@@ -6,26 +6,49 @@ import pytest
 
 from host_tests.support import sources
 
-# Each module imports from the lines above its own, never from its own line or below.
-FLOORS = [
-    {"compat", "errors", "messages", "options", "retry", "twin", "extras", "future_cpython"},
-    {"quoting", "future", "log", "keepalive", "deadline", "blame", "amqp.codec"},
-    {"flash_queue", "ram_queue", "health", "net.root_certificates"},
-    {"mqtt.packets", "mqtt.framing", "sas", "mqtt.properties", "state", "mqtt.umqtt_cpython"},
-    {"mqtt.topics", "parcel"},
-    {"outbox"},
-    {"renewal", "net.websocket", "x509", "mqtt.handover", "oversized", "pnp", "net.proxy"},
-    {"net.https", "credentials", "mqtt.protocol", "net.stream", "handlers", "mqtt.routes"},
-    {"net.stream_cpython", "amqp.composites"},
-    {"amqp.frames", "amqp.sections"},
-    {"amqp.links", "amqp.convert"},
-    {"connection", "amqp.protocol"},
-    {"mqtt.link", "amqp.wire", "net.root_update", "upload"},
-    {"amqp.pending"},
-    {"mqtt.transport", "amqp.transport", "amqp.feedback"},
-    {"client"},
-    {"provisioning", "deep_sleep", "module"},
-]
+# Each module imports from the layers above its own, never from its own or from those below.
+# What is loaded when it is first used counts too: see loaded_later().
+LAYERS = (
+    # Names and numbers; what only one of the interpreters has.
+    "errors messages future compat_cpython mqtt.umqtt_cpython",
+    "compat",
+    # Bytes and text, without I/O.
+    "sas pending ram_queue flash_queue log pnp net.x509 net.root_certificates",
+    "mqtt.packets mqtt.properties mqtt.refusals amqp.codec",
+    "mqtt.protocol amqp.composites",
+    "amqp.frames amqp.sections amqp.links",
+    "amqp.protocol amqp.convert",
+    # Whose client it is, and how it is to be.
+    "credentials",
+    "options",
+    # Streams of bytes, and one connection over one of them.
+    "net.proxy net.websocket net.https",
+    "net.stream net.stream_cpython",
+    "connection",
+    "amqp.cbs",
+    "amqp.connection",
+    # What the hub sends to the program.
+    "inbox methods twin",
+    "dispatcher",
+    # IoT Hub's features.
+    "mqtt.topics",
+    "mqtt.oversized mqtt.handover renewal",
+    "mqtt.transport amqp.transport",
+    # When there is a connection.
+    "supervisor outbox",
+    # A client, and the methods that it loads when they are first called.
+    "health deep_sleep net.upload net.root_update amqp.feedback",
+    "client",
+    "module provisioning",
+    # The packages, whose names load the modules.
+    "amqp mqtt net",
+    "iothub",
+    # Other packages, which use the library.
+    "iothub_service.connection board",
+    "iothub_service.events board.reset board.settings board.wifi board.clock",
+    "iothub_service.client board.clock_check board.watchdog",
+    "iothub_service board.start board.doctor",
+)
 ON_A_BOARD = {
     "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "micropython", "os", "socket",
     "struct", "sys", "time", "tls", "umqtt.simple",
@@ -34,6 +57,7 @@ ON_A_BOARD = {
 # Where MicroPython has tls.
 ON_CPYTHON_ONLY = {
     ("log.py", "traceback"),
+    ("compat_cpython.py", "operator"),
     ("stream_cpython.py", "functools"),
     ("stream_cpython.py", "ssl"),
     ("stream_cpython.py", "tempfile"),
@@ -41,46 +65,71 @@ ON_CPYTHON_ONLY = {
 }
 
 
-def floor_of(name):
-    for number, names in enumerate(FLOORS):
-        if name in names:
+OTHERS = ("iothub", "iothub_service", "board")  # packages
+MODULES = sources.IOTHUB + sources.SERVICE + sources.BOARD
+
+
+def layer_of(name):
+    """The number of a module's layer; in LAYERS the library's modules lack `iothub.`."""
+    short = name.removeprefix("iothub.")
+    for number, names in enumerate(LAYERS):
+        if short in names.split():
             return number
-    raise AssertionError(f"iothub.{name} has no floor yet: give it one in this test")
+    raise AssertionError(f"{name} has no layer yet: give it one in this test")
 
 
-MODULES = [path for path in sources.IOTHUB if path.name != "__init__.py"]
+def package_of(path):
+    return ".".join(path.parent.relative_to(sources.ROOT).parts[1:])
 
 
-def imports(path):
-    return sources.imports(path, ".".join(path.parent.relative_to(sources.ROOT).parts[1:]))
+def loaded_later(name):
+    """The modules whose names a module has in a table, to load them when they are first used."""
+    import iothub
+    from iothub import client, dispatcher
+
+    tables = {
+        "iothub": iothub._HOMES.values(),
+        "iothub.client": client._LAZY_METHODS.split()[1::2],
+        "iothub.dispatcher": dispatcher._PARTS,
+    }
+    return {f"iothub.{later}" for later in tables.get(name, ())}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=sources.module)
-def test_library_imports_downwards(path):
-    for name in imports(path):
-        package, _, lower = name.partition(".")
-        if package == "iothub":
-            assert floor_of(lower) < floor_of(sources.module(path)), f"{path} imports {name}"
+def test_modules_import_downwards(path):
+    name = sources.module(path)
+    for lower in sources.imports(path, package_of(path)) | loaded_later(name):
+        if lower.partition(".")[0] in OTHERS and lower != name:
+            assert layer_of(lower) < layer_of(name), f"{name} imports {lower}"
 
 
-def test_every_module_has_a_layer():
-    files = {sources.module(path) for path in MODULES}
-    assert {name for floor in FLOORS for name in floor} == files
+def test_every_module_has_one_layer():
+    names = [name for layer in LAYERS for name in layer.split()]
+    files = [sources.module(path).removeprefix("iothub.") for path in MODULES]
+    assert sorted(names) == sorted(files)
+
+
+def test_tables_of_modules_are_all_known():
+    """Whoever loads a module by a name in a string has it in a table of loaded_later()."""
+    dynamic = [
+        sources.module(path)
+        for path in MODULES
+        for node in ast.walk(sources.parsed(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "__import__"
+    ]
+    assert sorted(dynamic) == ["iothub", "iothub.client", "iothub.dispatcher"]
 
 
 @pytest.mark.parametrize("path", sources.FIRMWARE, ids=sources.label)
 def test_firmware_imports_only_what_a_board_has(path):
-    inside = path in sources.IOTHUB
-    for name in imports(path):
-        own = name.partition(".")[0]
-        if own == "iothub" or (own == "board" and not inside):
-            continue
-        assert name in ON_A_BOARD or (path.name, name) in ON_CPYTHON_ONLY, name
+    for name in sources.imports(path, package_of(path)):
+        if name.partition(".")[0] not in OTHERS:
+            assert name in ON_A_BOARD or (path.name, name) in ON_CPYTHON_ONLY, name
 
 
 def test_library_imports_neither_board_nor_tools():
-    for path in sources.IOTHUB:
-        for name in imports(path):
+    for path in sources.IOTHUB + sources.SERVICE:
+        for name in sources.imports(path, package_of(path)):
             outside = ("board", "tools", "iothub_tools", "machine", "network", "esp32")
             # On CPython the tools know where umqtt.simple was downloaded to.
             assert name.partition(".")[0] not in outside or path.name == "umqtt_cpython.py"
@@ -119,14 +168,15 @@ def test_stub_file_has_the_public_names():
     found = {"exceptions": "errors"}
     for node in stub.body:
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.update({alias.asname: node.module for alias in node.names})
+            # `name as name`: what a stub offers to others.
+            found.update({alias.asname: node.module for alias in node.names if alias.asname})
     assert found == iothub._HOMES
 
 
 def test_library_modules_have_no_import_side_effects():
     """Outside functions and classes a module only defines, imports and assigns."""
     allowed = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-    for path in sources.IOTHUB:
+    for path in sources.IOTHUB + sources.SERVICE:
         for node in sources.parsed(path).body:
             if isinstance(node, ast.Expr):
                 assert isinstance(node.value, ast.Constant), path.name

@@ -77,23 +77,3 @@ class FakeTransport:
     def lose(self, error=None):
         """The connection ends."""
         self._closed.set_result(error or ConnectionDroppedError("gone", "read"))
-
-
-async def until(condition):
-    """Wait until condition() is true."""
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
-
-
-async def turns(count=20):
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def failure(awaitable):
-    """The exception that it raises."""
-    try:
-        await awaitable
-    except Exception as error:
-        return error
-    raise AssertionError("it raises nothing")

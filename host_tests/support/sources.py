@@ -5,9 +5,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 IOTHUB = sorted((ROOT / "firmware" / "iothub").rglob("*.py"))
+SERVICE = sorted((ROOT / "firmware" / "iothub_service").glob("*.py"))
 BOARD = sorted((ROOT / "firmware" / "board").glob("*.py"))
+SHIM = sorted((ROOT / "firmware" / "shim").rglob("*.py"))
 APPLICATION = [ROOT / "boot.py", ROOT / "main.py"]
-FIRMWARE = IOTHUB + BOARD + APPLICATION
+FIRMWARE = IOTHUB + SERVICE + BOARD + APPLICATION
 
 
 def label(path):
@@ -19,8 +21,9 @@ def parsed(path):
 
 
 def module(path):
-    """A library file's name within iothub, such as client or amqp.codec."""
-    return ".".join(path.relative_to(ROOT / "firmware" / "iothub").with_suffix("").parts)
+    """A firmware file's dotted name, such as iothub.amqp.codec; a package's is its own."""
+    parts = path.relative_to(ROOT / "firmware").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports(path, package=""):
@@ -32,14 +35,16 @@ def imports(path, package=""):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
             if node.level:
-                names = [alias.name for alias in node.names]
-                base = package.rsplit(".", node.level - 1)[0]
-                if node.module and not (path.parents[node.level - 1] / node.module).is_dir():
-                    names = [node.module]
-                elif node.module:
-                    base += "." + node.module
-                found |= {f"{base}.{name}" for name in names}
-            else:
-                found.add(node.module)
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join(above + ([node.module] if node.module else []))
+            found |= {_imported(base, alias.name) for alias in node.names}
     return found
+
+
+def _imported(base, name):
+    """The module that `from base import name` loads: base.name, if that is a module."""
+    folder = ROOT.joinpath("firmware", *base.split("."))
+    known = (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file()
+    return f"{base}.{name}" if known else base

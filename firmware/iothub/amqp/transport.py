@@ -6,7 +6,7 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import client_context, dial
+from ..connection import dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
@@ -34,7 +34,7 @@ _PATHS = {
 class AMQPTransport:
     """events: the Dispatcher. The features are "messages", "methods", "twin" and "desired"."""
 
-    def __init__(self, credentials, events, options):
+    def __init__(self, credentials, events, options, context):
         self.credentials = credentials
         self._events = events
         self._options = options
@@ -46,23 +46,14 @@ class AMQPTransport:
         self.renewal_lock = None  # renewal's
         self._rid = int.from_bytes(os.urandom(3), "big")
         limit = options["operation_timeout"] * 1000
-        self._pending = Pending(limit, options["window"], "disposition")
-        self._amqp = None  # the current AMQPConnection, or the last that was
+        self.pending = Pending(limit, options["window"], "disposition")
+        self.connection = None  # the current one, or the last that was,
+        self._amqp = None  # and its AMQPConnection
         self._telemetry = None  # its Sender,
         self._links = {}  # and of features: (Sender or None, Receiver)
-        self.reload_roots()
-
-    def stats(self):
-        connection = self._amqp and self._amqp.connection
-        keep_alive = connection and connection.keep_alive
-        return len(self._pending), keep_alive and keep_alive.round_trip
+        self.context = context  # of TLS, for the next connection
 
     # -- connection -------------------------------------------------------------------------
-
-    def reload_roots(self):
-        # At once: a context is one large object, and the heap is not yet in pieces.
-        options = self._options
-        self._context = client_context(options["server_verification_cert"], options["x509"])
 
     async def open(self, wanted):
         host, port = self.credentials.host, self.credentials.port
@@ -81,12 +72,13 @@ class AMQPTransport:
         credentials = self.credentials
         amqp = AMQPConnection(self._options, credentials.hostname, credentials.client_id)
         self._amqp, self._telemetry, self._links = amqp, None, {}
+        self.connection = amqp.connection
         try:
-            stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
+            stream = await dial(self._options, self.context, host, port, PORT, "AMQPWSB10")
             await amqp.open(stream, self._sign())
             # The hub has the token now: links may be attached.
             address = self._own + "/messages/events"
-            self._telemetry = amqp.protocol.sender(self, address, None, self._pending)
+            self._telemetry = amqp.protocol.sender(self, address, None, self.pending)
             features, read_twin = wanted()
             links = [self._telemetry]
             for feature in features:
@@ -144,7 +136,7 @@ class AMQPTransport:
             connection = self._amqp.connection
             try:
                 if connection.is_up():
-                    await wait_for(self._pending.drained(), self._timeout, "disconnect")
+                    await wait_for(self.pending.drained(), self._timeout, "disconnect")
             except OSError as failure:
                 self._events.report(failure)
             try:
@@ -157,18 +149,18 @@ class AMQPTransport:
         self.fail(OperationCancelled("the client disconnected", "disposition"))
 
     def fail(self, error):
-        self._pending.fail(error)
+        self.pending.fail(error)
 
     def tick(self, now):
-        self._pending.expire(now)
+        self.pending.expire(now)
         amqp = self._amqp
         if amqp is None or not amqp.connection.is_up():
             return
-        amqp.tick(now, self._pending.oldest(unsent=True))
+        amqp.tick(now, self.pending.oldest(unsent=True))
         if amqp.connection.renewal_due(now):
             from .. import renewal
 
-            idle = not len(self._pending) and self._events.is_idle()
+            idle = not len(self.pending) and self._events.is_idle()
             renewal.begin(self, amqp.connection, self._events, idle)
 
     # -- the token --------------------------------------------------------------------------
@@ -187,7 +179,7 @@ class AMQPTransport:
     def send_message(self, message):
         head, body = message_to(message).parts_to_send()
         if self._options["qos"]:
-            delivery = self._pending.add(head, body, ticks_ms())
+            delivery = self.pending.add(head, body, ticks_ms())
             if self._amqp is not None:
                 self._amqp.protocol.output.set()
         else:
@@ -219,9 +211,9 @@ class AMQPTransport:
         )
         answer(self._amqp.protocol.requests, delivery, None, error)
         if outcome in (ACCEPTED, REJECTED):
-            self._pending.settle(delivery, error)
+            self.pending.settle(delivery, error)
         else:
-            self._pending.send_again(delivery)  # released, or modified: not taken yet
+            self.pending.send_again(delivery)  # released, or modified: not taken yet
 
     def _send(self, sender, head, body, stage):
         """Send a message settled, on the connection that stands: its Delivery."""

@@ -5,13 +5,14 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 
 import os
 
+# First: compiling a file needs more heap than its code has, and this is a large one.
+from .protocol import MQTTProtocol  # isort: skip
 from .. import errors
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
-from ..connection import Connection, client_context, dial
+from ..connection import Connection, dial
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
 from ..pending import Pending
 from .properties import telemetry_topic
-from .protocol import MQTTProtocol
 
 _PORT = const(8883)
 
@@ -19,7 +20,7 @@ _PORT = const(8883)
 class MQTTTransport:
     """events: the Dispatcher. The features are "messages", "methods", "twin" and "desired"."""
 
-    def __init__(self, credentials, events, options):
+    def __init__(self, credentials, events, options, context):
         self.credentials = credentials
         self.events = events
         self._options = options
@@ -37,23 +38,13 @@ class MQTTTransport:
         self.connection = None  # the current one, or the last that was
         self.target = None  # the protocol that takes what is published
         self.handover = self.next = None  # a Future for its end, and its connection: handover.py
-        self.reload_roots()
-
-    def stats(self):
-        connection = self.connection
-        keep_alive = connection and connection.keep_alive
-        return len(self.pending), keep_alive and keep_alive.round_trip
+        self.context = context  # of TLS, for the next connection
 
     # -- connection -------------------------------------------------------------------------
 
-    def reload_roots(self):
-        # At once: a context is one large object, and the heap is not yet in pieces.
-        options = self._options
-        self._context = client_context(options["server_verification_cert"], options["x509"])
-
     def dial(self):
         host, port = self.credentials.host, self.credentials.port
-        return dial(self._options, self._context, host, port, _PORT, "mqtt")
+        return dial(self._options, self.context, host, port, _PORT, "mqtt")
 
     def begin(self, token):
         """A Connection whose first flight begins with CONNECT."""
@@ -268,4 +259,5 @@ class MQTTTransport:
         from .oversized import report
 
         limit = self._options["max_inbound"]
-        report(topic, size, limit, self.events, self.target.requests, self.respond)
+        requests = self.target.requests
+        report(topic, size, limit, self._own, self.events, requests, self.respond)

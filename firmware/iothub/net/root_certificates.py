@@ -1,7 +1,7 @@
 """The certificates that the hub's own must lead to, as DER, one at a time.
 
 Two roots are built in, so that a change of Microsoft's CA strands nobody: DigiCert Global
-Root G2 and Microsoft RSA Root Certificate Authority 2017. A third one is a file, which trust
+Root G2 and Microsoft RSA Root Certificate Authority 2017. A third one is a file, which root_update
 puts there. Contract: docs/protocol/mqtt.md, TLS.
 """
 

@@ -53,4 +53,6 @@ def forget_root(client):
 
 def reload_roots(supervisor):
     """The client's method: read the root certificates again, for the next connection."""
-    supervisor.transport.reload_roots()
+    options = supervisor.options
+    context = client_context(options["server_verification_cert"], options["x509"])
+    supervisor.transport.context = context

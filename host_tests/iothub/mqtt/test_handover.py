@@ -3,6 +3,7 @@
 import asyncio
 
 from host_tests.support.memory_stream import MemoryStream
+from host_tests.support.tasks import cancel, failure, turns
 from iothub.compat import Future, as_coroutine
 from iothub.connection import Connection
 from iothub.errors import ConnectionDroppedError, CredentialError, OperationTimeout
@@ -92,19 +93,6 @@ def scene(test, **settings):
             await made.end()
 
     asyncio.run(asyncio.wait_for(main(), 20))
-
-
-async def turns():
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-async def failure(task):
-    try:
-        await task
-    except Exception as error:
-        return error
-    raise AssertionError("it raises nothing")
 
 
 def test_new_one_takes_the_place_of_the_old_one():
@@ -313,12 +301,7 @@ async def hung_up(one, task):
 
 
 async def cancelled(one, task):
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
-    raise AssertionError("it is not cancelled")
+    await cancel(task)
 
 
 FAILURES = refused, never_answered, hung_up, cancelled
@@ -418,7 +401,7 @@ def test_renewal_that_is_cancelled_while_the_old_one_runs_dry_ends_both():
         await one.next.has_written(CONNECT)
         one.next.send(CONNACK)
         await turns()
-        await cancelled(one, task)
+        await cancel(task)
         assert (one.old.state, one.new.state) == (CLOSED, CLOSED)
         assert one.hub.closed and one.next.closed
 

@@ -5,6 +5,7 @@ import json
 
 from host_tests.support.hostile_mqtt import BODIES, LIMIT, PACKETS, TOPICS, whole_messages
 from host_tests.support.mutation import cases, mutated, pieces
+from host_tests.support.tasks import until
 from iothub.compat import Future
 from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
@@ -51,10 +52,7 @@ def test_only_whole_messages_are_delivered_and_acknowledged():
 
 def test_hostile_topics_and_property_bags_are_value_errors_at_most():
     parsers = (
-        lambda topic: topics.parse_message(topic, OWN),
-        topics.parse_twin_answer,
-        topics.parse_method,
-        topics.parse_desired,
+        lambda topic: topics.parse(topic, OWN),
         properties.decode_properties,
         lambda topic: properties.decode_message(topic, Message(b"")),
     )
@@ -131,8 +129,7 @@ async def play(chance):
             take(desired_section({"desired": json.loads(body)}))
         except ValueError:
             pass
-    while not dispatcher.is_idle():
-        await asyncio.sleep(0)
+    await until(dispatcher.is_idle)
     assert len(answers) == 1, body
     assert answers[0][0] == "rid"
     assert problems == []

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from host_tests.support.fake_transport import failure, turns
 from host_tests.support.memory_stream import MemoryStream
+from host_tests.support.tasks import failure, turns
 from iothub.compat import Future, ticks_ms, unix_time
 from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
@@ -106,7 +106,7 @@ class Scene:
         self.options = checked(options)
         self.dispatcher = Dispatcher(self.options)
         self.transport = self.dispatcher.transport = Transport(
-            credentials, self.dispatcher, self.options
+            credentials, self.dispatcher, self.options, None
         )
         self.problems = []
         self.dispatcher.set_handler("on_background_exception", self.problems.append)
@@ -119,11 +119,6 @@ class Scene:
 
     def wants(self, *features, read_twin=False):
         return lambda: (list(features), read_twin)
-
-    async def dialled(self):
-        count = len(self.transport.streams)
-        while len(self.transport.streams) == count:  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
     async def open(self, *features, connack=CONNACK, read_twin=False):
         """Connect; the hub grants what is asked for."""
@@ -151,7 +146,7 @@ class Scene:
         raise AssertionError(written)
 
     def answer(self, stream, rid, body=b"{}", status=200):
-        stream.send(publish("$iothub/twin/res/%d/?$rid=%s&$version=3" % (status, rid), body))
+        stream.send(publish(f"$iothub/twin/res/{status}/?$rid={rid}&$version=3", body))
 
 
 def scene(test, **settings):

@@ -36,10 +36,10 @@ class _Queue:
 
 
 def _queue(client, name):
-    if name not in client._queues:
-        client._queues[name] = queue = _Queue()
+    if name not in client.queues:
+        client.queues[name] = queue = _Queue()
         setattr(client, name, queue.put)
-    return client._queues[name]
+    return client.queues[name]
 
 
 async def _receive_message(self):
@@ -73,7 +73,7 @@ class IoTHubDeviceClient(iothub.IoTHubDeviceClient):
 
     def __init__(self, credentials, **options):
         super().__init__(credentials, **_useful(options))
-        self._queues = {}
+        self.queues = {}
 
     receive_message = _receive_message
     receive_method_request = _receive_method_request
@@ -85,7 +85,7 @@ class IoTHubModuleClient(iothub.IoTHubModuleClient):
 
     def __init__(self, credentials, **options):
         super().__init__(credentials, **_useful(options))
-        self._queues = {}
+        self.queues = {}
 
     receive_message_on_input = _receive_message_on_input
     receive_method_request = _receive_method_request
