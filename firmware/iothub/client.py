@@ -182,8 +182,9 @@ class IoTHubClient:
             attempts -= 1
             try:
                 return await self._transport.request_twin(patch)
-            except ConnectionDroppedError:
-                if not attempts:
+            except OSError as error:
+                lost = isinstance(error, ConnectionDroppedError) or not self._transport.is_open()
+                if not (lost and attempts):
                     raise
 
 

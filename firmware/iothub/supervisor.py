@@ -163,6 +163,7 @@ class Supervisor:
             self._ticker.cancel()
             await sleep_ms(0)  # the cancelled tasks end, and give back their heap
         finally:
+            self._ticker.cancel()
             self._ticker = self.last_tick = None
             self.dispatcher.on_disconnected()
             self.fire("stopped")

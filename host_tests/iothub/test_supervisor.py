@@ -743,6 +743,24 @@ def test_ticker_runs_from_connect_to_the_end_and_while_waiting():
     patient(test, timeout=0.02)
 
 
+def test_one_ticker_runs_whatever_came_before():
+    async def test(one):
+        await one.connected()
+        one.transport.closing = Future()
+        for _ in range(3):
+            task = asyncio.create_task(one.supervisor.stop())
+            await turns()
+            await cancel(task)
+            assert one.state == DISCONNECTED
+            await one.supervisor.connect()
+        one.transport.closing = None
+        count = one.transport.ticks
+        await until(lambda: one.transport.ticks > count + 8)
+        assert len(set(one.transport.tickers[count + 4 :])) == 1
+
+    scene(test, timeout=0.02)
+
+
 # -- the end ------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ class FakeTransport:
         self.cancel_takes = 0  # turns of the loop that a cancelled open() takes to end
         self.calls = []
         self.ticks = 0
+        self.tickers = []  # the task of each tick
         self.tick_error = None
         self.attempts = []  # what wanted() gave, attempt by attempt
         self.twin = None  # what open() gives
@@ -69,6 +70,7 @@ class FakeTransport:
 
     def tick(self, now):
         self.ticks += 1
+        self.tickers.append(asyncio.current_task())
         if self.tick_error is not None:
             raise self.tick_error
 

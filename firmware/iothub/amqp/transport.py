@@ -10,6 +10,7 @@ from ..connection import dial
 from ..errors import (
     ConnectionDroppedError,
     OperationCancelled,
+    RefusedError,
     ServiceError,
 )
 from ..pending import Delivery, Pending, answer
@@ -113,11 +114,21 @@ class AMQPTransport:
         self._links[name] = sender, receiver
         return [sender, receiver]
 
+    async def _attached(self, feature):
+        """Attach what `feature` needs. After an error the next call tries again."""
+        links = self._attach(feature)
+        try:
+            await self._amqp.attached(links)
+        except (OSError, RefusedError):
+            for name in [name for name, pair in self._links.items() if pair[1] in links]:
+                del self._links[name]
+            raise
+
     def prepare(self):
         """Nothing: a feature needs no further module."""
 
     async def enable(self, feature):
-        await self._amqp.attached(self._attach(feature))
+        await self._attached(feature)
         if feature == "desired":
             await self._want_desired()
 
@@ -283,7 +294,7 @@ class AMQPTransport:
     async def request_twin(self, patch=None):
         if not self.is_open():
             raise ConnectionDroppedError("there is no connection", "twin")
-        await self._amqp.attached(self._attach("twin"))
+        await self._attached("twin")
         if patch is None:
             return await self._answer(*self._ask("GET", None, b" "))
         return await self._answer(*self._ask("PATCH", "/properties/reported", patch))
