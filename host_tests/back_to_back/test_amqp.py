@@ -40,10 +40,9 @@ class Device:
         if self._protocol is not None:
             self._protocol.fail(ConnectionDroppedError("the test ended it", "read"))
         self.unsettled = []
-        self._protocol = protocol = AMQPProtocol(*self._options)
-        protocol.start("PLAIN", self._login)
-        self._sender = protocol.sender(self, self._address + "events", pending=self._pending)
-        self._receiver = protocol.receiver(self, self._address + "devicebound", credit=CREDIT)
+        self._protocol = AMQPProtocol(*self._options)
+        self._protocol.start("PLAIN", self._login)
+        self._sender = self._receiver = None
 
     def publish(self, body):
         delivery = self._pending.add(*AmqpMessage(body).parts_to_send(), 0)
@@ -61,9 +60,9 @@ class Device:
     @property
     def attached(self):
         """Whether the connection is open, and both links are attached."""
-        futures = self._protocol.accepted, self._sender.opened, self._receiver.opened
-        assert all(future.error is None for future in futures)
-        return all(future.done() for future in futures)
+        futures = [link.opened for link in (self._sender, self._receiver) if link is not None]
+        assert all(future.error is None for future in [*futures, self._protocol.accepted])
+        return len(futures) == 2 and all(future.done() for future in futures)
 
     @property
     def waiting(self):
@@ -77,7 +76,11 @@ class Device:
         return data
 
     def feed(self, data):
-        self._protocol.feed(data)
+        protocol = self._protocol
+        protocol.feed(data)
+        if protocol.accepted.done() and self._sender is None:
+            self._sender = protocol.sender(self, self._address + "events", pending=self._pending)
+            self._receiver = protocol.receiver(self, self._address + "devicebound", credit=CREDIT)
 
     def on_message(self, receiver, number, payload):
         """Called by the protocol."""
@@ -139,17 +142,25 @@ class Story:
             self.sent.append(b"%d " % len(self.sent) + b"y" * (number * 50))
             self._testbed.send_c2d(self._identity, self.sent[-1])
 
+    async def _receive(self):
+        """Let the device have a C2D message that it has not settled, if there is one."""
+        if not self.device.unsettled and len(self._identity.queue):
+            await self.settle(0)
+
     async def accept(self, number):
+        await self._receive()
         body = self.device.settle(ACCEPTED)
         if body is not None:
             self._confirming.append(body)
 
     async def reject(self, number):
+        await self._receive()
         body = self.device.settle(REJECTED)
         if body is not None:
             self._confirming.append(body)
 
     async def release(self, number):
+        await self._receive()
         if self.device.unsettled and self._released[self.device.unsettled[0][0]] < MOST_RELEASES:
             self._released[self.device.settle(RELEASED)] += 1
 

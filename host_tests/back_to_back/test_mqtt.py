@@ -138,6 +138,8 @@ class Story:
             self._testbed.send_c2d(self._identity, self.sent[-1])
 
     async def acknowledge(self, number):
+        if not self.device.receipts and len(self._identity.queue):
+            await self.settle(0)
         body = self.device.acknowledge()
         if body is not None:
             self._confirming.append(body)

@@ -1,17 +1,17 @@
-"""A fleet that lost its hub spreads its reconnects: iothub.retry.Backoff, with fixed seeds."""
+"""A fleet that lost its hub spreads its reconnects: Backoff of iothub.connection, fixed seeds."""
 
 import random
 import subprocess
 
 import pytest
 
-from iothub.retry import Backoff
+from iothub.connection import Backoff
 from tools.bench import reconnects
 from tools.files import ROOT
 from tools.interpreter import environment, interpreter
 
 _DELAYS = """
-from iothub.retry import Backoff
+from iothub.connection import Backoff
 backoff = Backoff()
 print([backoff.next() for _ in range(10)])
 """

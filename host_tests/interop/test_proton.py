@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from host_tests.support.amqp_peer import open_peer
 from host_tests.support.amqp_strategies import CHARACTERS, NUMBERS, UUIDS, arrays, integers, typed
 from iothub import IoTHubDeviceClient, Message
 from iothub.amqp.codec import Described, Typed
@@ -72,6 +73,13 @@ def test_messages_are_exchanged_with_proton(proton_echo, body, application, mess
         assert getattr(back.properties, name) == getattr(message.properties, name), name
 
 
+class Service(IoTHubServiceClient):
+    """The service client without a token: the broker has no $cbs."""
+
+    def _sign(self, expiry):
+        return None
+
+
 def device(broker, **options):
     """A device client without a token: the broker has no $cbs."""
     port, ca, _ = broker
@@ -81,11 +89,14 @@ def device(broker, **options):
     )  # fmt: skip
 
 
-class Service(IoTHubServiceClient):
-    """The service client without its token."""
-
-    def _connect_to(self, place, sign):
-        return super()._connect_to(place, lambda expiry: None)
+async def connected_peer(broker):
+    """An AmqpPeer in a session with the broker."""
+    port, ca, _ = broker
+    peer = await open_peer(port, ca)
+    assert await peer.sasl("ANONYMOUS") == 0
+    await peer.open()
+    await peer.begin()
+    return peer
 
 
 def service(broker):
@@ -118,9 +129,11 @@ def test_device_client_works_with_proton(proton_broker):
             await asyncio.gather(*(client.send_message(Message("x" * 50000)) for _ in range(10)))
             for _ in range(10):
                 broker.expect("message")
+            peer = await connected_peer(proton_broker)
+            handle = await peer.sender(MESSAGES)
             for message_id, body in (("one", b"1"), ("unwanted", b""), ("large", b"z" * 300000)):
                 back = AmqpMessage(body, message_id=message_id)
-                await client._transport.send_to(MESSAGES, back)
+                peer.transfer(handle, back.encode(), settled=True)
                 message = await asyncio.wait_for(got.get(), PATIENCE)
                 assert (message.message_id, message.data) == (message_id, body)
                 outcome = "rejected" if message_id == "unwanted" else "accepted"

@@ -22,7 +22,6 @@ class Sending(Endpoint):
         self._outcomes = {}  # Delivery: future of its outcome's descriptor
 
     def attach(self, connection):
-        self.connection = connection
         self.link = connection.protocol.sender(self, self._address)
         return [self.link]
 
@@ -43,8 +42,7 @@ class Receiving(Inbox):
         self._address = address
 
     def attach(self, connection):
-        self.connection = connection
-        self.link = connection.protocol.receiver(self, self._address, None, None, 4)
+        self.link = connection.protocol.receiver(self, self._address, credit=4)
         return [self.link]
 
     def on_message(self, receiver, number, payload):
@@ -58,7 +56,8 @@ class Receiving(Inbox):
         return message
 
 
-def run(rabbitmq, scenario, password="guest", max_inbound=1 << 22):
+def run(rabbitmq, scenario, user="guest", max_inbound=1 << 22):
+    """Run scenario(connection), a ServiceConnection to the broker."""
     port, ca = rabbitmq
     options = checked(
         {"server_verification_cert": ca, "sasl": "plain", "max_inbound": max_inbound}
@@ -69,11 +68,7 @@ def run(rabbitmq, scenario, password="guest", max_inbound=1 << 22):
         dispatcher = Dispatcher(options)
         dispatcher.handlers["on_background_exception"] = problems.append
         connection = ServiceConnection(
-            options,
-            ("localhost", port),
-            "interop",
-            lambda expiry: (password, "", "guest"),
-            dispatcher,
+            options, ("localhost", port), "interop", lambda expiry: ("guest", "", user), dispatcher
         )
         try:
             await scenario(connection)
@@ -149,4 +144,4 @@ def test_wrong_password(rabbitmq):
             await connection.ready()
         assert caught.value.stage == "sasl"
 
-    run(rabbitmq, scenario, password="wrong")
+    run(rabbitmq, scenario, user="nobody")

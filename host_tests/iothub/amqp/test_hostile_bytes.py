@@ -160,6 +160,6 @@ def test_number_of_handles_is_bounded():
     raise AssertionError("a thousand handles")
 
 
-def test_protocols_at_sasl():
+def test_hostile_sasl_frames_are_protocol_errors_at_most():
     for chance in cases(300):
         spoken(chance, chance.one(("PLAIN", "ANONYMOUS", "EXTERNAL")))

@@ -10,7 +10,7 @@ import shortest
 from program import allocated, say, settings
 
 from iothub import Message, sas
-from iothub.mqtt import topics
+from iothub.mqtt import properties
 
 PASSES = 3
 FEW = 50  # calls without the collector
@@ -34,7 +34,7 @@ COMPARED = {
         lambda: shortest.sas_token(resource, key, expiry),
     ),
     "telemetry topic, 5 properties": (
-        lambda: topics.telemetry(events, message),
+        lambda: properties.telemetry_topic(events, message),
         lambda: shortest.telemetry(events, wire),
     ),
     "C2D message's 5 properties, decoded": (
@@ -46,7 +46,7 @@ COMPARED = {
 
 def decoded(bag):
     message = Message(b"")
-    topics.decode_message(bag, message)
+    properties.decode_message(bag, message)
     return message
 
 

@@ -64,6 +64,8 @@ async def main():
         await client.patch_twin_reported_properties({"a": 1})
         await client.get_twin()
     if "renew" in after:
+        from iothub import renewal  # noqa: F401
+
         await client._transport.renew()
     if "upload" in after:
         await client.get_storage_info_for_blob("a")
