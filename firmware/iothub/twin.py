@@ -160,15 +160,16 @@ class TwinSynchronizer:
                 return
             except (ConnectionDroppedError, OperationCancelled):
                 return  # the next connection asks for it, once
-            except (OSError, RefusedError) as error:
+            except Exception as error:
+                if not self._transport.is_open():
+                    return  # as above
+                if not isinstance(error, (OSError, RefusedError)):
+                    # Too large, or no twin: changes are told all the same.
+                    self._tell(desired.cancel_sync())
+                    raise
                 self._dispatcher.report(error)
                 answer = None
                 await asyncio.sleep(self._backoff.next())
-            except Exception:  # too large, or no twin: changes are told all the same
-                if not self._transport.is_open():
-                    return
-                self._tell(desired.cancel_sync())
-                raise
 
 
 def _version(section):
