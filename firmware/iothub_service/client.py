@@ -14,6 +14,7 @@ from iothub.amqp.sections import decode_message
 from iothub.compat import quote, ticks_ms
 from iothub.credentials import split_host
 from iothub.dispatcher import Dispatcher
+from iothub.errors import OperationCancelled
 from iothub.messages import Message
 from iothub.options import checked, parse_connection_string
 from iothub.pending import Pending
@@ -104,16 +105,20 @@ class IoTHubServiceClient:
         if module_id:
             to += "/modules/" + quote(module_id)
         amqp = _addressed(message, to + "/messages/devicebound", ack)
-        if self._sender is None:
-            self._sender = _Sender(self._options)
+        sender = self._sender
+        if sender is None or sender.ended is not None:
+            sender = self._sender = _Sender(self._options)
             try:
-                await self._hub.add(self._sender)
+                await self._hub.add(sender)
+            except Exception as error:
+                sender.detached(error)
+                raise
             except BaseException:
-                self._sender = None
+                sender.detached(OperationCancelled("the link was given up", "attach"))
                 raise
         else:
             await self._hub.ready()
-        await self._sender.send(amqp)
+        await sender.send(amqp)
 
     async def feedback(self):
         """An asynchronous iterator of what became of messages: dicts with originalMessageId,
@@ -150,6 +155,8 @@ def _addressed(message, to, ack):
 class _Sender(Endpoint):
     """/messages/devicebound: what is not settled is sent again on the next connection."""
 
+    ended = None  # the error with which it was detached for good
+
     def __init__(self, options):
         self._pending = Pending(options["operation_timeout"] * 1000, _MAX_UNSETTLED, "disposition")
 
@@ -161,6 +168,8 @@ class _Sender(Endpoint):
 
     async def send(self, amqp):
         """Send an AmqpMessage; returns once it is settled. ServiceError: it is refused."""
+        if self.ended is not None:
+            raise self.ended
         delivery = self._pending.add(*(amqp.parts_to_send() + (ticks_ms(),)))
         self.connection.protocol.output.set()
         await delivery  # oldest() gives it up after its time
@@ -170,6 +179,7 @@ class _Sender(Endpoint):
         return self._pending.oldest(unsent=True)
 
     def detached(self, error):
+        self.ended = error
         self._pending.fail(error)
 
     def on_settled(self, delivery, state):

@@ -61,10 +61,7 @@ class ServiceConnection:
     async def shutdown(self):
         """Close for good; whoever waits is told so."""
         await self._supervisor.shutdown()
-        error = OperationCancelled("the client was closed", "close")
-        for endpoint in self._endpoints:
-            endpoint.detached(error)
-        self._endpoints = []
+        self.fail(OperationCancelled("the client was closed", "close"))
 
     # -- for endpoints ----------------------------------------------------------------------
 
@@ -129,7 +126,10 @@ class ServiceConnection:
                 await connection.release(error)
 
     def fail(self, error):
-        """Nothing tries to connect any more."""
+        """Nothing tries to connect any more: endpoints have to be added anew."""
+        endpoints, self._endpoints = self._endpoints, []
+        for endpoint in endpoints:
+            endpoint.detached(error)
 
     def tick(self, now):
         oldest = None
