@@ -76,6 +76,8 @@ class AMQPHubStream(MemoryStream):
     def detach(self, address, condition, receives=False):
         """End a link of the device's."""
         handle = self._handle(address, receives)
+        if not receives:
+            self.unsettled = []
         self._say(DETACH, handle=handle, closed=True, error=error_of(condition, "by the test"))
 
     def close_connection(self, condition):
