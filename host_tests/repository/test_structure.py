@@ -147,6 +147,27 @@ def test_interface_is_implemented_as_it_is_written_down(file, name, interface):
         assert found.get(method) == signature, method
 
 
+@pytest.mark.parametrize("protocol", ["mqtt", "amqp"])
+def test_attributes_of_the_interface_are_there_from_the_beginning(protocol):
+    stub = sources.parsed(LIBRARY / "__init__.pyi")
+    declared = {
+        item.target.id
+        for node in stub.body
+        if isinstance(node, ast.ClassDef) and node.name in ("Supervised", "Transport")
+        for item in node.body
+        if isinstance(item, ast.AnnAssign)
+    }
+    assert declared
+    assigned = {
+        node.attr
+        for method in ast.walk(sources.parsed(LIBRARY / protocol / "transport.py"))
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__"
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+    assert declared <= assigned
+
+
 def test_both_transports_offer_the_same():
     """What only one of them has is its own business: nobody else may call it."""
     own = {"begin", "dial", "end_handover", "subscribe_again", "subscribed"}  # for mqtt.handover
