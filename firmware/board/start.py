@@ -6,7 +6,8 @@ from . import clock, forget
 
 
 def make_client():
-    """The IoTHubDeviceClient of settings.json, with its outbox, watchdog and health report.
+    """The IoTHubDeviceClient of settings.json; with an outbox, and with a watchdog and a health
+    report, where the settings ask for them.
 
     Call it where the event loop runs. ValueError: a setting is wrong.
     """
@@ -23,7 +24,7 @@ def make_client():
         outbox=_outbox(config.get("outbox")),
     )
     if "watchdog" in config:
-        _watch(client, int(config["watchdog"]))
+        _watch_and_report(client, int(config["watchdog"]))
     return client
 
 
@@ -50,7 +51,7 @@ def _check_clock(ntp_host):
     return check(ntp_host)
 
 
-def _watch(client, seconds):
+def _watch_and_report(client, seconds):
     """Let the board reset if the client, or the event loop, hangs; report how it has been.
 
     In the REPL, after Ctrl-C, nothing feeds the watchdog: the board resets.

@@ -21,7 +21,7 @@ _SHORT = const(262144 // 4)
 # loaded when one is first asked for; a function takes the client's Supervisor, then its arguments.
 # This is one string, since a dict would cost every board the heap of its names.
 _LAZY_METHODS = """
-health status report
+health status report_error
 methods send_method_response
 renewal update_sastoken
 net.upload get_storage_info_for_blob notify_blob_upload_status upload_blob

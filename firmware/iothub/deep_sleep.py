@@ -26,7 +26,7 @@ async def run_cycle(client, messages=(), reported=None, memory=None, quiet=0.5, 
     except Exception as error:
         if sleep is None:
             raise
-        client.report(error)
+        client.report_error(error)
         await asyncio.sleep(0.1)  # for a handler that writes it down
         return 0
     finally:

@@ -101,7 +101,7 @@ class Health:
                 try:
                     await self.report()
                 except Exception as error:
-                    self._client.report(error)
+                    self._client.report_error(error)
             await asyncio.sleep(min(self._every, 1))
 
 
@@ -143,6 +143,6 @@ def status(supervisor):
     return found
 
 
-def report(supervisor, error):
+def report_error(supervisor, error):
     """The client's method: tell on_background_exception of an error, as the client does."""
     supervisor.dispatcher.report(error)

@@ -89,8 +89,8 @@ class MQTTProtocol(MQTTClient):
         return suback
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Write a PUBLISH at QoS 0: `msg` (bytes-like) to `topic` (bytes)."""
-        write_publish(self._out, 0x30 | retain, topic, msg)
+        """Write a PUBLISH at QoS 0, whatever `qos`: `msg` (bytes-like) to `topic` (bytes)."""
+        write_publish(self._out, 0x30 | bool(retain), topic, msg)
         self.output.set()
 
     def fail(self, error):
