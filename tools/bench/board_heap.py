@@ -11,7 +11,7 @@ from . import features
 from .rows import OURS, Goal, Row
 
 TOO_SMALL, ENOUGH = 4, 128
-DOCUMENTED = 64  # in the README
+DOCUMENTED = 60  # the program of the bench, from source, with a margin
 GOALS = {"source": Goal(48), ".mpy": Goal(32), features.ROMFS: Goal(32)}
 NAMES = (OURS, features.UMQTT, features.TLS)
 
