@@ -221,7 +221,11 @@ class Supervisor:
         refused = isinstance(error, CredentialError) and error.code != 2
         if self._check_clock is None or not refused and error.stage != "tls":
             return False
-        wrong = await self.dispatcher.call(self._check_clock)
+        try:
+            wrong = await self.dispatcher.call(self._check_clock)
+        except Exception as mistake:  # it must not hide what it was asked for
+            self.dispatcher.report(mistake)
+            return False
         if wrong is False:
             self._check_clock = None
         return wrong
