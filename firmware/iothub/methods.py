@@ -74,6 +74,8 @@ class MethodCalls:
                 status = 504 if isinstance(error, OperationTimeout) else 500
                 self.respond(MethodResponse(rid, status))
         finally:
+            if not answered.done() and self._transport.is_open():  # the handler was cancelled
+                self._transport.respond(rid, 500, b"")
             self._answered.pop(rid, None)
 
     def respond(self, response):

@@ -81,17 +81,21 @@ class Supervisor:
         for waiter in waiters:
             waiter.set_result(state)
 
-    def _next_state(self):
-        """A Future for the state after the next change."""
+    async def _next_state(self):
+        """Wait for the next change: the state after it."""
         waiter = Future()
         self._waiters.append(waiter)
-        return waiter
+        try:
+            return await waiter
+        finally:
+            if waiter in self._waiters:  # it was given up
+                self._waiters.remove(waiter)
 
     # -- what the client asks for -----------------------------------------------------------
 
     async def connect(self, retry=False):
         """Be connected; the error of the attempt. retry: try again until there is a connection."""
-        state, began, tried, waiter = self.state, False, False, None
+        state, began, tried = self.state, False, False
         try:
             while state != "connected":
                 if self.state == "closed":
@@ -101,11 +105,8 @@ class Supervisor:
                 if not tried and state != "stopping":
                     began = self.begin(retry)
                     tried = True
-                waiter = self._next_state()
-                state = await waiter  # each step of an attempt has a deadline
+                state = await self._next_state()  # each step of an attempt has a deadline
         except asyncio.CancelledError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
             if began and self.state == "connecting" and not (self._retry or self._waiters):
                 await self.stop()  # the next connect() waits until the attempt has ended
             raise
@@ -220,7 +221,11 @@ class Supervisor:
         refused = isinstance(error, CredentialError) and error.code != 2
         if self._check_clock is None or not refused and error.stage != "tls":
             return False
-        wrong = await self.dispatcher.call(self._check_clock)
+        try:
+            wrong = await self.dispatcher.call(self._check_clock)
+        except Exception as mistake:  # it must not hide what it was asked for
+            self.dispatcher.report(mistake)
+            return False
         if wrong is False:
             self._check_clock = None
         return wrong

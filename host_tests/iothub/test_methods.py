@@ -128,6 +128,27 @@ def test_handler_that_fails_is_answered_500_and_reported():
     on_loop(main)
 
 
+def test_handler_that_ends_with_a_cancellation_is_answered_500():
+    """As one does that awaits a task which it has cancelled."""
+
+    async def main():
+        async def long():
+            await asyncio.sleep(60)
+
+        async def handler(request):
+            task = asyncio.create_task(long())
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+        dispatcher, transport, _ = made(handler)
+        dispatcher.on_method("cancels", "1", b"")
+        await done(dispatcher)
+        assert transport.answers == [("1", 500, b"")]
+
+    on_loop(main)
+
+
 def test_handler_that_is_late_is_answered_504():
     async def main():
         async def handler(request):

@@ -624,6 +624,21 @@ def test_ready_while_stopping_and_when_closed():
     scene(test)
 
 
+def test_failure_is_reported_though_somebody_waited_for_it_once():
+    async def test(one):
+        gate = Future()
+        one.transport.outcomes = [gate]
+        one.supervisor.begin()
+        error = await failure(one.supervisor.ready())
+        assert isinstance(error, OperationTimeout)
+        gate.set_exception(ConnectionFailedError("refused", "tcp"))
+        await until(lambda: one.state == DISCONNECTED)
+        await turns()
+        assert [problem.stage for problem in one.problems] == ["tcp"]
+
+    scene(test, operation_timeout=0.05)
+
+
 # -- the clock ----------------------------------------------------------------------------------
 
 
@@ -707,6 +722,22 @@ def test_clock_is_not_asked_for_other_failures():
         assert asked == []
 
     scene(test, **options)
+
+
+def test_clock_that_cannot_be_asked_does_not_hide_the_failure():
+    mistake = OSError("no answer from NTP")
+
+    def check_clock():
+        raise mistake
+
+    async def test(one):
+        error = CredentialError("not authorised", "connack", 5)
+        one.transport.outcomes = [error]
+        assert await failure(one.supervisor.connect()) is error
+        await turns()
+        assert one.problems == [mistake]
+
+    scene(test, check_clock=check_clock)
 
 
 # -- deadlines ----------------------------------------------------------------------------------

@@ -44,9 +44,7 @@ WATCHED = {
     ("iothub_service/connection.py", "ServiceConnection.wait_closed", "await"): KEEP_ALIVE,
     # The supervisor.
     ("iothub/supervisor.py", "Supervisor._run", "wait_closed"): KEEP_ALIVE,
-    ("iothub/supervisor.py", "Supervisor.connect", "await"): STEPS,
-    ("iothub/supervisor.py", "Supervisor._regained", "_next_state"): CALLER,
-    ("iothub/supervisor.py", "Supervisor.stop", "_next_state"): "close() has wait_for()",
+    ("iothub/supervisor.py", "Supervisor._next_state", "await"): STEPS,
     ("iothub/supervisor.py", "Supervisor.stop", "await"): "a task that is cancelled ends",
     ("iothub/renewal.py", "_renew", "async with"): "renew() has wait_for(), at each step",
     ("iothub/renewal.py", "update_sastoken", "async with"): "renew() has wait_for(), at each step",
