@@ -1,4 +1,4 @@
-"""Watches over what MicroPython's Future and AutoResetEvent cannot do, while CPython's are used."""
+"""A check on CPython's Future and AutoResetEvent: they are used as MicroPython's allow it."""
 
 import pytest
 

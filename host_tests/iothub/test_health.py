@@ -29,7 +29,7 @@ class Client:
     def status(self):
         return dict(self._status)
 
-    def report(self, error):
+    def report_error(self, error):
         self.problems.append(error)
 
     async def patch_twin_reported_properties(self, patch):
