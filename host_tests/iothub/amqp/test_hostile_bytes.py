@@ -144,7 +144,7 @@ def test_hostile_frames_are_protocol_errors_at_most():
         owner, said = spoken(chance, None)
         assert dispositions(said) == owner.received_numbers
         received += len(owner.received_numbers)
-    assert received > 20
+    assert received > 10
 
 
 def test_number_of_handles_is_bounded():
