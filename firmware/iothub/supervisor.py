@@ -261,8 +261,10 @@ class Supervisor:
             await sleep_ms(tick)
             try:
                 self.transport.tick(ticks_ms())
-            except MemoryError:  # to report it would need memory: the next turn may find some
-                pass
             except Exception as error:  # without a ticker there would be no deadlines
-                self.dispatcher.report(error)
+                try:
+                    if not isinstance(error, MemoryError):  # to report it would need memory
+                        self.dispatcher.report(error)
+                except MemoryError:  # the next turn may find some
+                    pass
         self._ticker = self.last_tick = None

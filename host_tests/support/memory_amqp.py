@@ -30,7 +30,7 @@ class AMQPHubStream(MemoryStream):
 
     refuse: {address: an error Composite} of links that are not attached. silent: addresses whose
     attach is not answered. statuses: of the put-token requests to come. outcomes: descriptors of
-    the dispositions to come; None: none is sent.
+    the dispositions to come (in a Composite: with no error, even REJECTED); None: none is sent.
     heard: what came, in order: ("attach", address), ("detach", address), ("message", address, an
     AmqpMessage), ("disposition", address, descriptor), ("close",).
     """
@@ -195,7 +195,9 @@ class AMQPHubStream(MemoryStream):
         if not first.settled:
             self.unsettled.append(first.delivery_id)
             outcome = self.outcomes.pop(0) if self.outcomes else ACCEPTED
-            if outcome == REJECTED:
+            if isinstance(outcome, Composite):
+                self.settle(outcome.descriptor)
+            elif outcome == REJECTED:
                 self.settle(REJECTED, error=error("amqp:not-allowed"))
             elif outcome is not None:
                 self.settle(outcome)

@@ -217,9 +217,11 @@ class AMQPTransport:
     def on_settled(self, delivery, state):
         """The hub has settled a Delivery."""
         outcome = getattr(state, "descriptor", None)
-        error = (
-            None if outcome == ACCEPTED else refusal(getattr(state, "error", None), "disposition")
-        )
+        error = getattr(state, "error", None)
+        if outcome == REJECTED and error is None:  # final all the same: nothing tries it again
+            error = ServiceError("the hub rejects it", "disposition", "amqp:rejected:list")
+        elif outcome != ACCEPTED:
+            error = refusal(error, "disposition")
         answer(self._amqp.protocol.requests, delivery, None, error)
         if outcome in (ACCEPTED, REJECTED):
             self.pending.settle(delivery, error)

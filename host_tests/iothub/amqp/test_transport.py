@@ -6,7 +6,7 @@ import json
 from host_tests.support.memory_amqp import AMQPHubStream, error
 from host_tests.support.tasks import cancel, failure, turns
 from iothub.amqp import transport as module
-from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED
+from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED, Composite
 from iothub.amqp.sections import AmqpMessage
 from iothub.compat import ticks_ms, unix_time
 from iothub.credentials import Credentials
@@ -243,6 +243,20 @@ def test_outcomes_of_telemetry():
         await one.send("again")
         bodies = [message.body for message in one.hub.messages(EVENTS)]
         assert bodies == [b"taken", b"refused", b"again", b"again"]
+        assert len(one.transport.pending) == 0
+
+    scene(test)
+
+
+def test_rejection_without_an_error_is_final():
+    """A message that seemed lost with its connection would be sent again for ever."""
+
+    async def test(one):
+        await one.open()
+        one.hub.outcomes = [Composite(REJECTED)]
+        raised = await failure(one.send("refused"))
+        assert type(raised) is ServiceError
+        assert (raised.stage, raised.code) == ("disposition", "amqp:rejected:list")
         assert len(one.transport.pending) == 0
 
     scene(test)
