@@ -1,6 +1,7 @@
 """Fixtures of the tests in device/ and faults/; hypothesis has no deadline."""
 
 import asyncio
+import signal
 import ssl
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 from host_tests.support.device_testbed import PATIENCE, DeviceTestbed
 from tools.hub import certificates
 from tools.local_hub import running_hub
+
+# A shell ignores Ctrl-C for what it starts in the background, and programs inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")

@@ -53,7 +53,7 @@ async def update_sastoken(supervisor, sastoken):
     async with _lock(transport):
         before, credentials.sastoken = credentials.sastoken, sastoken
         try:
-            if supervisor.state == "connected" and transport.is_open():
+            if await supervisor.settled():  # an attempt under way may have shown the one before
                 await transport.renew()
         except RefusedError:
             credentials.sastoken = before

@@ -139,6 +139,12 @@ class Supervisor:
         else:
             raise NoConnectionError("call connect() first")
 
+    async def settled(self):
+        """Wait for the end of the attempt under way, if any: whether there is a connection."""
+        while self.state == "connecting":
+            await self._next_state()
+        return self.state == "connected" and self.transport.is_open()
+
     async def _regained(self):
         state = None
         while state != "connected":

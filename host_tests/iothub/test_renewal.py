@@ -87,10 +87,17 @@ class Transport:
 
 
 class Supervisor:
-    state = "connected"
+    """attempt: a Future that an attempt under way ends with: the state after it."""
+
+    state, attempt = "connected", None
 
     def __init__(self, transport):
         self.transport = transport
+
+    async def settled(self):
+        if self.attempt is not None:
+            self.state = await self.attempt
+        return self.state == "connected"
 
 
 def made(*outcomes, ready=None):
@@ -231,9 +238,9 @@ def test_connection_that_is_gone_meanwhile_renews_nothing():
 # -- update_sastoken() --------------------------------------------------------------------------
 
 
-def update(transport, sastoken, state="connected"):
+def update(transport, sastoken, state="connected", attempt=None):
     supervisor = Supervisor(transport)
-    supervisor.state = state
+    supervisor.state, supervisor.attempt = state, attempt
     return asyncio.create_task(renewal.update_sastoken(supervisor, sastoken))
 
 
@@ -310,13 +317,32 @@ def test_update_that_the_network_fails_is_used_with_the_next_connection():
 def test_update_without_a_connection_is_used_with_the_next_one():
     async def main():
         first, second = token(1000), token(2000)
-        for state in ("disconnected", "connecting", "stopping"):
+        for state in ("disconnected", "waiting", "stopping"):
             transport, connection, _ = made(ready=first)
             if state == "disconnected":
                 connection.abort(OSError("gone"))
             await update(transport, second, state)
             assert transport.shown == [], state
             assert transport.credentials.sastoken == second
+
+    on_loop(main)
+
+
+def test_update_during_an_attempt_is_shown_after_it():
+    """The attempt may have shown the token before."""
+
+    async def main():
+        first, second = token(1000), token(2000)
+        for after, shown in (("connected", [second]), ("waiting", [])):
+            attempt = Future()
+            transport, _, _ = made(ready=first)
+            task = update(transport, second, "connecting", attempt)
+            await turns()
+            assert not task.done()
+            assert transport.shown == []
+            attempt.set_result(after)
+            await task
+            assert transport.shown == shown
 
     on_loop(main)
 
