@@ -33,11 +33,11 @@ async def main():
         number += 1
         await client.send_message(str(number))
         await client.patch_twin_reported_properties({"n": number})
+        await asyncio.sleep(0.05)
         if lives // 10 > counted:
             counted = lives // 10
             gc.collect()
             say("lives", counted * 10, gc.mem_alloc())
-        await asyncio.sleep(0.05)
     await client.shutdown()
     say("sent", number, received)
 
