@@ -92,8 +92,8 @@ class Pending:
         return False
 
     def oldest(self, unsent=False):
-        """The Delivery that has waited longest for its acknowledgement on this connection; None
-        if there is none. unsent: one that was not sent on this connection counts too.
+        """The Delivery that has waited longest for its acknowledgement on this connection, or
+        None. unsent: also count what waits to be sent on this connection.
         """
         return self._deliveries[0] if self._sent or unsent and self._deliveries else None
 

@@ -40,7 +40,8 @@ async def _renew(transport, connection, events):
 async def update_sastoken(supervisor, sastoken):
     """The client's method: use another ready token; it returns once the hub has accepted it.
 
-    Without a connection it is shown at the next one. Concurrent calls take their turns.
+    It waits for an attempt to connect that is under way. Without a connection the token is shown
+    at the next one. Concurrent calls take their turns.
     ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
     connection goes on with the one before.
     """

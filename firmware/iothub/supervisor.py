@@ -38,7 +38,7 @@ class Supervisor:
 
     connections: how many were made. losses: {stage: how many ended there}. heap_low: the least
     heap that was free after one, in bytes. last_tick: when its deadlines were looked at last, and
-    connecting_since: when the attempt under way began, in ticks; None: there is none.
+    connecting_since: when the attempt under way began, in ticks; None: nothing is under way.
     """
 
     def __init__(self, transport, dispatcher, outbox, options):
@@ -188,7 +188,7 @@ class Supervisor:
             try:
                 await self._attempt()
                 self._lost(await self.transport.wait_closed())
-            except Exception as error:  # whatever it was, the next attempt may succeed
+            except Exception as error:  # of any kind: the next attempt may succeed
                 self._error = error
                 if self._retry or not self._waiters:
                     self.dispatcher.report(error)

@@ -59,7 +59,7 @@ class ServiceConnection:
                 endpoint.close()
 
     async def shutdown(self):
-        """Close for good; whoever waits is told so."""
+        """Close for good. What still waits raises OperationCancelled."""
         await self._supervisor.shutdown()
         self.fail(OperationCancelled("the client was closed", "close"))
 

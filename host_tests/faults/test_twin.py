@@ -137,7 +137,7 @@ def test_disconnect_while_the_twin_is_read_reports_no_error(testbed, localhost_t
 
 
 def test_invalid_twin_delays_no_change(testbed, localhost_tls):
-    """The twin is nested too deeply, or is none: changes still reach the handler."""
+    """A twin that is nested too deeply, or is no object: changes still reach the handler."""
 
     async def scenario():
         for body in (b"[]", b'{"desired":7}', b'{"a":' * 2500 + b"1" + b"}" * 2500, b"\xff"):

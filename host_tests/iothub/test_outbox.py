@@ -13,7 +13,7 @@ from iothub.ram_queue import RamQueue
 
 
 class Flight(Future):
-    """A message with the transport. Whoever gives it up withdraws it."""
+    """A message with the transport. A task that stops waiting for it withdraws it."""
 
     def __init__(self, withdraw):
         self.withdraw = withdraw

@@ -116,7 +116,7 @@ def test_every_module_has_one_layer():
 
 
 def test_tables_of_modules_are_all_known():
-    """Whoever loads a module by a name in a string has it in a table of loaded_later()."""
+    """Each module that is loaded by a name in a string is in a table of loaded_later()."""
     dynamic = [
         sources.module(path)
         for path in MODULES

@@ -4,9 +4,9 @@ from host_tests.support.raises import raises
 
 
 def drive(module, make):
-    """Drive module.EVENTS in each of module.STATES, as module.TRANSITIONS says: for each event a
-    word, with the number of the next state, or -, for each state. Where there is none, fire()
-    raises ValueError and changes nothing. make(state): an object in that state.
+    """Drive module.EVENTS in each of module.STATES, as module.TRANSITIONS says. It has a word
+    for each event. The word has a character for each state: the number of the next state, or "-".
+    For "-", fire() raises ValueError and changes nothing. make(state): an object in that state.
 
     {(event, state before): state after}, of all that may happen.
     """
