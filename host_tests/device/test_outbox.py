@@ -50,12 +50,8 @@ async def emptied(program):
 
 def test_messages_are_kept_without_a_connection(testbed, outbox_settings):
     async def scenario():
-        async with testbed.device_behind_network(outbox=outbox_settings) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(outbox=outbox_settings) as made:
+            service, device_id, program, network = made
             await program.tell("send", "before")
             await program.expect("sent", "before")
             await cut(service, device_id, program, network)
@@ -89,12 +85,8 @@ def test_messages_are_kept_without_a_connection(testbed, outbox_settings):
 
 def test_messages_in_flight_are_sent_again_after_a_loss(testbed, outbox_settings):
     async def scenario():
-        async with testbed.device_behind_network(outbox=outbox_settings) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(outbox=outbox_settings) as made:
+            service, device_id, program, network = made
             await program.tell("send many", 60)
             await bodies(service, device_id, 1)
             await cut(service, device_id, program, network)
@@ -111,12 +103,8 @@ def test_messages_in_flight_are_sent_again_after_a_loss(testbed, outbox_settings
 def test_flash_queue_survives_power_loss(testbed, tmp_path):
     async def scenario():
         box = {"path": str(tmp_path / "outbox")}
-        async with testbed.device_behind_network(outbox=box) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(outbox=box) as made:
+            service, device_id, program, network = made
             key = (await service.get_device(device_id))["authentication"]["symmetricKey"]
             await cut(service, device_id, program, network)
             for number in range(20):
@@ -158,12 +146,8 @@ def test_messages_are_kept_before_the_first_connection(testbed, outbox_settings)
 def test_full_outbox_drops_the_oldest(testbed, outbox_settings):
     async def scenario():
         box = {**outbox_settings, "limit": 4096}
-        async with testbed.device_behind_network(outbox=box) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(outbox=box) as made:
+            service, device_id, program, network = made
             await cut(service, device_id, program, network)
             for number in range(20):
                 text = f"{number:03}" + "x" * 500
@@ -185,12 +169,8 @@ def test_full_outbox_drops_the_oldest(testbed, outbox_settings):
 def test_full_outbox_refuses_the_newest(testbed, outbox_settings):
     async def scenario():
         box = {**outbox_settings, "limit": 4096, "drop": "newest"}
-        async with testbed.device_behind_network(outbox=box) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(outbox=box) as made:
+            service, device_id, program, network = made
             await cut(service, device_id, program, network)
             refused = []
             for number in range(20):
@@ -212,12 +192,8 @@ def test_full_outbox_refuses_the_newest(testbed, outbox_settings):
 
 def test_disconnect_keeps_unacknowledged_messages(testbed, outbox_settings):
     async def scenario():
-        async with testbed.device_behind_network(outbox=outbox_settings) as (
-            service,
-            device_id,
-            program,
-            _,
-        ):
+        async with testbed.device_behind_network(outbox=outbox_settings) as made:
+            service, device_id, program, _ = made
             await program.tell("disconnect")
             await program.expect("disconnected")
             await program.tell("send", "while away")  # connects by itself

@@ -7,12 +7,8 @@ TRANSPORTS = ("mqtt", "mqtt-websockets")  # AMQP's: test_amqp_device
 
 def test_token_renewal_loses_no_message(testbed):
     async def scenario():
-        async with testbed.device_behind_network(options={"sastoken_ttl": 3}) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(options={"sastoken_ttl": 3}) as made:
+            service, device_id, program, network = made
             sent, got = [], set()
             telemetry = service.local.telemetry(device_id)
             while network.server.attempts < 4:  # each token has a connection of its own
@@ -36,12 +32,8 @@ def test_token_renewal_loses_no_message(testbed):
 
 def test_failed_renewal_keeps_the_connection_and_is_retried(testbed):
     async def scenario():
-        async with testbed.device_behind_network(options={"sastoken_ttl": 6}) as (
-            _,
-            _,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(options={"sastoken_ttl": 6}) as made:
+            _, _, program, network = made
             network.server.accepting = False
             assert (await program.expect("background"))[1] in ("tls", "websocket")
             await program.tell("send", "still here")

@@ -128,10 +128,8 @@ def test_wrong_key_is_a_credential_error(testbed):
         host = f"localhost:{testbed.hub['amqp_port']}"
         text = f"HostName={host};SharedAccessKeyName=service;SharedAccessKey={'A' * 43}="
         for sasl, stage in (("cbs", "token"), ("plain", "sasl")):
-            async with started(testbed, connection_string=text, options={"sasl": sasl}) as (
-                _,
-                bad,
-            ):
+            async with started(testbed, connection_string=text, options={"sasl": sasl}) as made:
+                _, bad = made
                 await bad.tell("send", ["nobody", "x", None, "m", {}])
                 assert await bad.expect("error") == ["CredentialError", stage, 401]
 

@@ -28,12 +28,8 @@ def test_delay_doubles_while_the_hub_closes_connections_and_resets_afterwards(
 ):
     async def scenario():
         settings = {"backoff": [1, 60, 0.05], "options": {"keep_alive": 4}}
-        async with device_behind_proxy(testbed, localhost_tls, **settings) as (
-            _,
-            _,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, **settings) as made:
+            _, _, program, proxy = made
             for expected in (0.05, 0.1):
                 proxy.cut()
                 assert await delays(program, 1) == [expected]

@@ -42,12 +42,8 @@ def test_invalid_connack_is_named_and_retried(testbed, localhost_tls, kind):
     async def scenario():
         fault, expected = WELCOMES[kind]
         options = {"timeout": 1} if kind == "none" else {}
-        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
-            _,
-            _,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
+            _, _, program, proxy = made
             proxy.fault = fault()
             proxy.cut()
             await program.expect("background", *CLOSED)

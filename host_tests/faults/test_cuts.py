@@ -32,12 +32,8 @@ def cuts(proxy, packet, to_hub, nth=1):
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, True), (PUBACK, False)], ids=["out", "ack"])
 def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as made:
+            service, device_id, program, proxy = made
             sent = []
             for byte in cuts(proxy, packet, to_hub, nth=2):
                 await program.tell("send batch", [f"{byte} ", 3])
@@ -56,12 +52,8 @@ def test_telemetry_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, 
 @pytest.mark.parametrize("packet, to_hub", [(PUBLISH, False), (PUBACK, True)], ids=["in", "ack"])
 def test_c2d_message_survives_a_cut_at_every_byte(testbed, localhost_tls, packet, to_hub):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, **SETTINGS) as made:
+            service, device_id, program, proxy = made
             sent = []
             for byte in cuts(proxy, packet, to_hub):
                 for part in "ab":

@@ -26,12 +26,8 @@ def test_unanswered_ping_ends_the_connection(testbed, localhost_tls, kind):
 
     async def scenario():
         options = {"keep_alive": 2}
-        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
-            _,
-            _,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
+            _, _, program, proxy = made
             proxy.fault = kind()
             assert await program.expect("background") == UNANSWERED
             await program.expect("state", True)

@@ -23,12 +23,8 @@ def test_two_concurrent_calls_get_their_own_answers(testbed):
 
 def test_connection_lost_before_the_answer(testbed):
     async def scenario():
-        async with testbed.device_behind_network(options=PATIENT) as (
-            service,
-            device_id,
-            program,
-            network,
-        ):
+        async with testbed.device_behind_network(options=PATIENT) as made:
+            service, device_id, program, network = made
             call = asyncio.create_task(service.invoke_method(device_id, "held", 1))
             await program.expect("method", "held")
             network.server.accepting = False

@@ -52,12 +52,8 @@ def test_puback_with_another_id_is_ignored(testbed, localhost_tls):
 
 def test_late_puback_delays_no_other_message(testbed, localhost_tls):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("later", ["send", "one"])
             await held.struck.wait()
@@ -73,12 +69,8 @@ def test_late_puback_delays_no_other_message(testbed, localhost_tls):
 def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
     async def scenario():
         options = {"operation_timeout": 2}
-        async with device_behind_proxy(testbed, localhost_tls, options=options) as (
-            _,
-            _,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls, options=options) as made:
+            _, _, program, proxy = made
             held = proxy.fault = Hold(PUBACK, to_hub=False)
             await program.tell("send", "one")
             assert await program.expect("error") == NO_ANSWER
@@ -91,12 +83,8 @@ def test_puback_of_a_cancelled_message_is_ignored(testbed, localhost_tls):
 
 def test_repeated_puback_is_ignored(testbed, localhost_tls):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             proxy.fault = Duplicate(PUBACK, to_hub=False, lasting=True)
             for text in "abc":
                 await send_and_wait(program, text)
@@ -108,12 +96,8 @@ def test_repeated_puback_is_ignored(testbed, localhost_tls):
 
 def test_stalled_link_that_recovers_keeps_the_connection(testbed, localhost_tls):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             for to_hub in (True, False):
                 stalled = proxy.fault = Stall(PUBLISH if to_hub else PUBACK, to_hub, byte=3)
                 await program.tell("later", ["send", f"{to_hub}"])

@@ -36,12 +36,8 @@ async def all_comes(service, device_id, program):
 
 def test_subscriptions_are_restored_only_without_a_session(testbed, localhost_tls):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             for forgotten in (False, True, False):
                 if forgotten:
                     await forget(proxy)
@@ -78,12 +74,8 @@ def test_failed_subscription_fails_the_first_connection(testbed, localhost_tls, 
 @pytest.mark.parametrize("nth", range(1, FILTERS + 1))
 def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             await forget(proxy, Rewrite(SUBACK, nth=nth, into=refusal))
             await program.expect("background", "ConnectionDroppedError")
             assert await program.expect("background") == REFUSED
@@ -95,12 +87,8 @@ def test_refused_subscription_is_requested_again(testbed, localhost_tls, nth):
 
 def test_subscriptions_survive_a_cut_at_every_byte_of_a_suback(testbed, localhost_tls):
     async def scenario():
-        async with device_behind_proxy(testbed, localhost_tls) as (
-            service,
-            device_id,
-            program,
-            proxy,
-        ):
+        async with device_behind_proxy(testbed, localhost_tls) as made:
+            service, device_id, program, proxy = made
             for byte in range(6):
                 await forget(proxy, Cut(SUBACK, nth=2, byte=byte))
                 await program.expect("state", False)
