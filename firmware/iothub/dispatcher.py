@@ -82,7 +82,8 @@ class Dispatcher:
             await function(*arguments)
         except Exception as error:
             self.report(error)
-        self._tasks.discard(asyncio.current_task())
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     async def call(self, handler, *arguments):
         """What a handler returns, be it a function or a coroutine; within its deadline."""
