@@ -113,7 +113,10 @@ class Remote:
         except (TransportError, OSError, IndexError, ValueError) as error:
             if isinstance(error, OSError):
                 raise RemoteError(_GONE.format(self.port)) from None
-            raise RemoteError(f"{self.port}: the board stopped answering ({error}): reset it")
+            # mpremote quotes what the board sent, which may be an echo of the settings' secrets.
+            reason = str(error).partition(" (")[0].partition(":")[0]
+            text = f"{self.port}: the board stopped answering ({reason}): reset it"
+            raise RemoteError(text) from None
 
     def _interrupt(self):
         """Send Ctrl-C, enter the raw REPL, soft reset; Ctrl-C again, while boot.py waits."""
