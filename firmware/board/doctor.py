@@ -134,7 +134,7 @@ class Examination:
             # MQTT's DISCONNECT, without a CONNECT: the first write does the handshake.
             await wait_for(stream.write(b"\xe0\x00"), _DEADLINE, "tls")
         finally:
-            await stream.close()
+            stream.close()
 
     def credentials(self):
         start = ticks_ms()

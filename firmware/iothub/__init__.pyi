@@ -21,6 +21,8 @@ exceptions = errors
 class Supervised(Protocol):
     """What a Supervisor opens and closes: a transport, or the service's connection."""
 
+    connection: Any  # the current Connection, or the last that was; None before the first
+
     async def open(self, wanted: Callable[[], tuple[list, bool]]) -> Any:
         """Make a connection. wanted(): (features, whether to read the twin), asked once there is
         a stream. A Future for the twin, or None. ConnectionFailedError, OperationTimeout,
@@ -53,7 +55,6 @@ class Transport(Supervised, Protocol):
     the Dispatcher, whose on_…() methods they are.
     """
 
-    connection: Any  # the current Connection, or the last that was; None before the first
     pending: Any  # a Pending: telemetry that is not acknowledged
 
     context: Any  # of TLS, for the next connection
@@ -90,4 +91,15 @@ class Transport(Supervised, Protocol):
     def settle(self, receipt: tuple, outcome: str) -> None:
         """Settle a cloud-to-device message: "complete", "reject" or "abandon". Once its connection
         is gone that has no effect: the message comes again.
+        """
+
+    def pause_reading(self, paused: bool) -> None:
+        """Let the hub send no more cloud-to-device messages, as far as the protocol allows it, or
+        let it send them again. Over MQTT nothing at all is read, for a while; over AMQP no credit
+        is given.
+        """
+
+    async def redeliver(self, receipts: list) -> None:
+        """Let the hub send again the messages that were not kept: over MQTT by another
+        connection, over AMQP by releasing them.
         """

@@ -6,13 +6,14 @@ Dispatcher calls the program's handlers, a transport speaks MQTT or AMQP: docs/a
 
 import json
 
+# First: compiling a file needs more heap than its code has, and this is a large one.
+from .supervisor import Supervisor  # isort: skip
 from .compat import as_coroutine, const, forget
 from .connection import client_context
 from .credentials import Credentials, split_host
 from .dispatcher import HANDLERS, Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
 from .messages import Message
-from .supervisor import Supervisor
 
 _MAX_MESSAGE = const(262144)
 _SHORT = const(262144 // 4)

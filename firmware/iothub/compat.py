@@ -12,12 +12,12 @@ from .errors import OperationTimeout
 
 if sys.implementation.name == "micropython":
     from asyncio import sleep_ms  # noqa: F401
-    from asyncio import wait_for as _wait_for
     from time import ticks_diff, ticks_ms  # noqa: F401
 
     from micropython import const  # noqa: F401
 
     from .future import AutoResetEvent, Future  # noqa: F401
+    from .future import wait_for as _wait_for
 
     def utf8(text):
         """The bytes of a str, for what takes a buffer: a str is one here."""

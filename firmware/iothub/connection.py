@@ -8,6 +8,9 @@ A Connection is opened once and closed once. The next connection is another obje
 While it is draining a token handover is under way: what is queued still leaves, and what comes
 is taken in, but no further telemetry is begun on it (see mqtt.handover).
 
+Reading can be paused: what the peer sends waits in the network then, acknowledgements too. So it
+lasts half of `timeout` at most.
+
 The protocol is sans I/O. A Connection uses feed(bytes), pump() -> whether there is something to
 take(), reuse(buffer), fail(error), goodbye(); `output`, an AutoResetEvent that is set when there
 may be something to take; `accepted`, a Future for the peer's acceptance; and `stage`, its name.
@@ -17,7 +20,16 @@ import asyncio
 import sys
 
 from . import errors
-from .compat import Future, const, random, ticks_diff, ticks_ms, unix_time, wait_for
+from .compat import (
+    AutoResetEvent,
+    Future,
+    const,
+    random,
+    ticks_diff,
+    ticks_ms,
+    unix_time,
+    wait_for,
+)
 from .errors import ConnectionDroppedError, OperationTimeout
 from .sas import token_fields
 
@@ -27,9 +39,9 @@ else:
     from .net.stream_cpython import client_context, open_stream  # noqa: F401
 
 STATES = ("opening", "open", "draining", "closed")
-EVENTS = "accepted drain resume abort"
+EVENTS = ("accepted", "drain", "resume", "abort")
 # For each event the next of STATES, by the state before; -: the event cannot happen then.
-TRANSITIONS = "1--3 -2-3 --13 3333"
+TRANSITIONS = b"1--3 -2-3 --13 3333"
 
 _MAX_LIFE = const(400000)  # seconds: the longest that the board's ticks can tell apart
 
@@ -49,7 +61,7 @@ async def dial(options, context, host, port, default_port, subprotocol):
         try:
             stream = await wait_for(upgrade(stream, host, subprotocol), timeout, "websocket")
         except BaseException:
-            await stream.close()
+            stream.close()
             raise
     return stream
 
@@ -71,13 +83,16 @@ class Connection:
         self.renewal = None  # and (since when, after how many ms) it is to be renewed, in ticks
         self._timeout = timeout
         self.reader = self._writer = self._stream = None
+        self.paused_since = None  # when reading was paused, in ticks
+        self._resumed = None  # an AutoResetEvent, once it has been
 
     def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
-        column = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)][STATES.index(self.state)]
-        if column == "-":
+        # This takes no heap: a connection must come to its end where there is none.
+        code = TRANSITIONS[EVENTS.index(event) * 5 + STATES.index(self.state)]
+        if code < 48:
             raise ValueError("connection: %s while %s" % (event, self.state))
-        self.state = STATES[int(column)]
+        self.state = STATES[code - 48]
 
     # -- opening and closing ----------------------------------------------------------------
 
@@ -119,18 +134,21 @@ class Connection:
         if self.state == "closed":
             return
         self.fire("abort")
+        if not isinstance(error, Exception):  # the task that opened it was cancelled
+            error = ConnectionDroppedError("it was given up", self.protocol.stage)
+        self.closed.set_result(error)  # first: it takes no heap, and ends all that waits below
         self.protocol.fail(error)
-        self.closed.set_result(error)
 
-    async def release(self, error):
-        """Abort it, and free what it holds."""
-        self.abort(error)
-        for task in (self.reader, self._writer):
-            if task is not None:
-                task.cancel()
+    def release(self, error):
+        """Abort it, and free what it holds. It takes no heap."""
+        if self.reader is not None:
+            self.reader.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
         if self._stream is not None:
             stream, self._stream = self._stream, None
-            await stream.close()
+            stream.close()
+        self.abort(error)
 
     async def close(self, error):
         """Say good-bye, and release it; OSError if that could not be said in time."""
@@ -142,7 +160,25 @@ class Connection:
                 goodbye = self._stream.write(self.protocol.take())
                 await wait_for(goodbye, self._timeout, "disconnect")
         finally:
-            await self.release(error)
+            self.release(error)
+
+    def pause_reading(self, paused):
+        """Leave what comes in the network, or read it again."""
+        if self._resumed is None:
+            self._resumed = AutoResetEvent()
+        if paused:
+            self.paused_since = ticks_ms()
+        elif self.paused_since is not None:
+            self.paused_since = None
+            self.keep_alive.excuse(ticks_ms())
+            self._resumed.set()
+
+    def tick(self, now):
+        """While nothing is read nobody owes anything; but that must not last: see the module."""
+        if self.paused_since is not None:
+            self.keep_alive.excuse(now)
+            if ticks_diff(now, self.paused_since) > self._timeout * 500:
+                self.pause_reading(False)
 
     # -- the tasks --------------------------------------------------------------------------
 
@@ -153,6 +189,8 @@ class Connection:
         stream, protocol, keep_alive = self._stream, self.protocol, self.keep_alive
         try:
             while True:
+                while self.paused_since is not None:
+                    await self._resumed
                 size = await stream.readinto(buffer)
                 if not size:
                     raise ConnectionDroppedError("the hub closed the connection", "read")
@@ -226,6 +264,11 @@ class KeepAlive:
         self._pinged = None
         if self._asked is not None:
             self.round_trip, self._asked = ticks_diff(now, self._asked), None
+
+    def excuse(self, now):
+        """Nothing was read until now: what the peer has answered may wait to be read."""
+        self.last_received = self._oldest_since = now
+        self._pinged = None
 
     def overdue(self, now, oldest, stage):
         """The error that ends the connection, or None. `oldest`: what waits longest, or None."""

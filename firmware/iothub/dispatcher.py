@@ -46,8 +46,8 @@ class Dispatcher:
         feature = HANDLERS[name]
         if handler is not None and feature is not None:
             # At once: compiling needs more heap than the code has, and there is most of it now.
-            self.transport.prepare()
             self.part("methods" if feature == "methods" else "inbox")
+            self.transport.prepare()
             if feature == "desired":
                 self.part("twin")
             if self.transport.is_open():
@@ -95,14 +95,20 @@ class Dispatcher:
         return result
 
     def report(self, error):
-        """Tell the program of a failure behind its back: by its handler, or on the console."""
+        """Tell the program of a failure behind its back: by its handler, or on the console.
+
+        It raises nothing: where the heap is full nothing can be told.
+        """
         handler = self.handlers.get("on_background_exception")
-        if errors.logger:
-            errors.logger(40, getattr(error, "stage", None), error)
-        elif handler is None:
-            print("iothub: %s: %s" % (type(error).__name__, error))
-        if handler is not None:
-            self.run(self._report, handler, error)
+        try:
+            if errors.logger:
+                errors.logger(40, getattr(error, "stage", None), error)
+            elif handler is None:
+                print("iothub: %s: %s" % (type(error).__name__, error))
+            if handler is not None:
+                self.run(self._report, handler, error)
+        except MemoryError:
+            pass
 
     async def _report(self, handler, error):
         try:
@@ -152,6 +158,11 @@ class Dispatcher:
             self.run(self._parts["twin"].synchronize)
 
     # -- what the supervisor and the client say ---------------------------------------------
+
+    def tick(self):
+        """Do what an earlier moment had no heap for; it is called once a second."""
+        if "inbox" in self._parts:
+            self._parts["inbox"].tick()
 
     def on_disconnected(self):
         """The connection is gone."""

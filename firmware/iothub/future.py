@@ -1,4 +1,4 @@
-"""Future and AutoResetEvent without a coroutine frame, as MicroPython's asyncio allows it.
+"""Future, AutoResetEvent and wait_for(), as MicroPython's asyncio allows them.
 
 A coroutine for each message that waits would cost the heap its frame. Here the object itself is
 what the event loop runs: it is its own iterator, as that of asyncio.sleep_ms() is, and
@@ -87,3 +87,28 @@ class Future(AutoResetEvent):
     def throw(self, error):
         self.abandoned()
         raise error
+
+
+async def wait_for(awaitable, seconds):
+    """asyncio.wait_for() with one task instead of two.
+
+    Where the heap is full it raises MemoryError; asyncio's may leave its task behind, or end in a
+    CancelledError that nobody has asked for.
+    """
+    waiter = [core.cur_task]  # none, once the deadline has passed
+    task = core.create_task(expire(waiter, int(seconds * 1000)))
+    try:
+        return await awaitable
+    except core.CancelledError:
+        if waiter:
+            raise
+        raise core.TimeoutError
+    finally:
+        task.cancel()
+
+
+async def expire(waiter, limit):
+    await core.sleep_ms(limit)
+    while waiter[0].data is core.CancelledError:  # it is being cancelled: that comes first
+        await core.sleep_ms(0)
+    waiter.pop().cancel()

@@ -56,7 +56,11 @@ class MethodCalls:
             self._transport.respond(rid, status or 429, b"")
         else:
             self._answered[rid] = Future()
-            self._dispatcher.run(self._run, handler, MethodRequest(rid, name, payload))
+            try:
+                self._dispatcher.run(self._run, handler, MethodRequest(rid, name, payload))
+            except MemoryError:
+                del self._answered[rid]
+                raise
 
     async def _run(self, handler, request):
         rid = request.request_id

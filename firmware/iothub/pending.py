@@ -17,6 +17,14 @@ def answer(requests, key, value=None, error=None):
             future.set_exception(error)
 
 
+def fail_all(requests, error):
+    """Nothing will answer any more. It takes no heap."""
+    while requests:
+        for key in requests:
+            answer(requests, key, None, error)
+            break  # the dict has changed
+
+
 class Delivery(Future):
     """A message on its way. Awaiting it ends when the hub has acknowledged it.
 
@@ -134,8 +142,12 @@ class Pending:
         while at < len(self._deliveries):
             delivery = self._deliveries[at]
             if ticks_diff(now, delivery.accepted) > self._limit:
-                reason = "no acknowledgement within %g s" % (self._limit / 1000)
-                self.settle(delivery, OperationTimeout(reason, self._stage))
+                try:
+                    reason = "no acknowledgement within %g s" % (self._limit / 1000)
+                    error = OperationTimeout(reason, self._stage)
+                except MemoryError as failure:  # there is no heap to say so
+                    error = failure
+                self.settle(delivery, error)
             else:
                 at += 1  # the next may be older, if it was released meanwhile
 

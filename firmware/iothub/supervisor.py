@@ -11,6 +11,9 @@
     shutdown     disconnected              closed
 
 connect() while stopping waits until that is done. fire() alone assigns the state.
+
+A full heap stops none of this for good. What has to be done takes no heap, or is tried again: by
+the task, _run(), and for the rest by the ticker, _tick().
 """
 
 import asyncio
@@ -28,9 +31,9 @@ from .errors import (
 )
 
 STATES = ("disconnected", "connecting", "connected", "waiting", "stopping", "closed")
-EVENTS = "connect accepted give-up retry timer disconnect stopped shutdown"
+EVENTS = ("connect", "accepted", "give-up", "retry", "timer", "disconnect", "stopped", "shutdown")
 # For each event the next of STATES, by the state before; -: the event cannot happen then.
-TRANSITIONS = "1--1-- -2---- -00--- -33--- ---1-- 4444-- ----0- 5----5"
+TRANSITIONS = b"1--1-- -2---- -00--- -33--- ---1-- 4444-- ----0- 5----5"
 
 
 class Supervisor:
@@ -57,29 +60,38 @@ class Supervisor:
         self._task = None  # runs from connect() to disconnect()
         self._ticker = None  # runs as long
         self._waiters = []  # Futures for the next state
+        self._told = self.state  # the last one that the outbox and the program were told of
         self._since = 0  # when the last attempt succeeded, in seconds
         self._short_lived = 0  # connections in a row that the hub soon closed
 
     def fire(self, event):
         """Change the state, as TRANSITIONS has it. ValueError: the event cannot happen now."""
         before = self.state
-        row = TRANSITIONS.split(" ")[EVENTS.split(" ").index(event)]
-        column = row[STATES.index(before)]
-        if column == "-":
+        code = TRANSITIONS[EVENTS.index(event) * 7 + STATES.index(before)]
+        if code < 48:
             raise ValueError("supervisor: %s while %s" % (event, before))
-        self.state = state = STATES[int(column)]
+        self.state = state = STATES[code - 48]
         if errors.logger:
             errors.logger(20, "state", state)
         self.connecting_since = ticks_ms() if state == "connecting" else None
+        while self._waiters:
+            self._waiters.pop(0).set_result(state)
+        try:
+            self._tell()
+        except MemoryError:
+            pass  # the ticker will
+
+    def _tell(self):
+        """Tell the outbox and the program of the state, unless they know it."""
+        state, before = self.state, self._told
+        if state is before:
+            return
         if self.outbox is not None:
             self.outbox.on_state(state)
         if (before == "connected") != (state == "connected"):
-            self.dispatcher.run(
-                self.dispatcher.call, self.dispatcher.handlers.get("on_connection_state_change")
-            )
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.set_result(state)
+            handler = self.dispatcher.handlers.get("on_connection_state_change")
+            self.dispatcher.run(self.dispatcher.call, handler)
+        self._told = state
 
     async def _next_state(self):
         """Wait for the next change: the state after it."""
@@ -117,14 +129,15 @@ class Supervisor:
         if not waiting and self.state != "disconnected":
             self._retry = self._retry or retry
             return False
-        self._retry = retry or waiting
-        if waiting:
-            self._task.cancel()  # it sleeps
-        self.fire("connect")
-        self._task = asyncio.create_task(self._run())
-        self.last_tick = ticks_ms()
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._tick())
+        task = asyncio.create_task(self._run())  # neither begins before this returns
+        if waiting:
+            self._task.cancel()  # it sleeps
+        self._task = task
+        self._retry = retry or waiting
+        self.last_tick = ticks_ms()
+        self.fire("connect")
         return True
 
     async def ready(self):
@@ -170,6 +183,8 @@ class Supervisor:
             self._ticker.cancel()
             await sleep_ms(0)  # the cancelled tasks end, and give back their heap
         finally:
+            if self.transport.connection is not None:
+                self.transport.connection.release(self._error)
             self._ticker.cancel()
             self._ticker = self.last_tick = None
             self.dispatcher.on_disconnected()
@@ -184,23 +199,40 @@ class Supervisor:
 
     async def _run(self):
         """Connect, and connect again, until stop(), or until nothing tries again."""
-        while True:
+        while self.state in ("connecting", "connected", "waiting"):
+            try:
+                await self._step()
+            except Exception as error:  # mostly a full heap: the same step is tried again
+                if not isinstance(error, MemoryError):
+                    self.dispatcher.report(error)
+                await sleep_ms(100)
+
+    async def _step(self):
+        """What the state asks for. It ends with another state, unless there is no heap for it."""
+        if self.state == "connecting":
             try:
                 await self._attempt()
-                self._lost(await self.transport.wait_closed())
             except Exception as error:  # of any kind: the next attempt may succeed
-                self._error = error
-                if self._retry or not self._waiters:
-                    self.dispatcher.report(error)
-            if not self._retry:
-                self._give_up(self._error)
-                return
-            self.fire("retry")
+                self._ended(error, self._retry or not self._waiters)
+        elif self.state == "connected":
+            self._lost(await self.transport.wait_closed())
+        else:
             delay = self._backoff.next()
             if errors.logger:
                 errors.logger(20, "state", "connecting again in %.1f s" % delay)
             await asyncio.sleep(delay)
             self.fire("timer")
+
+    def _ended(self, error, report):
+        """An attempt or a connection has ended with `error`."""
+        self._error = error
+        if report:
+            self.dispatcher.report(error)
+        if self._retry:
+            self.fire("retry")
+        else:
+            self.transport.fail(error)
+            self.fire("give-up")
 
     async def _attempt(self):
         try:
@@ -209,16 +241,19 @@ class Supervisor:
             if not await self._clock_was_wrong(error):
                 raise
             twin = await self.transport.open(self.dispatcher.wanted)
-        self._since = unix_time()
         self._check_clock = self.options["check_clock"]
-        self.connections += 1
         gc.collect()  # what connecting took; what is free now is there for the rest
         if hasattr(gc, "mem_free"):
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
-        if twin is not None:
-            self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
+        self.connections += 1
         self._retry = self.options["connection_retry"]
         self.fire("accepted")
+        try:
+            self._since = unix_time()
+            if twin is not None:
+                self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
+        except MemoryError as error:  # the next connection may find some heap
+            self.transport.connection.abort(error)
 
     async def _clock_was_wrong(self, error):
         """Whether check_clock has set the clock. It is asked before the key, or the hub, is
@@ -237,24 +272,19 @@ class Supervisor:
         return wrong
 
     def _lost(self, error):
-        self._error = error
+        life = unix_time() - self._since
         stage = getattr(error, "stage", None)
         self.losses[stage] = self.losses.get(stage, 0) + 1
         self.dispatcher.on_disconnected()
-        self.dispatcher.report(error)
-        if unix_time() - self._since > self._backoff.ceiling:
-            self._backoff.reset()  # it lasted: this is no hub that hangs up at once
+        self._ended(error, True)
+        if life > self._backoff.ceiling:  # this is no hub that hangs up at once
+            self._backoff.reset()
             self._short_lived = 0
         elif stage in ("read", "link", "close"):
             self._short_lived += 1
             if self._short_lived == 3:
                 reason = "closed early, again: has another client this identity?"
                 self.dispatcher.report(ConnectionDroppedError(reason, "identity"))
-
-    def _give_up(self, error):
-        self._error = error
-        self.transport.fail(error)
-        self.fire("give-up")
 
     # -- deadlines --------------------------------------------------------------------------
 
@@ -267,10 +297,12 @@ class Supervisor:
             await sleep_ms(tick)
             try:
                 self.transport.tick(ticks_ms())
+                self.dispatcher.tick()
+                self._tell()
+                if self._task.done():  # something has cancelled it
+                    self._task = asyncio.create_task(self._run())
+            except MemoryError:
+                pass  # the next turn may find some
             except Exception as error:  # without a ticker there would be no deadlines
-                try:
-                    if not isinstance(error, MemoryError):  # to report it would need memory
-                        self.dispatcher.report(error)
-                except MemoryError:  # the next turn may find some
-                    pass
+                self.dispatcher.report(error)
         self._ticker = self.last_tick = None

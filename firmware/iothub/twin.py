@@ -144,7 +144,7 @@ class TwinSynchronizer:
         dispatcher = self._dispatcher
         for change in changes:
             handler = dispatcher.handlers.get("on_twin_desired_properties_patch_received")
-            dispatcher.part("inbox").post(None, dispatcher.call, handler, change)
+            dispatcher.part("inbox").post(None, 0, dispatcher.call, handler, change)
 
     async def synchronize(self, answer=None):
         """Read the twin, and tell what it changes. answer: a Future, if it was asked for."""

@@ -8,7 +8,7 @@ from iothub.amqp.connection import PORT, AMQPConnection
 from iothub.amqp.links import refusal
 from iothub.compat import AutoResetEvent, unix_time
 from iothub.connection import client_context, dial
-from iothub.errors import ConnectionDroppedError, OperationCancelled
+from iothub.errors import OperationCancelled
 from iothub.supervisor import Supervisor
 
 _MAX_FRAME = 16384
@@ -32,6 +32,7 @@ class ServiceConnection:
         self._context = client_context(options["server_verification_cert"])
         self._endpoints = []
         self._amqp = None  # the current AMQPConnection, or the last that was
+        self.connection = None  # its Connection
         self.renewal_lock = None  # iothub.renewal's
         self._supervisor = Supervisor(self, dispatcher, None, options)
 
@@ -89,6 +90,7 @@ class ServiceConnection:
     async def open(self, _wanted):
         host, port = self._place
         amqp = self._amqp = AMQPConnection(self._options, host, self._container_id, _MAX_FRAME)
+        self.connection = amqp.connection
         try:
             stream = await dial(self._options, self._context, host, port, PORT, "AMQPWSB10")
             await amqp.open(stream, self._signed())
@@ -97,8 +99,8 @@ class ServiceConnection:
                 links += endpoint.attach(self)
             await amqp.attached(links)
             amqp.connection.set_open()
-        except BaseException:
-            await amqp.connection.release(ConnectionDroppedError("it was given up", "attach"))
+        except BaseException as error:
+            amqp.connection.release(error)
             raise
 
     def _signed(self):
@@ -107,7 +109,7 @@ class ServiceConnection:
     async def wait_closed(self):
         connection = self._amqp.connection
         error = await connection.closed
-        await connection.release(error)
+        connection.release(error)
         return error
 
     def is_open(self):
@@ -123,7 +125,7 @@ class ServiceConnection:
             except OSError as failure:
                 self._dispatcher.report(failure)
             finally:
-                await connection.release(error)
+                connection.release(error)
 
     def fail(self, error):
         """Nothing tries to connect any more: endpoints have to be added anew."""

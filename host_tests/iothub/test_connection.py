@@ -74,12 +74,12 @@ async def opened(*out, **settings):
 
 async def released(connection, stream):
     """After open() has failed its owner releases the Connection: nothing of it is left."""
-    await connection.release(ConnectionDroppedError("it was given up", "connack"))
+    connection.release(ConnectionDroppedError("it was given up", "connack"))
     assert connection.state == CLOSED
     assert connection.closed.done()
     assert stream.closed
     await turns()
-    await connection.release(OSError())
+    connection.release(OSError())
 
 
 def on_loop(main):
@@ -141,7 +141,7 @@ def test_only_the_first_flight_leaves_before_the_peer_accepts():
         assert connection.state == OPENING  # until all that it needs is there
         connection.set_open()
         assert connection.state == OPEN
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -158,7 +158,7 @@ def test_a_handshake_goes_on_before_the_peer_accepts():
         assert protocol.fed == b"answer"
         protocol.accepted.set_result("open")
         assert await opening == "open"
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -239,7 +239,7 @@ def test_loss_between_acceptance_and_open_is_raised():
         assert connection.state == CLOSED
         error = raises(ConnectionDroppedError, connection.set_open)
         assert error is connection.closed.value
-        await connection.release(error)
+        connection.release(error)
         assert stream.closed
 
     on_loop(main)
@@ -261,7 +261,7 @@ def test_what_comes_is_fed_and_what_is_put_leaves():
         await stream.has_written(b"onetwo")
         assert connection.keep_alive.writing is None
         assert protocol.reused == []
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -273,7 +273,7 @@ def test_buffer_is_given_back_only_where_the_stream_has_copied_it():
         await stream.has_written(b"one")
         await turns()
         assert protocol.reused == [b"one"]
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -284,7 +284,7 @@ def test_answer_to_what_is_fed_leaves_by_itself():
         protocol.out.append(b"answer")  # as feed() would, without a word to anybody
         stream.send(b"question")
         await stream.has_written(b"answer")
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -304,7 +304,7 @@ def test_write_that_is_stuck_is_seen_by_the_keep_alive():
         await stream.has_written(b"stuck")
         await turns()
         assert connection.keep_alive.writing is None
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 
@@ -327,14 +327,14 @@ def test_all_that_may_end_it():
             elif stage == "read":
                 stream.fail(error)
             else:
-                await stream.close()
+                stream.close()
                 protocol.put(b"x")
             ended = await connection.closed
             assert connection.state == CLOSED
             assert getattr(ended, "stage", None) == stage
             assert type(ended) is (type(error) if error else ConnectionDroppedError)
             assert protocol.failed == [ended]
-            await connection.release(ended)
+            connection.release(ended)
             assert stream.closed
 
     on_loop(main)
@@ -348,8 +348,8 @@ def test_it_is_aborted_once_with_the_first_error():
         connection.abort(OSError("second"))
         assert await connection.closed is first
         assert protocol.failed == [first]
-        await connection.release(OSError("third"))
-        await connection.release(OSError("fourth"))
+        connection.release(OSError("third"))
+        connection.release(OSError("fourth"))
         assert connection.closed.value is first
         assert stream.closed
 
@@ -407,7 +407,7 @@ def test_reader_ends_with_what_the_peer_sends():
         assert protocol.fed == b"last"
         assert connection.state == CLOSED
         assert isinstance(connection.closed.value, ConnectionDroppedError)
-        await connection.release(OSError())
+        connection.release(OSError())
 
     on_loop(main)
 

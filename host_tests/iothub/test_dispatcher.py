@@ -7,6 +7,7 @@ from iothub.dispatcher import Dispatcher
 from iothub.errors import OperationTimeout
 from iothub.inbox import OversizedError
 from iothub.messages import Message
+from iothub.options import checked
 
 
 class Transport:
@@ -34,10 +35,13 @@ class Transport:
     def settle(self, receipt, outcome):
         self.settled.append((receipt, outcome))
 
+    def pause_reading(self, paused):
+        pass
+
 
 def made(is_open=True, timeout=5):
     """(Dispatcher, its Transport, what it has reported)."""
-    options = {"handler_timeout": timeout, "timeout": 5, "ensure_desired_properties": True}
+    options = checked({"handler_timeout": timeout, "timeout": 5})
     dispatcher, problems = Dispatcher(options), []
     transport = dispatcher.transport = Transport(is_open)
     dispatcher.set_handler("on_background_exception", problems.append)
@@ -177,7 +181,7 @@ def test_without_a_connection_features_are_asked_for_with_the_next_one():
 
 def test_twin_is_read_at_each_connection_only_if_that_is_wanted():
     for ensure in (True, False):
-        options = {"handler_timeout": 5, "timeout": 5, "ensure_desired_properties": ensure}
+        options = checked({"ensure_desired_properties": ensure})
         dispatcher = Dispatcher(options)
         dispatcher.transport = Transport(is_open=False)
         dispatcher.set_handler("on_twin_desired_properties_patch_received", print)

@@ -6,11 +6,14 @@ from host_tests.support.tasks import turns, until
 from iothub.compat import Future
 from iothub.dispatcher import Dispatcher
 from iothub.messages import Message
+from iothub.options import checked
 
 
 class Transport:
     def __init__(self):
         self.settled = []
+        self.paused = False
+        self.redelivered = []
 
     def prepare(self):
         pass
@@ -21,10 +24,18 @@ class Transport:
     def settle(self, receipt, outcome):
         self.settled.append((receipt, outcome))
 
+    def pause_reading(self, paused):
+        assert paused != self.paused
+        self.paused = paused
 
-def made(handler, timeout=5):
+    async def redeliver(self, receipts):
+        self.redelivered.append(receipts)
+
+
+def made(handler, timeout=5, **options):
     """(Dispatcher with a handler for messages, its Transport, what it has reported)."""
-    dispatcher, problems = Dispatcher({"handler_timeout": timeout, "timeout": 5}), []
+    options = checked(dict(options, handler_timeout=timeout, timeout=5))
+    dispatcher, problems = Dispatcher(options), []
     transport = dispatcher.transport = Transport()
     dispatcher.set_handler("on_background_exception", problems.append)
     dispatcher.set_handler("on_message_received", handler)
@@ -72,7 +83,7 @@ def test_what_is_posted_runs_in_the_same_order_as_messages():
 
         dispatcher, _, _ = made(lambda message: order.append(message.data))
         dispatcher.on_message(Message(b"1"), "one")
-        dispatcher.part("inbox").post(None, note, "2")
+        dispatcher.part("inbox").post(None, 0, note, "2")
         dispatcher.on_message(Message(b"3"), "three")
         await turns()
         assert order == [b"1", "2", b"3"]
@@ -81,7 +92,7 @@ def test_what_is_posted_runs_in_the_same_order_as_messages():
     on_loop(main)
 
 
-def test_no_more_than_fifty_wait():
+def test_no_more_than_a_hundred_wait():
     async def main():
         gate = Future()
 
@@ -89,15 +100,142 @@ def test_no_more_than_fifty_wait():
             await gate
 
         dispatcher, transport, problems = made(handler)
-        for number in range(60):
+        for number in range(111):
             dispatcher.on_message(Message(b"x"), number + 1)
         await turns()
         assert dispatcher.dropped == 10
-        assert len(problems) == 10
-        assert isinstance(problems[0], ValueError)
+        assert [error.stage for error in problems] == ["message"]  # once for all of them
         gate.set_result()
         await turns(400)
-        assert [receipt for receipt, _ in transport.settled] == list(range(1, 51))
+        assert [receipt for receipt, _ in transport.settled] == list(range(1, 102))
+
+    on_loop(main)
+
+
+def test_transport_is_paused_while_much_waits():
+    async def main():
+        gates, paused = [], []
+
+        async def handler(message):
+            gates.append(Future())
+            await gates[-1]
+
+        dispatcher, transport, problems = made(handler, max_inbound=1000)
+        for number in range(4):
+            dispatcher.on_message(Message(b"x" * 300), number + 1)
+            paused.append(transport.paused)
+            await turns()
+        # The first one is with its handler by then; 900 bytes wait, and no 300 more have room.
+        assert paused == [False, False, False, True]
+        gates[0].set_result()
+        await turns()
+        assert not transport.paused
+        assert problems == [] and dispatcher.dropped == 0
+        for gate in range(1, 4):
+            gates[gate].set_result()
+            await turns()
+        assert [receipt for receipt, _ in transport.settled] == [1, 2, 3, 4]
+
+    on_loop(main)
+
+
+def test_transport_is_paused_while_many_wait():
+    async def main():
+        gate = Future()
+
+        async def handler(message):
+            await gate
+
+        dispatcher, transport, _ = made(handler)
+        for number in range(25):
+            dispatcher.on_message(Message(b""), number + 1)
+            assert not transport.paused
+        dispatcher.on_message(Message(b""), 26)
+        assert transport.paused
+        gate.set_result()
+        await turns(200)
+        assert not transport.paused
+
+    on_loop(main)
+
+
+def test_what_had_no_room_is_asked_for_again_once_nothing_waits():
+    async def main():
+        gate = Future()
+
+        async def handler(message):
+            await gate
+
+        dispatcher, transport, _ = made(handler, max_inbound=100)
+        for number in range(6):  # four times max_inbound is the most that waits
+            dispatcher.on_message(Message(b"x" * 90), number + 1)
+        await turns()
+        assert dispatcher.dropped == 2
+        dispatcher.tick()
+        await turns()
+        assert transport.redelivered == []
+        gate.set_result()
+        await turns(50)
+        dispatcher.tick()
+        await turns()
+        assert transport.redelivered == [[5, 6]]
+        dispatcher.tick()
+        await turns()
+        assert len(transport.redelivered) == 1
+
+    on_loop(main)
+
+
+def test_lost_connection_asks_for_nothing_again():
+    """All that was not settled comes with the next connection."""
+
+    async def main():
+        dispatcher, transport, _ = made(lambda message: None)
+        dispatcher.part("inbox").on_no_room(1)
+        assert dispatcher.dropped == 1
+        dispatcher.on_disconnected()
+        dispatcher.tick()
+        await turns()
+        assert transport.redelivered == []
+
+    on_loop(main)
+
+
+def test_message_whose_handler_has_no_heap_comes_again():
+    async def main():
+        def handler(message):
+            raise MemoryError
+
+        dispatcher, transport, problems = made(handler)
+        dispatcher.on_message(Message(b"x"), 1)
+        await turns()
+        assert transport.settled == []
+        assert [type(error) for error in problems] == [MemoryError]
+        dispatcher.tick()
+        await turns()
+        assert transport.redelivered == [[1]]
+
+    on_loop(main)
+
+
+def test_item_without_heap_to_run_it_waits_for_some():
+    async def main():
+        seen = []
+
+        async def note(what):
+            seen.append(what)
+
+        def scarce(what):
+            if not seen:
+                seen.append("no heap")
+                raise MemoryError
+            return note(what)
+
+        dispatcher, _, _ = made(lambda message: None)
+        dispatcher.part("inbox").post(None, 0, scarce, "one")
+        dispatcher.part("inbox").post(None, 0, note, "two")
+        await until(lambda: len(seen) == 3)
+        assert seen == ["no heap", "one", "two"]
 
     on_loop(main)
 
@@ -117,7 +255,7 @@ def test_lost_connection_takes_its_messages_with_it_and_nothing_else():
         dispatcher, transport, _ = made(handler)
         dispatcher.on_message(Message(b"first"), "first")
         dispatcher.on_message(Message(b"second"), "second")
-        dispatcher.part("inbox").post(None, note, "desired")
+        dispatcher.part("inbox").post(None, 0, note, "desired")
         await turns()
         dispatcher.on_disconnected()
         dispatcher.on_message(Message(b"again"), "again")  # of the next connection

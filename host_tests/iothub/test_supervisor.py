@@ -774,10 +774,10 @@ def test_ticker_that_raises_is_reported_and_goes_on():
         assert len(one.problems) - before <= 1  # to report that would need memory
         assert one.state == CONNECTED
 
-        def report(_):
+        def run(*_):
             raise MemoryError
 
-        one.supervisor.dispatcher.report = report
+        one.dispatcher.run = run
         one.transport.tick_error = ValueError("a mistake")
         ticks = one.transport.ticks
         await until(lambda: one.transport.ticks > ticks + 2)

@@ -13,6 +13,7 @@ from iothub.errors import (
     OperationTimeout,
     ServiceError,
 )
+from iothub.options import checked
 from iothub.twin import DesiredProperties, desired_section, difference, merge
 
 
@@ -154,7 +155,7 @@ def patch(version, **changes):
 
 def synchronized(*outcomes):
     """(Dispatcher with a handler for desired properties, its Transport, changes, problems)."""
-    options = {"handler_timeout": 5, "timeout": 5, "ensure_desired_properties": True}
+    options = checked({"handler_timeout": 5, "timeout": 5})
     dispatcher, told, problems = Dispatcher(options), [], []
     transport = dispatcher.transport = Transport(*outcomes)
     dispatcher.set_handler("on_background_exception", problems.append)

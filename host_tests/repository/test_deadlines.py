@@ -22,7 +22,6 @@ WATCHED = {
     # Streams: who reads and writes bounds it.
     ("net/stream.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/stream.py", "Stream.readinto", "readinto"): KEEP_ALIVE,
-    ("net/stream.py", "Stream.close", "wait_closed"): "MicroPython's closes and returns",
     ("net/stream_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/stream_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
     ("net/websocket.py", "upgrade", "write"): CALLER,
@@ -35,15 +34,21 @@ WATCHED = {
     ("net/proxy.py", "ProxyOptions.open.send", "drain"): CALLER,
     ("net/proxy.py", "ProxyOptions.tunnel", "receive"): CALLER,
     ("iothub/compat_cpython.py", "wait_for", "wait"): "it has the deadline; what it cancels ends",
+    ("iothub/future.py", "wait_for", "await"): "it has the deadline; what it cancels ends",
     # A connection, for as long as it stands.
     ("iothub/connection.py", "Connection._read", "readinto"): KEEP_ALIVE,
+    (
+        "iothub/connection.py",
+        "Connection._read",
+        "await",
+    ): "the ticker: Connection.tick() resumes it",
     ("iothub/connection.py", "Connection._write", "write"): KEEP_ALIVE,
     ("iothub/connection.py", "Connection._write", "await"): IDLE,
     ("mqtt/transport.py", "MQTTTransport.wait_closed", "await"): KEEP_ALIVE,
     ("amqp/transport.py", "AMQPTransport.wait_closed", "await"): KEEP_ALIVE,
     ("iothub_service/connection.py", "ServiceConnection.wait_closed", "await"): KEEP_ALIVE,
     # The supervisor.
-    ("iothub/supervisor.py", "Supervisor._run", "wait_closed"): KEEP_ALIVE,
+    ("iothub/supervisor.py", "Supervisor._step", "wait_closed"): KEEP_ALIVE,
     ("iothub/supervisor.py", "Supervisor._next_state", "await"): STEPS,
     ("iothub/supervisor.py", "Supervisor.stop", "await"): "a task that is cancelled ends",
     ("iothub/renewal.py", "_renew", "async with"): "renew() has wait_for(), at each step",
@@ -60,7 +65,7 @@ WATCHED = {
     # Handlers of the program's.
     ("iothub/dispatcher.py", "Dispatcher._guarded", "function"): "each function's waits are here",
     ("iothub/inbox.py", "Inbox._work", "await"): IDLE,
-    ("iothub/inbox.py", "Inbox._work", None): HANDLER,
+    ("iothub/inbox.py", "Inbox._run", "await"): HANDLER,
     # The service's side.
     ("iothub_service/connection.py", "Inbox.__anext__", "await"): "what comes takes as it takes",
     ("iothub_service/events.py", "Events.begin", "read"): "_Management.read() has wait_for()",

@@ -65,6 +65,23 @@ class FakeTransport:
     def prepare(self):
         """Nothing is to be loaded."""
 
+    @property
+    def connection(self):
+        """Of a Connection abort() and release(), which are the same here."""
+        return self
+
+    def abort(self, error):
+        if self.is_open():
+            self._closed.set_result(error)
+
+    release = abort
+
+    def pause_reading(self, paused):
+        self.calls.append(("pause", paused))
+
+    async def redeliver(self, receipts):
+        self.calls.append(("redeliver", receipts))
+
     def fail(self, error):
         self.calls.append(("fail", error))
 

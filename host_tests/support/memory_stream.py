@@ -73,5 +73,5 @@ class MemoryStream:
             self._incoming.insert(0, first[size:])
         return size
 
-    async def close(self):
+    def close(self):
         self.closed = True

@@ -10,7 +10,7 @@ def drive(module, make):
 
     {(event, state before): state after}, of all that may happen.
     """
-    events, rows = module.EVENTS.split(" "), module.TRANSITIONS.split(" ")
+    events, rows = module.EVENTS, module.TRANSITIONS.decode().split(" ")
     assert len(events) == len(rows)
     reached = {}
     for event, row in zip(events, rows):  # noqa: B905

@@ -58,9 +58,12 @@ class AMQPConnection:
         for its disposition, or None.
         """
         keep_alive = self.connection.keep_alive
-        error = keep_alive.overdue(now, oldest, "disposition")
-        if error is None and ticks_diff(now, keep_alive.last_received) > self._idle:
-            error = OperationTimeout("nothing came within %g s" % (self._idle / 1000), "ping")
+        try:
+            error = keep_alive.overdue(now, oldest, "disposition")
+            if error is None and ticks_diff(now, keep_alive.last_received) > self._idle:
+                error = OperationTimeout("nothing came within %g s" % (self._idle / 1000), "ping")
+        except MemoryError as full:  # something is overdue, and there is no heap to say what
+            error = full
         if error is not None:
             self.connection.abort(error)
             return

@@ -1,8 +1,9 @@
 """AMQP links without I/O: Sender and Receiver. Source: AMQP 1.0, part 2.6.
 
 The owner of a link is told, as methods: on_message(receiver, number, payload),
-on_oversized(receiver, number, size, head), on_settled(delivery, state) and
-on_detached(link, error), where `error` is a Composite that the peer sent, or None.
+on_oversized(receiver, number, size, head), on_no_room(receiver, number), where the heap is full,
+on_settled(delivery, state) and on_detached(link, error), where `error` is a Composite that the
+peer sent, or None.
 """
 
 from ..compat import Future
@@ -169,8 +170,11 @@ class Sender(Link):
 class Receiver(Link):
     """Gathers messages, none over max_inbound; `credit` of them may come unasked for.
 
-    grant() makes up for each message that has been dealt with.
+    grant() makes up for each message that has been dealt with. While it is paused the peer is
+    not told.
     """
+
+    paused = False
 
     role = True
 
@@ -183,6 +187,7 @@ class Receiver(Link):
         self._first = None
         self._size = 0
         self._parts = bytearray()
+        self._full = False  # the heap had no room for the message that comes
 
     def on_attach(self, attach):
         """The peer has attached it: give it credit."""
@@ -193,8 +198,13 @@ class Receiver(Link):
     def grant(self, count=1):
         """That many more may come; the peer is told when it is worth a frame."""
         self._granted += count
-        if self._granted >= (self._limit + 1) // 2:
+        if self._granted >= (self._limit + 1) // 2 and not self.paused:
             self._flow()
+
+    def pause(self, paused):
+        """Let no more come than the peer was told, or let them come again."""
+        self.paused = paused
+        self.grant(0)
 
     def _flow(self):
         self._credit += self._granted
@@ -213,11 +223,14 @@ class Receiver(Link):
         fits = self._size <= self.protocol.max_inbound
         if transfer.aborted:
             self._first, self._parts = None, bytearray()
-        elif fits:
-            self._parts.extend(payload)
-        else:  # drained, but for what tells whose it is
-            self._parts.extend(payload[:_HEAD])
-            self._parts = self._parts[:_HEAD]
+        else:
+            try:
+                # One that is too large is drained, but for what tells whose it is.
+                self._parts.extend(
+                    payload if fits else payload[: max(0, _HEAD - len(self._parts))]
+                )
+            except MemoryError:
+                self._full, self._parts = True, bytearray()
         if self._first is None or transfer.more:
             return
         first, parts = self._first, self._parts
@@ -225,7 +238,10 @@ class Receiver(Link):
         self._count = (self._count + 1) & 0xFFFFFFFF
         self._credit = max(0, self._credit - 1)  # RabbitMQ may send more than it was allowed
         number = None if first.settled or transfer.settled else first.delivery_id
-        if fits:
+        full, self._full = self._full, False
+        if full:
+            self.owner.on_no_room(self, number)
+        elif fits:
             self.owner.on_message(self, number, parts)
         else:
             self.owner.on_oversized(self, number, self._size, parts)

@@ -6,7 +6,7 @@ them (see links). Source: AMQP 1.0, parts 2 and 5.
 
 from ..compat import AutoResetEvent, Future
 from ..errors import ConnectionDroppedError, CredentialError, ProtocolError
-from ..pending import answer
+from ..pending import fail_all
 from .codec import DecodeError
 from .composites import (
     ATTACH,
@@ -117,10 +117,9 @@ class AMQPProtocol:
         """The connection has ended: so have its links and requests."""
         if not self.accepted.done():
             self.accepted.set_exception(error)
-        for link in self._links.values():
-            link.fail(error)
-        for key in list(self.requests):
-            answer(self.requests, key, None, error)
+        for handle in self._links:
+            self._links[handle].fail(error)
+        fail_all(self.requests, error)
 
     # -- opening ----------------------------------------------------------------------------
 

@@ -89,8 +89,8 @@ class AMQPTransport:
                 await self._want_desired()
             twin = self._ask("GET", None, b" ")[1] if read_twin else None
             amqp.connection.set_open()
-        except BaseException:
-            await amqp.connection.release(ConnectionDroppedError("it was given up", "attach"))
+        except BaseException as error:
+            amqp.connection.release(error)
             raise
         return twin
 
@@ -135,7 +135,7 @@ class AMQPTransport:
     async def wait_closed(self):
         connection = self._amqp.connection
         error = await connection.closed
-        await connection.release(error)
+        connection.release(error)
         return error
 
     def is_open(self):
@@ -156,7 +156,7 @@ class AMQPTransport:
             except OSError as failure:
                 self._events.report(failure)
             finally:
-                await connection.release(error)
+                connection.release(error)
         self.fail(OperationCancelled("the client disconnected", "disposition"))
 
     def fail(self, error):
@@ -256,10 +256,26 @@ class AMQPTransport:
                 name = amqp.application["IoThub-methodname"]
                 self._events.on_method(name, amqp.properties.correlation_id, amqp.body)
             _settle(receiver, number)
+        except MemoryError:
+            self.on_no_room(receiver, number)
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
             _refuse(receiver, number, "amqp:decode-error", str(error))
             self._events.report(error)
+
+    def on_no_room(self, receiver, number):
+        """There was no heap for a message. One for the program is released when there is some."""
+        if self._feature(receiver) != "messages":
+            raise MemoryError
+        self._events.part("inbox").on_no_room((receiver, number))
+
+    def pause_reading(self, paused):
+        if "messages" in self._links:
+            self._links["messages"][1].pause(paused)
+
+    async def redeliver(self, receipts):
+        for receipt in receipts:
+            self.settle(receipt, "abandon")
 
     def on_oversized(self, receiver, number, size, head):
         """A message over max_inbound, which was not kept, but for its head."""

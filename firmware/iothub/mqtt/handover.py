@@ -22,7 +22,7 @@ async def renew(transport):
     try:
         stream = await transport.dial()
         if transport.connection is not old or transport.handover is not handover:
-            await stream.close()
+            stream.close()
             raise OperationCancelled("the client was disconnected meanwhile", "token")
         new = transport.next = transport.begin(token)
         transport.target = new.protocol  # what is published from now on leaves there
@@ -63,7 +63,7 @@ async def hand_over(old, new, stream, on_publish):
         new.set_open()
     except BaseException:
         # A request that was written for it may be repeated on the old one.
-        await new.release(ConnectionDroppedError("the token was not renewed", "token"))
+        new.release(ConnectionDroppedError("the token was not renewed", "token"))
         old.fire("resume")
         # What was written for the new one, behind its CONNECT.
         resume(old.protocol, new.protocol.take(), on_publish)
@@ -81,7 +81,7 @@ async def _run_dry(connection):
         if connection.state != "closed":  # else close() has cancelled the reader
             raise
     finally:
-        await connection.release(ConnectionDroppedError("the token was renewed", "read"))
+        connection.release(ConnectionDroppedError("the token was renewed", "read"))
 
 
 def resume(protocol, written, on_publish):

@@ -23,25 +23,51 @@ def topic_end(buffer, body):
 
 class Framer:
     """packet(buffer, start, body, end) is called for each packet: its header stands at `start`,
-    its body from `body` to `end`. oversized(topic or None, size) for each one dropped.
+    its body from `body` to `end`. events.on_oversized(topic or None, size) for each one dropped;
+    events.on_no_room(first byte) for a PUBLISH that was, since the heap is full.
     """
 
-    def __init__(self, packet, oversized, max_inbound):
+    def __init__(self, packet, events, max_inbound):
         self._packet = packet
-        self._oversized = oversized
+        self._events = events
         self._max_inbound = max_inbound
         self._buffer = bytearray()
         self._skip = 0
         self._length = 0
 
     def feed(self, data):
-        """Take in what arrived. ProtocolError: no packet of a server's."""
+        """Take in what arrived. ProtocolError: no packet of a server's. MemoryError: the heap is
+        full, and what came cannot be dropped.
+        """
         if self._skip:
             drop = min(self._skip, len(data))
             self._skip -= drop
             data = data[drop:]
         buffer = self._buffer
-        buffer.extend(data)
+        try:
+            buffer.extend(data)
+        except MemoryError:
+            self._give_up(buffer)
+            self.feed(data)
+            return
+        at = self._packets(buffer)
+        if at:
+            try:
+                self._buffer = buffer[at:]
+            except MemoryError:
+                buffer[:at] = b""  # in place; it keeps the heap that it has
+
+    def _give_up(self, buffer):
+        """Drop the packet at the start of the buffer, of which more is to come."""
+        body = self._header(buffer, 0)
+        if not body:
+            raise MemoryError
+        self._events.on_no_room(buffer[0])
+        self._skip = body + self._length - len(buffer)
+        self._buffer = bytearray()
+
+    def _packets(self, buffer):
+        """Hand on the whole packets; where they end."""
         at = 0
         while True:
             body = self._header(buffer, at)
@@ -56,10 +82,12 @@ class Framer:
             elif end > len(buffer):
                 break
             else:
-                self._packet(buffer, at, body, end)
+                try:
+                    self._packet(buffer, at, body, end)
+                except MemoryError:
+                    self._events.on_no_room(buffer[at])
             at = min(end, len(buffer))
-        if at:
-            self._buffer = buffer[at:]
+        return at
 
     def _header(self, buffer, at):
         """Where the body of the packet at `at` starts, and its _length; 0 while not all is here.
@@ -86,7 +114,7 @@ class Framer:
         if len(buffer) < enough:
             return False
         known = buffer[at] >> 4 == _PUBLISH and enough == topic
-        self._oversized(bytes(buffer[body + 2 : topic]) if known else None, end - body)
+        self._events.on_oversized(bytes(buffer[body + 2 : topic]) if known else None, end - body)
         return True
 
 

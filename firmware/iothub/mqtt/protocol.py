@@ -16,7 +16,7 @@ except ImportError:
 
 from ..compat import AutoResetEvent, Future, const
 from ..errors import ProtocolError
-from ..pending import answer
+from ..pending import answer, fail_all
 from .packets import Framer, topic_end, write_connect, write_publish, write_subscribe
 
 # Packets are written until this much waits to leave; the rest stays where it is, by reference.
@@ -27,7 +27,8 @@ class MQTTProtocol(MQTTClient):
     """client_id, user: str. pending: the Pending whose messages it sends at QoS 1.
 
     events: told of on_publish(topic, payload, receipt), where acknowledge(receipt) is due once
-    the message has been dealt with, and of on_oversized(topic or None, size).
+    the message has been dealt with, of on_oversized(topic or None, size), and of
+    on_no_room(first byte).
     """
 
     stage = "connack"  # of what `accepted` waits for
@@ -40,7 +41,7 @@ class MQTTProtocol(MQTTClient):
         self.accepted = Future()  # session present, or the refusal
         self._events = events
         self._pending = pending
-        self._framer = Framer(self._on_packet, events.on_oversized, max_inbound)
+        self._framer = Framer(self._on_packet, events, max_inbound)
         self._out = bytearray()
         self._spare = None  # an empty bytearray that has grown already
         self._in = b""  # the packet that umqtt reads, and how far it is
@@ -97,9 +98,8 @@ class MQTTProtocol(MQTTClient):
         """The connection has ended: so have its requests."""
         if not self.accepted.done():
             self.accepted.set_exception(error)
-        for key in list(self.requests):
-            answer(self.requests, key, None, error)
         self._pending.restart()
+        fail_all(self.requests, error)
 
     def pump(self):
         """Write what the window and the buffer have room for; whether there is something."""

@@ -82,10 +82,10 @@ class MQTTTransport:
                 twin = self._ask_twin()[1] if read_twin else None
             await self.subscribed(asked)
             connection.set_open()
-        except BaseException:
-            await connection.release(ConnectionDroppedError("it was given up", "connack"))
+            connection.token_accepted(token)
+        except BaseException as error:
+            connection.release(error)
             raise
-        connection.token_accepted(token)
         return twin
 
     async def wait_closed(self):
@@ -95,7 +95,7 @@ class MQTTTransport:
             if self.handover is not None:
                 await self.handover
             if connection is self.connection:
-                await connection.release(error)
+                connection.release(error)
                 return error
 
     def is_open(self):
@@ -118,19 +118,32 @@ class MQTTTransport:
             except OSError as failure:
                 self.events.report(failure)
             finally:
-                await connection.release(error)
+                connection.release(error)
         self.pending.fail(OperationCancelled("the client disconnected", "puback"))
 
     def fail(self, error):
         self.pending.fail(error)
+
+    def pause_reading(self, paused):
+        self.connection.pause_reading(paused)
+
+    async def redeliver(self, receipts):
+        connection = self.connection
+        if connection.state == "open":  # else there will be another one anyway
+            reason = "what had no room is asked for again"
+            await connection.close(ConnectionDroppedError(reason, "message"))
 
     def tick(self, now):
         self.pending.expire(now)
         connection = self.connection
         if connection is None or not connection.is_up():
             return
+        connection.tick(now)
         keep_alive, protocol = connection.keep_alive, connection.protocol
-        error = keep_alive.overdue(now, self.pending.oldest(), "puback")
+        try:
+            error = keep_alive.overdue(now, self.pending.oldest(), "puback")
+        except MemoryError as failure:  # something is overdue, and there is none to say what
+            error = failure
         if error is not None:
             connection.abort(error)
         elif keep_alive.ping_due(now):
@@ -250,9 +263,19 @@ class MQTTTransport:
             requests = receipt[0].requests  # of the connection on which it came
             if not dispatch(topic, payload, receipt, self._own, self.events, requests):
                 self.settle(receipt, "complete")
+        except MemoryError:
+            raise  # the message comes again, when there is room
         except Exception as error:
             # One bad message must not end the connection: it would come again, and again.
             self.events.report(error)
+
+    def on_no_room(self, first):
+        """There was no heap for a PUBLISH, whose first byte is `first`. Only a cloud-to-device
+        message, which is of QoS 1, comes again; MemoryError: it is another.
+        """
+        if first & 0xF6 != 0x32:
+            raise MemoryError
+        self.events.part("inbox").on_no_room(None)
 
     def on_oversized(self, topic, size):
         """A PUBLISH over max_inbound, which was not kept. topic: bytes, or None."""

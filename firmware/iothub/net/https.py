@@ -30,7 +30,7 @@ async def request(stream, timeout, method, host, path, headers, body=b"", limit=
             await _stream(stream, timeout, length, read)
         return _parsed(await _read(stream, timeout, limit + _MAX_HEAD))
     finally:
-        await stream.close()
+        stream.close()
 
 
 async def _stream(stream, timeout, length, read):

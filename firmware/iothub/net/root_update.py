@@ -30,7 +30,7 @@ async def update_root(client, certificate, hostname, port=443):
         # The handshake may be left to the first write; what is written does not matter.
         await wait_for(stream.write(b"\r\n"), _TIMEOUT, stream.stage)
     finally:
-        await stream.close()
+        stream.close()
     _save(found[0])
     client.reload_roots()
 

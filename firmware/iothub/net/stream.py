@@ -83,10 +83,10 @@ class Stream:
         self._more = size == len(buffer)
         return size
 
-    async def close(self):
+    def close(self):
         """Close at once; tasks that read or write must have been cancelled before."""
         try:
-            await self._writer.wait_closed()
+            self._tls.close()
         except (OSError, ValueError):
             pass  # it was broken already
 

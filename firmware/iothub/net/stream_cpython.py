@@ -73,7 +73,7 @@ class Stream:
         buffer[: len(data)] = data
         return len(data)
 
-    async def close(self):
+    def close(self):
         """Close at once: TLS's own close would wait for the peer."""
         self._writer.transport.abort()
 

@@ -156,6 +156,6 @@ class WebSocket:
             at += got
         return data
 
-    async def close(self):
+    def close(self):
         """Close at once; whoever reads or writes must have been cancelled before."""
-        await self._stream.close()
+        self._stream.close()

@@ -37,6 +37,9 @@ class Events:
     def on_oversized(self, topic, size):
         self.told.append(("oversized", size))
 
+    def on_no_room(self, first):
+        self.told.append(("no room",))
+
     def payloads(self):
         return [payload for payload, _ in self.told]
 
@@ -80,7 +83,7 @@ class Scene:
 
     async def end(self):
         for connection in (self.old, self.new):
-            await connection.release(OSError("the end"))
+            connection.release(OSError("the end"))
 
 
 def scene(test, **settings):

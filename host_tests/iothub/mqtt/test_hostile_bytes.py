@@ -31,6 +31,9 @@ class Events:
     def on_oversized(self, topic, size):
         assert size > LIMIT
 
+    def on_no_room(self, first):
+        raise AssertionError
+
 
 def test_only_whole_messages_are_delivered_and_acknowledged():
     taken = 0

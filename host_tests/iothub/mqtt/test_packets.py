@@ -55,12 +55,15 @@ class Seen:
     def __init__(self, max_inbound=100):
         self.packets = []
         self.dropped = []
-        self.framer = Framer(self._packet, self._oversized, max_inbound)
+        self.framer = Framer(self._packet, self, max_inbound)
 
     def _packet(self, buffer, start, body, end):
         self.packets.append(bytes(buffer[start:end]))
 
-    def _oversized(self, topic, size):
+    def on_no_room(self, first):
+        self.dropped.append("no room")
+
+    def on_oversized(self, topic, size):
         self.dropped.append((topic, size))
 
 

@@ -28,6 +28,9 @@ class Events:
     def on_oversized(self, topic, size):
         self.calls.append(("oversized", topic, size))
 
+    def on_no_room(self, first):
+        self.calls.append(("no room",))
+
 
 def waiting(window=16):
     return Pending(LIMIT, window, "puback")

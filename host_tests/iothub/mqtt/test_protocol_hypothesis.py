@@ -19,6 +19,9 @@ class Events:
     def on_oversized(self, topic, size):
         pass
 
+    def on_no_room(self, first):
+        raise AssertionError
+
 
 def made(events=None, window=16, **options):
     """A protocol that has written CONNECT, which is taken."""

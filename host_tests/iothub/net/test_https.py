@@ -28,7 +28,7 @@ class Stream:
         self.ended = self.ended or not size
         return size
 
-    async def close(self):
+    def close(self):
         self.closed = True
 
 
