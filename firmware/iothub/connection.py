@@ -30,7 +30,7 @@ from .compat import (
     unix_time,
     wait_for,
 )
-from .errors import ConnectionDroppedError, OperationTimeout
+from .errors import ConnectionDroppedError, OperationTimeout, kept
 from .sas import token_fields
 
 if sys.implementation.name == "micropython":
@@ -136,6 +136,7 @@ class Connection:
         self.fire("abort")
         if not isinstance(error, Exception):  # the task that opened it was cancelled
             error = ConnectionDroppedError("it was given up", self.protocol.stage)
+        error = kept(error)
         self.closed.set_result(error)  # first: it takes no heap, and ends all that waits below
         self.protocol.fail(error)
 

@@ -100,6 +100,7 @@ class Dispatcher:
         It raises nothing: where the heap is full nothing can be told.
         """
         handler = self.handlers.get("on_background_exception")
+        error = errors.kept(error)
         try:
             if errors.logger:
                 errors.logger(40, getattr(error, "stage", None), error)

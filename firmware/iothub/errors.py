@@ -7,7 +7,7 @@ ValueError                    the caller's mistake: nothing was sent
 Stages of connecting: dns, tcp, proxy, tls, websocket, connack, subscribe; with AMQP sasl, open,
 token, attach. Of a connection: read, write, ping, disconnect; with AMQP link, close. Of an
 operation: puback, disposition, twin, method, message, desired, handler, token, outbox, upload,
-register, management, identity. Names are those of azure.iot.device.exceptions where it has one.
+register, management, identity. Where the heap is full: memory. Names are those of azure.iot.device.exceptions where it has one.
 """
 
 import errno
@@ -70,6 +70,16 @@ class CredentialError(RefusedError):
 
 class ServiceError(RefusedError):
     """The hub answered a request with an error status (400, 413, 429, 5xx …)."""
+
+
+HEAP_FULL = ConnectionDroppedError("the heap is full", "memory")
+
+
+def kept(error):
+    """`error`, if it may be kept for later. Where the heap is full MicroPython has one exception
+    for all, which becomes another with the next one that is raised: HEAP_FULL stands for it.
+    """
+    return HEAP_FULL if isinstance(error, MemoryError) else error
 
 
 def reason(error):

@@ -13,8 +13,10 @@ _STOP = StopIteration()
 class AutoResetEvent:
     """`await event` returns once set() was called since the last time, for one task at a time."""
 
-    waiter = None  # the task
-    _is_set = False
+    def __init__(self):
+        # An attribute takes heap when it is first set. These are: later there may be none.
+        self.waiter = None  # the task
+        self._is_set = False
 
     def set(self):
         self._is_set = True
@@ -52,15 +54,14 @@ class Future(AutoResetEvent):
     Once it is set, `waiter` is False: one attribute less is heap less.
     """
 
-    error = None
-    value = None
+    def __init__(self):
+        self.waiter = self.value = self.error = None
 
     def done(self):
         return self.waiter is False
 
     def set_result(self, value=None):
-        if value is not None:
-            self.value = value
+        self.value = value
         self._wake()
         self.waiter = False
 
@@ -108,7 +109,10 @@ async def wait_for(awaitable, seconds):
 
 
 async def expire(waiter, limit):
-    await core.sleep_ms(limit)
+    try:
+        await core.sleep_ms(limit)
+    except MemoryError:
+        return  # it is cancelled, and there is no heap for a CancelledError
     while waiter[0].data is core.CancelledError:  # it is being cancelled: that comes first
         await core.sleep_ms(0)
     waiter.pop().cancel()

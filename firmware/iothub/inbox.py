@@ -120,9 +120,10 @@ class Inbox:
     def on_disconnected(self):
         """What came on a connection that is gone comes again: it cannot be acknowledged here."""
         self._paused = False
-        self._missed = []
+        while self._missed:  # in place: there may be no heap for another list
+            self._missed.pop()
         at = 0
-        while at < len(self._items):  # in place: there may be no heap for another list
+        while at < len(self._items):
             item = self._items[at]
             if item and item[0]:
                 self.size -= self._items.pop(at)[1]

@@ -42,6 +42,7 @@ class QueuedMessage(Future):
     outcome = None  # True, or the error with which sending ended
 
     def __init__(self, bag, payload, message=None, accepted=None):
+        super().__init__()
         self.bag = bag
         self.payload = payload
         self.message = message  # the sender's own, for the first time that it is sent

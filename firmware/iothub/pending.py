@@ -4,7 +4,7 @@ Telemetry outlives connections. A request, a Future in a dict, lives as long as 
 """
 
 from .compat import Future, ticks_diff
-from .errors import OperationTimeout
+from .errors import HEAP_FULL, OperationTimeout
 
 
 def answer(requests, key, value=None, error=None):
@@ -36,6 +36,7 @@ class Delivery(Future):
     presettled = False  # AMQP: the hub is not asked to settle it
 
     def __init__(self, head, body, pending=None):
+        super().__init__()
         self.head = head  # MQTT: the topic; AMQP: the sections before the body
         self.body = body
         self.pending = pending
@@ -87,7 +88,8 @@ class Pending:
         """The hub has acknowledged what was sent on this connection with that number."""
         for i in range(self._sent):  # almost always the first
             if self._deliveries[i].number == number:
-                self._pop(i).set_result()
+                self._deliveries[i].set_result()
+                self._pop(i)
                 return
 
     def uses(self, number):
@@ -122,11 +124,12 @@ class Pending:
 
     def settle(self, delivery, error=None):
         """The hub has taken a Delivery, or refused it with `error`."""
-        if self.remove(delivery):
+        if delivery in self._deliveries:
             if error is None:
                 delivery.set_result()
             else:
                 delivery.set_exception(error)
+            self.remove(delivery)
 
     def send_again(self, delivery):
         """The hub has not taken a Delivery: it is the next to be sent."""
@@ -145,8 +148,8 @@ class Pending:
                 try:
                     reason = "no acknowledgement within %g s" % (self._limit / 1000)
                     error = OperationTimeout(reason, self._stage)
-                except MemoryError as failure:  # there is no heap to say so
-                    error = failure
+                except MemoryError:  # there is no heap to say so
+                    error = HEAP_FULL
                 self.settle(delivery, error)
             else:
                 at += 1  # the next may be older, if it was released meanwhile

@@ -28,6 +28,7 @@ from .errors import (
     CredentialError,
     NoConnectionError,
     OperationCancelled,
+    kept,
 )
 
 STATES = ("disconnected", "connecting", "connected", "waiting", "stopping", "closed")
@@ -54,6 +55,8 @@ class Supervisor:
         self.outbox = outbox
         self.options = options
         self._check_clock = options["check_clock"]
+        # ms between two looks at the deadlines
+        self._period = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
         self._backoff = Backoff()
         self._error = None  # why the last attempt failed, or the last connection ended
         self._retry = False  # whether an attempt that fails is followed by another
@@ -183,12 +186,15 @@ class Supervisor:
             self._ticker.cancel()
             await sleep_ms(0)  # the cancelled tasks end, and give back their heap
         finally:
-            if self.transport.connection is not None:
-                self.transport.connection.release(self._error)
             self._ticker.cancel()
             self._ticker = self.last_tick = None
-            self.dispatcher.on_disconnected()
-            self.fire("stopped")
+            try:
+                self.transport.fail(self._error)  # what was accepted since it was closed
+                self.dispatcher.on_disconnected()
+                if self.transport.connection is not None:
+                    self.transport.connection.release(self._error)
+            finally:
+                self.fire("stopped")
 
     async def shutdown(self):
         """Disconnect for good."""
@@ -199,7 +205,9 @@ class Supervisor:
 
     async def _run(self):
         """Connect, and connect again, until stop(), or until nothing tries again."""
-        while self.state in ("connecting", "connected", "waiting"):
+        # One that is cancelled where the heap is full gets a MemoryError instead.
+        task = asyncio.current_task()
+        while task is self._task and self.state in ("connecting", "connected", "waiting"):
             try:
                 await self._step()
             except Exception as error:  # mostly a full heap: the same step is tried again
@@ -225,7 +233,7 @@ class Supervisor:
 
     def _ended(self, error, report):
         """An attempt or a connection has ended with `error`."""
-        self._error = error
+        self._error = error = kept(error)
         if report:
             self.dispatcher.report(error)
         if self._retry:
@@ -290,12 +298,11 @@ class Supervisor:
 
     async def _tick(self):
         """Look at the deadlines of all that waits: one timer, so that no message needs its own."""
-        options = self.options
-        tick = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
-        while self.state not in ("disconnected", "closed"):
+        task = asyncio.current_task()
+        while task is self._ticker and self.state not in ("disconnected", "closed"):
             self.last_tick = ticks_ms()
-            await sleep_ms(tick)
             try:
+                await sleep_ms(self._period)
                 self.transport.tick(ticks_ms())
                 self.dispatcher.tick()
                 self._tell()
@@ -305,4 +312,5 @@ class Supervisor:
                 pass  # the next turn may find some
             except Exception as error:  # without a ticker there would be no deadlines
                 self.dispatcher.report(error)
-        self._ticker = self.last_tick = None
+        if task is self._ticker:
+            self._ticker = self.last_tick = None

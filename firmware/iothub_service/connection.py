@@ -108,7 +108,8 @@ class ServiceConnection:
 
     async def wait_closed(self):
         connection = self._amqp.connection
-        error = await connection.closed
+        await connection.closed
+        error = connection.closed.value  # its value by await takes heap
         connection.release(error)
         return error
 

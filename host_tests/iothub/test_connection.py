@@ -316,12 +316,12 @@ def test_all_that_may_end_it():
             ("read", ConnectionDroppedError("reset", "read")),
             ("read", ProtocolError("no packet", "read")),
             ("write", ConnectionDroppedError("reset", "write")),
-            (None, MemoryError()),
+            ("memory", MemoryError()),
         ):
             connection, protocol, stream = await opened()
             if error is None:
                 stream.end()
-            elif isinstance(error, ProtocolError) or stage is None:
+            elif isinstance(error, (ProtocolError, MemoryError)):
                 protocol.refuse = error
                 stream.send(b"x")
             elif stage == "read":
@@ -332,7 +332,8 @@ def test_all_that_may_end_it():
             ended = await connection.closed
             assert connection.state == CLOSED
             assert getattr(ended, "stage", None) == stage
-            assert type(ended) is (type(error) if error else ConnectionDroppedError)
+            kind = type(error) if isinstance(error, ProtocolError) else ConnectionDroppedError
+            assert type(ended) is kind
             assert protocol.failed == [ended]
             connection.release(ended)
             assert stream.closed

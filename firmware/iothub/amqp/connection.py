@@ -5,7 +5,7 @@ Contract: docs/protocol/amqp.md, Authentication.
 
 from ..compat import ticks_diff, wait_for
 from ..connection import Connection
-from ..errors import OperationTimeout
+from ..errors import HEAP_FULL, OperationTimeout
 from .cbs import Cbs
 from .protocol import AMQPProtocol
 
@@ -62,8 +62,8 @@ class AMQPConnection:
             error = keep_alive.overdue(now, oldest, "disposition")
             if error is None and ticks_diff(now, keep_alive.last_received) > self._idle:
                 error = OperationTimeout("nothing came within %g s" % (self._idle / 1000), "ping")
-        except MemoryError as full:  # something is overdue, and there is no heap to say what
-            error = full
+        except MemoryError:  # something is overdue, and there is no heap to say what
+            error = HEAP_FULL
         if error is not None:
             self.connection.abort(error)
             return

@@ -134,7 +134,8 @@ class AMQPTransport:
 
     async def wait_closed(self):
         connection = self._amqp.connection
-        error = await connection.closed
+        await connection.closed
+        error = connection.closed.value  # its value by await takes heap
         connection.release(error)
         return error
 

@@ -91,7 +91,8 @@ class MQTTTransport:
     async def wait_closed(self):
         while True:
             connection = self.connection
-            error = await connection.closed
+            await connection.closed
+            error = connection.closed.value  # its value by await takes heap
             if self.handover is not None:
                 await self.handover
             if connection is self.connection:
@@ -142,8 +143,8 @@ class MQTTTransport:
         keep_alive, protocol = connection.keep_alive, connection.protocol
         try:
             error = keep_alive.overdue(now, self.pending.oldest(), "puback")
-        except MemoryError as failure:  # something is overdue, and there is none to say what
-            error = failure
+        except MemoryError:  # something is overdue, and there is no heap to say what
+            error = errors.HEAP_FULL
         if error is not None:
             connection.abort(error)
         elif keep_alive.ping_due(now):
