@@ -8,6 +8,7 @@ Those of azure.iot.device keep their names and meanings; the second group is thi
 from . import sas
 from .compat import unquote
 from .credentials import Credentials
+from .messages import AMQP_ONLY
 
 _KEYS = (
     "HostName",
@@ -65,12 +66,20 @@ def checked(options):
     for name, choices in (("qos", (0, 1)), ("transport", _TRANSPORTS), ("sasl", ("cbs", "plain"))):
         if result[name] not in choices:
             raise ValueError("%s is %s or %s" % (name, choices[0], choices[1]))
-    if result["will"] is not None and result["transport"] == "amqp":
-        raise ValueError("AMQP has no will")
+    if result["will"] is not None:
+        _check_will(result["will"], result["transport"])
     for name in ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound"):
         if not result[name] > 0:
             raise ValueError(name + " is not more than 0")
     return result
+
+
+def _check_will(will, transport):
+    if transport == "amqp":
+        raise ValueError("AMQP has no will")
+    for name in AMQP_ONLY:
+        if getattr(will, name) is not None:
+            raise ValueError("will: MQTT does not carry " + name)
 
 
 def parse_connection_string(text):

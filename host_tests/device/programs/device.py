@@ -7,6 +7,12 @@ from harness import describe, make, run, say, set_backoff, settings, word
 
 from iothub import Message, MethodResponse
 
+ATTRIBUTES = (
+    "message_id", "correlation_id", "user_id", "content_type", "content_encoding", "to", "subject",
+    "reply_to", "group_id", "group_sequence", "reply_to_group_id", "absolute_expiry_time",
+    "creation_time", "expiry_time_utc", "creation_time_utc", "output_name", "input_name", "ack",
+    "iothub_interface_id", "delivery_count",
+)  # fmt: skip
 OUTCOMES = {"fail": [], "reject": [], "abandon": [], "hold": []}
 let_go = asyncio.Event()  # for what is held
 
@@ -15,6 +21,8 @@ async def on_message(message):
     text = message.data.decode()
     if message.input_name:
         say("input", message.input_name)
+    if settings.get("tell_attributes"):
+        say("attributes", {name: getattr(message, name) for name in ATTRIBUTES})
     system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
     say("message", text, message.custom_properties, system)
     if text in OUTCOMES["hold"]:
