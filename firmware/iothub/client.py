@@ -73,11 +73,14 @@ class IoTHubClient:
         return cls(from_connection_string(connection_string), **options)
 
     @classmethod
-    def create_from_sastoken(cls, sastoken, **options):
-        """A client with a ready SAS token, which names the device or module it is for."""
-        from .options import from_sastoken
+    def create_from_sastoken(cls, sastoken, device_id=None, module_id=None, **options):
+        """A client with a ready SAS token. It says whose it is, unless it is a policy's token.
 
-        return cls(from_sastoken(sastoken), **options)
+        device_id, module_id: of a policy's token, or where the token spells them in lower case.
+        """
+        from .ready_token import from_sastoken
+
+        return cls(from_sastoken(sastoken, device_id, module_id), **options)
 
     def __setattr__(self, name, value):
         if name in HANDLERS:
@@ -143,9 +146,6 @@ class IoTHubClient:
         short = (isinstance(data, bytes) or isinstance(data, str)) and len(data) <= _SHORT  # noqa: SIM101
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
-        state = self._supervisor.state
-        if self._outbox is not None:
-            if state == "closed":
         if self._unsent and not (
             # AMQP_ONLY; a loop over it would take longer, for each message.
             None is message.subject is message.reply_to is message.group_id
@@ -155,6 +155,9 @@ class IoTHubClient:
             from .mqtt.unsent import report_unsent
 
             self._unsent = report_unsent(self._unsent, message, self._dispatcher.report)
+        state = self._supervisor.state
+        if self._outbox is not None:
+            if state == "closed":
                 raise NoConnectionError("the client has been shut down")
             kept = self._outbox.put(message)
             if state == "disconnected":

@@ -1,12 +1,10 @@
-"""The clients' options, their defaults and their bounds; connection strings and ready tokens.
+"""The clients' options, their defaults and their bounds; connection strings.
 
 A board needs this once, while a client is made. Times are in seconds, sizes in bytes.
 
 Those of azure.iot.device keep their names and meanings; the second group is this project's.
 """
 
-from . import sas
-from .compat import unquote
 from .credentials import Credentials
 from .messages import AMQP_ONLY
 
@@ -125,11 +123,3 @@ def from_connection_string(text):
         x509 == "true",
         values.get("GatewayHostName"),
     )
-
-
-def from_sastoken(token):
-    """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
-    parts = unquote(sas.token_fields(token)["sr"]).split("/")
-    if len(parts) not in (3, 5) or parts[1] != "devices" or parts[3:4] not in ([], ["modules"]):
-        raise ValueError("the SAS token is not for a device or a module")
-    return Credentials(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)

@@ -20,7 +20,7 @@ LAYERS = (
     "amqp.protocol amqp.convert",
     # Whose client it is, and how it is to be.
     "credentials",
-    "options",
+    "options ready_token",
     # Streams of bytes, and one connection over one of them.
     "net.proxy net.websocket net.https",
     "net.stream net.stream_cpython",

@@ -106,7 +106,7 @@ async def do(client, verb, argument):
     if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
-    await client.connect()
+    await client.connect(retry=verb == "connect retry")
     return ["connected"]
 
 
@@ -132,6 +132,16 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
+def on_new_sastoken_required(client):
+    async def handle():
+        say("sastoken required")
+        if "next_sastoken" in settings:
+            await client.update_sastoken(settings["next_sastoken"])
+            say("renewed")
+
+    return handle
+
+
 async def main():
     if settings.get("tell_backoff"):
         set_backoff(1, 60, 0.05, lambda delay: say("back-off"))
@@ -139,7 +149,7 @@ async def main():
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)
-    client.on_new_sastoken_required = lambda: say("sastoken required")
+    client.on_new_sastoken_required = on_new_sastoken_required(client)
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
     if not settings.get("offline"):
