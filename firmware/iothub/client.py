@@ -13,7 +13,7 @@ from .connection import client_context
 from .credentials import Credentials, split_host
 from .dispatcher import HANDLERS, Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
-from .messages import Message
+from .messages import AMQP_ONLY, Message
 
 _MAX_MESSAGE = const(262144)
 _SHORT = const(262144 // 4)
@@ -59,6 +59,8 @@ class IoTHubClient:
         if outbox is not None:
             outbox.start(self._transport.send_message, self._dispatcher.report, options)
         self._supervisor = Supervisor(self._transport, self._dispatcher, outbox, options)
+        # Attributes of messages that it cannot send, and that have not been reported yet.
+        self._unsent = AMQP_ONLY if outbox is not None or options["transport"] == "mqtt" else ()
 
     @classmethod
     def create_from_connection_string(cls, connection_string, **options):
@@ -71,11 +73,14 @@ class IoTHubClient:
         return cls(from_connection_string(connection_string), **options)
 
     @classmethod
-    def create_from_sastoken(cls, sastoken, **options):
-        """A client with a ready SAS token, which names the device or module it is for."""
-        from .options import from_sastoken
+    def create_from_sastoken(cls, sastoken, device_id=None, module_id=None, **options):
+        """A client with a ready SAS token. It says whose it is, unless it is a policy's token.
 
-        return cls(from_sastoken(sastoken), **options)
+        device_id, module_id: of a policy's token, or where the token spells them in lower case.
+        """
+        from .ready_token import from_sastoken
+
+        return cls(from_sastoken(sastoken, device_id, module_id), **options)
 
     def __setattr__(self, name, value):
         if name in HANDLERS:
@@ -132,7 +137,7 @@ class IoTHubClient:
         """Send a Message (or str, or bytes) as telemetry; awaited, it returns once the hub has it.
 
         Through a lost connection it waits and is sent again. OperationTimeout at puback after
-        operation_timeout; ValueError over 256 KB.
+        operation_timeout; ValueError over 256 KB. An attribute that cannot be sent is reported.
         """
         if not isinstance(message, Message):
             message = Message(message)
@@ -141,6 +146,15 @@ class IoTHubClient:
         short = (isinstance(data, bytes) or isinstance(data, str)) and len(data) <= _SHORT  # noqa: SIM101
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
+        if self._unsent and not (
+            # AMQP_ONLY; a loop over it would take longer, for each message.
+            None is message.subject is message.reply_to is message.group_id
+            is message.group_sequence is message.reply_to_group_id
+            is message.absolute_expiry_time is message.creation_time
+        ):  # fmt: skip
+            from .mqtt.unsent import report_unsent
+
+            self._unsent = report_unsent(self._unsent, message, self._dispatcher.report)
         state = self._supervisor.state
         if self._outbox is not None:
             if state == "closed":

@@ -47,7 +47,8 @@ class Credentials:
         if sastoken is not None:
             sas.token_fields(sastoken)
         self._key = key
-        self.sastoken = sastoken  # a ready token, which may be replaced
+        self.sastoken = sastoken  # a ready token, which may be replaced,
+        self.asked_for = None  # and the one for which the program was asked for another
 
     @property
     def client_id(self):

@@ -1,11 +1,18 @@
 """Message: telemetry and cloud-to-device messages, with the attributes of azure.iot.device."""
 
+# AMQP's own attributes. A property bag has no room for them: neither MQTT nor an outbox has.
+AMQP_ONLY = (
+    "subject", "reply_to", "group_id", "group_sequence", "reply_to_group_id",
+    "absolute_expiry_time", "creation_time",
+)  # fmt: skip
+
 
 class Message:
     """A telemetry or cloud-to-device message.
 
     data: str or bytes; what was received is bytes.
     custom_properties: {name: value}; a received value is str, "" or None (the name stood alone).
+    An attribute that did not come, or cannot come over MQTT, is None: docs/device-client.md.
     """
 
     # Class attributes: a message takes heap only for the attributes that it sets.
@@ -20,6 +27,14 @@ class Message:
     creation_time_utc = None  # type: object
     iothub_interface_id = None  # type: str
     ack = None  # type: str
+    to = None  # type: str
+    subject = None  # type: str
+    reply_to = None  # type: str
+    group_id = None  # type: str
+    group_sequence = None  # type: int
+    reply_to_group_id = None  # type: str
+    absolute_expiry_time = None  # type: int  # ms since 1970, as creation_time
+    creation_time = None  # type: int
     annotations = None  # type: dict  # AMQP's message annotations, of a received message
     delivery_count = None  # type: int  # how often it was delivered before; AMQP tells
     outcome = "complete"

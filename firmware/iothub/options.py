@@ -1,13 +1,12 @@
-"""The clients' options, their defaults and their bounds; connection strings and ready tokens.
+"""The clients' options, their defaults and their bounds; connection strings.
 
 A board needs this once, while a client is made. Times are in seconds, sizes in bytes.
 
 Those of azure.iot.device keep their names and meanings; the second group is this project's.
 """
 
-from . import sas
-from .compat import unquote
 from .credentials import Credentials
+from .messages import AMQP_ONLY
 
 _KEYS = (
     "HostName",
@@ -65,12 +64,20 @@ def checked(options):
     for name, choices in (("qos", (0, 1)), ("transport", _TRANSPORTS), ("sasl", ("cbs", "plain"))):
         if result[name] not in choices:
             raise ValueError("%s is %s or %s" % (name, choices[0], choices[1]))
-    if result["will"] is not None and result["transport"] == "amqp":
-        raise ValueError("AMQP has no will")
+    if result["will"] is not None:
+        _check_will(result["will"], result["transport"])
     for name in ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound"):
         if not result[name] > 0:
             raise ValueError(name + " is not more than 0")
     return result
+
+
+def _check_will(will, transport):
+    if transport == "amqp":
+        raise ValueError("AMQP has no will")
+    for name in AMQP_ONLY:
+        if getattr(will, name) is not None:
+            raise ValueError("will: MQTT does not carry " + name)
 
 
 def parse_connection_string(text):
@@ -116,11 +123,3 @@ def from_connection_string(text):
         x509 == "true",
         values.get("GatewayHostName"),
     )
-
-
-def from_sastoken(token):
-    """Credentials of a ready token, whose resource is {hub}/devices/{d}[/modules/{m}]."""
-    parts = unquote(sas.token_fields(token)["sr"]).split("/")
-    if len(parts) not in (3, 5) or parts[1] != "devices" or parts[3:4] not in ([], ["modules"]):
-        raise ValueError("the SAS token is not for a device or a module")
-    return Credentials(parts[0], parts[2], parts[4] if len(parts) == 5 else None, sastoken=token)

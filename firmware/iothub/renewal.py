@@ -2,9 +2,8 @@
 
 import asyncio
 
-from .compat import ticks_diff, ticks_ms, unquote
+from .compat import ticks_diff, ticks_ms
 from .errors import ConnectionDroppedError, RefusedError
-from .sas import token_fields
 
 
 def begin(transport, connection, events, idle):
@@ -26,36 +25,52 @@ async def _renew(transport, connection, events):
         try:
             if transport.token() == connection.token:
                 # A ready token: the program has to bring another.
-                events.run(events.call, events.handlers.get("on_new_sastoken_required"))
+                events.run(_ask, connection, events)
             else:
                 await transport.renew()
         except MemoryError:  # two connections are too much for this board: one after the other
             reason = "no memory to renew the token beside it"
             connection.abort(ConnectionDroppedError(reason, "token"))
         except Exception as error:
-            events.report(error)
-            connection.renewal = ticks_ms(), max(1000, connection.token_life * 20)
+            _try_again(connection, events, error)
+
+
+async def _ask(connection, events):
+    try:
+        await events.call(events.handlers.get("on_new_sastoken_required"))
+    except Exception as error:
+        _try_again(connection, events, error)
+
+
+def _try_again(connection, events, error):
+    events.report(error)
+    connection.renewal = ticks_ms(), max(1000, connection.token_life * 20)
 
 
 async def update_sastoken(supervisor, sastoken):
     """The client's method: use another ready token; it returns once the hub has accepted it.
 
     It waits for an attempt to connect that is under way. Without a connection the token is shown
-    at the next one. Concurrent calls take their turns.
+    at the next one, which is tried at once if the token before had ended. Concurrent calls take
+    their turns.
     ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
     connection goes on with the one before.
     """
+    from .ready_token import check, succeeds
+
     transport = supervisor.transport
     credentials = transport.credentials
     if credentials.sastoken is None:
         raise ValueError("this client makes its own tokens, or needs none")
-    if _resource(sastoken) != _resource(credentials.sastoken):
-        raise ValueError("the SAS token is for another device or module")
+    check(sastoken, credentials)
     async with _lock(transport):
         before, credentials.sastoken = credentials.sastoken, sastoken
         try:
             if await supervisor.settled():  # an attempt under way may have shown the one before
                 await transport.renew()
+            # If the new one may have ended too, nothing but the wait would delay the attempts.
+            elif supervisor.state == "waiting" and succeeds(sastoken, before):
+                supervisor.begin()
         except RefusedError:
             credentials.sastoken = before
             raise
@@ -66,7 +81,3 @@ def _lock(transport):
     if transport.renewal_lock is None:
         transport.renewal_lock = asyncio.Lock()
     return transport.renewal_lock
-
-
-def _resource(token):
-    return unquote(token_fields(token)["sr"])

@@ -243,12 +243,19 @@ class Supervisor:
             self.fire("give-up")
 
     async def _attempt(self):
-        try:
-            twin = await self.transport.open(self.dispatcher.wanted)
-        except (CredentialError, ConnectionFailedError) as error:
-            if not await self._clock_was_wrong(error):
-                raise
-            twin = await self.transport.open(self.dispatcher.wanted)
+        for again in (True, False):
+            try:
+                twin = await self.transport.open(self.dispatcher.wanted)
+                break
+            except (CredentialError, ConnectionFailedError) as error:
+                if again and await self._clock_was_wrong(error):
+                    continue
+                credentials = getattr(self.transport, "credentials", None)  # a service has none
+                if credentials is None or credentials.sastoken is None:
+                    raise
+                from .ready_token import on_refused
+
+                raise on_refused(credentials, self.dispatcher, error)
         self._check_clock = self.options["check_clock"]
         gc.collect()  # what connecting took; what is free now is there for the rest
         if hasattr(gc, "mem_free"):

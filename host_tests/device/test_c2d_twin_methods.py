@@ -21,6 +21,38 @@ def test_c2d_properties_may_be_null_empty_or_a_value(testbed):
     testbed.run(scenario)
 
 
+def test_every_attribute_is_there_over_both_protocols(testbed):
+    async def scenario():
+        async with testbed.device(tell_attributes=True) as (service, device_id, program):
+            both = {
+                "message_id": "m", "correlation_id": "c", "user_id": "ü", "content_type": "a/b",
+                "content_encoding": "utf-8",
+            }  # fmt: skip
+            amqp = {
+                "subject": "s", "reply_to": "r", "group_id": "g", "group_sequence": 7,
+                "reply_to_group_id": "rg", "creation_time": 1700000000000,
+                "absolute_expiry_time": 32472241445000,
+            }  # fmt: skip
+            await service.send_c2d_message(device_id, b"x", ack="full", **both, **amqp)
+            (found,) = await program.expect("attributes")
+            expected = dict.fromkeys(found)
+            expected.update(both, ack="full")
+            expected["to"] = f"/devices/{device_id}/messages/devicebound"
+            expected["expiry_time_utc"] = "2999-01-02T03:04:05.000Z"
+            if testbed.transport == "amqp":
+                expected.update(amqp, delivery_count=0)
+            assert found == expected
+            await service.send_c2d_message(device_id, b"y")
+            (found,) = await program.expect("attributes")
+            told = {name: value for name, value in found.items() if value is not None}
+            told.pop("message_id", None)  # the hub may give it one
+            assert told.pop("delivery_count", 0) == 0
+            assert told == {"to": f"/devices/{device_id}/messages/devicebound"}
+            assert not [words for words in program.said if words[0] == "background"]
+
+    testbed.run(scenario)
+
+
 def test_message_is_redelivered_after_a_failed_handler(testbed):
     async def scenario():
         async with testbed.device() as (service, device_id, program):

@@ -1,5 +1,7 @@
 """Telemetry by the public API, as the hub's event log has it."""
 
+from tools.hub.core.values import milliseconds
+
 TRANSPORTS = ("mqtt", "amqp", "mqtt-websockets", "amqp-websockets")
 
 
@@ -22,6 +24,17 @@ def test_telemetry_keeps_properties_bodies_and_order(testbed):
         assert full["system"]["user-id"] == "u&1"
         assert full["system"]["content-type"] == "application/json"
         assert full["system"]["content-encoding"] == "utf-8"
+        assert full["system"]["to"] == "there"
+        assert milliseconds(full["system"]["absolute-expiry-time"]) == 32472241445000
+        assert full["annotations"]["iothub-creation-time-utc"] == "2020-01-01T00:00:00Z"
+        # What a protocol cannot carry is said, once for each attribute.
+        reports = [words for words in program.said if words[0] == "background"]
+        if testbed.transport == "mqtt":
+            assert reports == [["background", "UnsentAttributeError", "message", None]] * 2
+        else:
+            assert reports == []
+            assert full["system"]["subject"] == "a subject"
+            assert full["system"]["group-sequence"] == 7
         assert [event["body"] for event in events[1:3]] == [b"\x00\xff", b""]
         assert [event["body"] for event in events[3:]] == [b"n%d" % i for i in range(60)]
 

@@ -18,7 +18,9 @@ from iothub.errors import (
     ServiceError,
 )
 from iothub.inbox import OversizedError
+from iothub.messages import AMQP_ONLY
 from iothub.mqtt import transport as module
+from iothub.mqtt.unsent import UnsentAttributeError
 from iothub.sas import sas_token
 
 KEY = "A" * 43 + "="
@@ -473,6 +475,58 @@ def test_message_that_is_too_large_is_counted_and_comes_again():
         assert "puback" not in one.hub.kinds()
 
     scene(test, max_inbound=1000)
+
+
+# -- attributes that cannot be sent ---------------------------------------------------------------
+
+
+def test_attributes_that_mqtt_does_not_carry_are_reported_once():
+    async def test(one):
+        await one.client.connect()
+        message = Message("a", message_id="1")
+        await one.client.send_message(message)
+        assert one.problems == []
+        message.subject, message.group_id = "s", "g"
+        for _ in range(3):
+            await one.client.send_message(message)
+        message.creation_time = 5
+        await one.client.send_message(message)
+        await turns()
+        assert [type(error) for error in one.problems] == [UnsentAttributeError] * 3
+        assert [error.name for error in one.problems] == ["subject", "group_id", "creation_time"]
+        assert one.hub.telemetry() == [b"a"] * 5
+        _, topic, _, _, _ = one.hub.heard[-1]
+        assert topic == "devices/d/messages/events/%24.mid=1"
+
+    scene(test)
+
+
+def test_each_of_these_attributes_is_reported_alone_too():
+    async def test(one):
+        for name in AMQP_ONLY:
+            message = Message("a")
+            setattr(message, name, 0)
+            await one.client.send_message(message)
+        await turns()
+        assert [error.name for error in one.problems] == list(AMQP_ONLY)
+
+    scene(test)
+
+
+def test_over_amqp_it_is_an_outbox_that_does_not_keep_them():
+    for outbox, names in ((Outbox(), ["subject"]), (None, [])):
+
+        async def test(one, names=names):
+            message = Message("a")
+            message.subject = "s"
+            try:
+                await one.client.send_message(message)
+            except NoConnectionError:
+                pass
+            await turns()
+            assert [error.name for error in one.problems] == names
+
+        scene(test, transport="amqp", outbox=outbox, auto_connect=False)
 
 
 # -- tokens -------------------------------------------------------------------------------------

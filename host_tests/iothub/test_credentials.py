@@ -2,7 +2,7 @@
 
 from host_tests.support.raises import raises
 from iothub.credentials import split_host
-from iothub.options import from_connection_string, from_sastoken
+from iothub.options import from_connection_string
 
 KEY = "c2VjcmV0IGtleSBvZiBhIGRldmljZQ=="
 DEVICE = "HostName=hub.azure-devices.net;DeviceId=dev1;SharedAccessKey=" + KEY
@@ -58,11 +58,6 @@ def test_ready_token_is_the_password():
     token = "SharedAccessSignature sr=h%2Fdevices%2Fd&sig=s&se=99"
     one = from_connection_string("HostName=h;DeviceId=d;SharedAccessSignature=" + token)
     assert one.sign(1)[0] == token
-    one = from_sastoken(token)
-    assert (one.hostname, one.device_id, one.module_id) == ("h", "d", None)
-    one = from_sastoken(token.replace("devices%2Fd", "devices%2Fd%2Fmodules%2Fm"))
-    assert one.client_id == "d/m"
-    raises(ValueError, from_sastoken, "SharedAccessSignature sr=h&sig=s&se=99")
 
 
 def test_representation_has_no_secret():

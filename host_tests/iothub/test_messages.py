@@ -1,7 +1,7 @@
 """iothub.messages: Message, MethodRequest, MethodResponse."""
 
 from host_tests.support.raises import raises
-from iothub.messages import Message
+from iothub.messages import AMQP_ONLY, Message
 
 
 def test_body_as_bytes():
@@ -24,6 +24,17 @@ def test_constructor_has_the_order_of_azure_iot_device():
     assert message.content_type == "text/plain"
     assert message.output_name == "out"
     assert message.custom_properties == {}
+
+
+def test_attributes_that_are_not_set_are_none():
+    message = Message("d")
+    for name in AMQP_ONLY + (
+        "message_id", "correlation_id", "user_id", "content_type", "content_encoding", "to",
+        "expiry_time_utc", "creation_time_utc", "output_name", "input_name", "ack",
+        "iothub_interface_id", "annotations", "delivery_count",
+    ):  # fmt: skip
+        assert getattr(message, name) is None, name
+    raises(AttributeError, getattr, message, "subjekt")
 
 
 def test_messages_do_not_share_their_properties():

@@ -1,6 +1,7 @@
 """iothub.options: defaults, and one clear error for each invalid option."""
 
 from host_tests.support.raises import raises
+from iothub.messages import Message
 from iothub.options import DEFAULTS, checked, from_connection_string, parse_connection_string
 
 KEY = "c2VjcmV0IGtleSBvZiBhIGRldmljZQ=="
@@ -33,6 +34,13 @@ def test_out_of_bounds_options_are_errors():
         {"max_inbound": 0},
     ):
         assert list(wrong)[0] in str(raises(ValueError, checked, wrong))
+
+
+def test_will_with_what_mqtt_does_not_carry():
+    will = Message("gone", content_type="text/plain")
+    assert checked({"will": will})["will"] is will
+    will.subject = "s"
+    assert str(raises(ValueError, checked, {"will": will})) == "will: MQTT does not carry subject"
 
 
 # -- connection strings -------------------------------------------------------------------------

@@ -168,6 +168,8 @@ def test_creation_time_of_the_program_is_kept():
     async def main():
         outbox, _, transport = made()
         message = Message("a", message_id="7", content_type="text/plain")
+        message.to, message.ack, message.user_id = "there", "full", b"me"
+        message.expiry_time_utc = "2030-01-02T03:04:05Z"
         message.creation_time_utc = "2001-02-03T04:05:06Z"
         message.custom_properties = {"é&=": "% ", "bare": None}
         seen = []
@@ -180,6 +182,8 @@ def test_creation_time_of_the_program_is_kept():
         assert sent is not message
         assert sent.creation_time_utc == "2001-02-03T04:05:06Z"
         assert (sent.message_id, sent.content_type) == ("7", "text/plain")
+        assert (sent.to, sent.ack, sent.user_id) == ("there", "full", "me")
+        assert sent.expiry_time_utc == "2030-01-02T03:04:05Z"
         assert sent.custom_properties == {"é&=": "% ", "bare": None}
 
     on_loop(main)

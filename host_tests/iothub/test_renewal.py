@@ -90,6 +90,7 @@ class Supervisor:
     """attempt: a Future that an attempt under way ends with: the state after it."""
 
     state, attempt = "connected", None
+    begun = 0
 
     def __init__(self, transport):
         self.transport = transport
@@ -98,6 +99,9 @@ class Supervisor:
         if self.attempt is not None:
             self.state = await self.attempt
         return self.state == "connected"
+
+    def begin(self):
+        self.begun += 1
 
 
 def made(*outcomes, ready=None):
@@ -204,6 +208,30 @@ def test_ready_token_is_the_programs_business():
         assert events.told == ["expiring"]
         assert transport.shown == []
         assert connection.renewal is None  # it is asked for once
+
+    on_loop(main)
+
+
+def test_program_that_fails_to_bring_a_token_is_asked_again():
+    async def main():
+        def fail():
+            raise OSError("no answer from the token server")
+
+        transport, connection, events = made(ready=token())
+        handler = events.handlers["on_new_sastoken_required"]
+        events.handlers["on_new_sastoken_required"] = fail
+        due(connection)
+        renewal.begin(transport, connection, events, True)
+        await turns()
+        await events.done()
+        assert events.told == ["no answer from the token server"]
+        assert connection.renewal[1] == connection.token_life * 20
+        events.handlers["on_new_sastoken_required"] = handler
+        due(connection)
+        renewal.begin(transport, connection, events, True)
+        await turns()
+        await events.done()
+        assert events.told[1:] == ["expiring"]
 
     on_loop(main)
 
@@ -324,6 +352,28 @@ def test_update_without_a_connection_is_used_with_the_next_one():
             await update(transport, second, state)
             assert transport.shown == [], state
             assert transport.credentials.sastoken == second
+
+    on_loop(main)
+
+
+def test_update_of_a_token_that_has_ended_connects_at_once():
+    async def main():
+        valid, ended, over = token(1000), token(-1), token(-2)
+        for state, first, second, begun in (
+            ("waiting", ended, valid, 1),
+            ("waiting", valid, token(2000), 0),  # the token was not in the way
+            ("waiting", over, ended, 0),  # or nothing would delay the attempts
+            ("disconnected", ended, valid, 0),
+        ):
+            transport, connection, _ = made(ready=valid)
+            transport.credentials.sastoken = first
+            connection.abort(OSError("gone"))
+            supervisor = Supervisor(transport)
+            supervisor.state = state
+            await renewal.update_sastoken(supervisor, second)
+            assert supervisor.begun == begun, state
+            assert transport.credentials.sastoken == second
+            assert transport.shown == []
 
     on_loop(main)
 

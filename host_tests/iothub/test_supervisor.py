@@ -6,7 +6,8 @@ from host_tests.support.fake_transport import FakeTransport
 from host_tests.support.tasks import cancel, failure, turns, until
 from host_tests.support.transitions import drive
 from iothub import supervisor as module
-from iothub.compat import Future, ticks_ms
+from iothub.compat import Future, ticks_ms, unix_time
+from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
 from iothub.errors import (
     ConnectionDroppedError,
@@ -17,6 +18,8 @@ from iothub.errors import (
     OperationTimeout,
 )
 from iothub.options import checked
+from iothub.renewal import update_sastoken
+from iothub.sas import sas_token
 from iothub.supervisor import Supervisor
 
 DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
@@ -816,6 +819,99 @@ def test_one_ticker_runs_whatever_came_before():
         assert len(set(one.transport.tickers[count + 4 :])) == 1
 
     scene(test, timeout=0.02)
+
+
+# -- a ready token that has ended ----------------------------------------------------------------
+
+REFUSAL = CredentialError("not authorised", "connack", 5)
+
+
+def token(life):
+    return sas_token("h/devices/d", "A" * 43 + "=", unix_time() + life)
+
+
+def with_token(test, life):
+    """Run test(scene, asked) with a ready token, and delays that a test cannot outwait."""
+
+    async def with_asked(one):
+        asked = []
+        one.transport.credentials = Credentials("h", "d", sastoken=token(life))
+        one.dispatcher.set_handler("on_new_sastoken_required", lambda: asked.append(one.state))
+        await test(one, asked)
+
+    patient(with_asked)
+
+
+def test_refusal_of_a_token_that_has_ended_asks_for_another_once():
+    async def test(one, asked):
+        one.transport.outcomes = [REFUSAL] * 4
+        connecting = one.connect(retry=True)
+        for _ in range(3):
+            await until(lambda: one.state == WAITING)
+            await turns()
+            assert len(asked) == 1
+            one.supervisor.begin()
+        await until(lambda: one.state == WAITING)
+        await update_sastoken(one.supervisor, token(1000))  # the next attempt is made at once
+        await connecting
+        assert len(asked) == 1
+        assert [type(problem) for problem in one.problems] == [CredentialError] * 4
+        assert "update_sastoken()" in str(one.problems[0])
+
+    with_token(test, -1)
+
+
+def test_handler_may_bring_the_token_itself():
+    async def test(one, asked):
+        async def bring():
+            asked.append(one.state)
+            await update_sastoken(one.supervisor, token(1000))
+            asked.append("brought")
+
+        one.dispatcher.set_handler("on_new_sastoken_required", bring)
+        one.transport.outcomes = [REFUSAL]
+        await one.supervisor.connect(retry=True)
+        await until(lambda: asked == [WAITING, "brought"])
+        assert one.transport.opened == 1
+
+    with_token(test, -1)
+
+
+def test_first_attempt_without_retry_asks_too():
+    async def test(one, asked):
+        one.transport.outcomes = [REFUSAL]
+        error = await failure(one.supervisor.connect())
+        assert isinstance(error, CredentialError)
+        assert (error.stage, error.code) == ("connack", 5)
+        await turns()
+        assert asked == [DISCONNECTED]
+        await update_sastoken(one.supervisor, token(1000))
+        assert one.state == DISCONNECTED  # it is the program that connects
+        await one.supervisor.connect()
+        assert len(asked) == 1
+
+    with_token(test, -1)
+
+
+def test_refusal_after_the_clock_was_set_is_judged_by_it():
+    async def test(one, asked):
+        one.supervisor._check_clock = lambda: True
+        one.transport.outcomes = [REFUSAL, REFUSAL]
+        assert isinstance(await failure(one.supervisor.connect()), CredentialError)
+        await turns()
+        assert len(asked) == 1
+
+    with_token(test, -1)
+
+
+def test_refusal_of_a_token_that_has_not_ended_asks_for_none():
+    async def test(one, asked):
+        one.transport.outcomes = [REFUSAL]
+        assert await failure(one.supervisor.connect()) is REFUSAL
+        await turns()
+        assert asked == []
+
+    with_token(test, 1000)
 
 
 # -- the end ------------------------------------------------------------------------------------

@@ -10,17 +10,17 @@ from host_tests.support import sources
 # What is loaded when it is first used counts too: see loaded_later().
 LAYERS = (
     # Names and numbers; what only one of the interpreters has.
-    "errors messages future compat_cpython mqtt.umqtt_cpython",
+    "errors messages mqtt.unsent future compat_cpython mqtt.umqtt_cpython",
     "compat",
     # Bytes and text, without I/O.
-    "sas pending ram_queue flash_queue log pnp net.x509 net.root_certificates",
+    "sas pending ram_queue flash_queue log pnp net.x509 net.root_certificates amqp.times",
     "mqtt.packets mqtt.properties mqtt.refusals amqp.codec",
     "mqtt.protocol amqp.composites",
     "amqp.frames amqp.sections amqp.links",
     "amqp.protocol amqp.convert",
     # Whose client it is, and how it is to be.
     "credentials",
-    "options",
+    "options ready_token",
     # Streams of bytes, and one connection over one of them.
     "net.proxy net.websocket net.https",
     "net.stream net.stream_cpython",

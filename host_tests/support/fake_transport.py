@@ -24,6 +24,7 @@ class FakeTransport:
         self.tick_error = None
         self.attempts = []  # what wanted() gave, attempt by attempt
         self.twin = None  # what open() gives
+        self.credentials = self.renewal_lock = None
         self._closed = None  # of the connection that stands: a Future for its error
 
     # -- what a Supervisor asks for ---------------------------------------------------------

@@ -10,19 +10,22 @@ _SYSTEM = (
     ("$.mid", "message_id"),
     ("$.cid", "correlation_id"),
     ("$.uid", "user_id"),
+    ("$.to", "to"),
     ("$.ct", "content_type"),
     ("$.ce", "content_encoding"),
     ("$.on", "output_name"),
     ("$.exp", "expiry_time_utc"),
     ("$.ctime", "creation_time_utc"),
     ("$.ifid", "iothub_interface_id"),
+    ("iothub-ack", "ack"),
 )
 
 
 def encode_properties(pairs):
     """A property bag from (name, value) pairs or a dict; a value of None becomes a bare name.
 
-    Names and values that are no str are written with str().
+    bytes are text in UTF-8; names and values of other types are written with str(). ValueError:
+    bytes that are no UTF-8.
     """
     bag = bytearray()
     if hasattr(pairs, "items"):
@@ -39,6 +42,8 @@ def write_property(bag, start, name, value):
     write_quoted(bag, name if isinstance(name, str) else str(name))
     if value is not None:
         bag.append(61)  # =
+        if isinstance(value, bytes):
+            value = value.decode()  # what is no UTF-8 would cost the connection
         write_quoted(bag, value if isinstance(value, str) else str(value))
 
 
@@ -64,7 +69,17 @@ def telemetry_topic(events, message):
     bag: the system properties, then its own. Without any it is `events` itself.
     """
     topic, start = events, len(events)
-    for name, attribute in _SYSTEM:
+    if (
+        # All of _SYSTEM; a loop over it would take longer, for each message.
+        None is message.content_type is message.content_encoding is message.message_id
+        is message.correlation_id is message.user_id is message.to is message.output_name
+        is message.expiry_time_utc is message.creation_time_utc
+        is message.iothub_interface_id is message.ack
+    ):  # fmt: skip
+        names = ()
+    else:
+        names = _SYSTEM
+    for name, attribute in names:
         value = getattr(message, attribute)
         if value is not None:
             if topic is events:
@@ -87,6 +102,4 @@ def decode_message(bag, message):
     for name, attribute in _SYSTEM:
         if name in custom:
             setattr(message, attribute, custom.pop(name))
-    message.ack = custom.pop("iothub-ack", None)
-    custom.pop("$.to", None)  # only ever this device's own address
     message.custom_properties = custom

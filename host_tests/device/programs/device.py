@@ -7,6 +7,12 @@ from harness import describe, make, run, say, set_backoff, settings, word
 
 from iothub import Message, MethodResponse
 
+ATTRIBUTES = (
+    "message_id", "correlation_id", "user_id", "content_type", "content_encoding", "to", "subject",
+    "reply_to", "group_id", "group_sequence", "reply_to_group_id", "absolute_expiry_time",
+    "creation_time", "expiry_time_utc", "creation_time_utc", "output_name", "input_name", "ack",
+    "iothub_interface_id", "delivery_count",
+)  # fmt: skip
 OUTCOMES = {"fail": [], "reject": [], "abandon": [], "hold": []}
 let_go = asyncio.Event()  # for what is held
 
@@ -15,6 +21,8 @@ async def on_message(message):
     text = message.data.decode()
     if message.input_name:
         say("input", message.input_name)
+    if settings.get("tell_attributes"):
+        say("attributes", {name: getattr(message, name) for name in ATTRIBUTES})
     system = [message.message_id, message.correlation_id, message.user_id, message.content_type]
     say("message", text, message.custom_properties, system)
     if text in OUTCOMES["hold"]:
@@ -98,7 +106,7 @@ async def do(client, verb, argument):
     if verb == "disconnect":
         await client.disconnect()
         return ["disconnected"]
-    await client.connect()
+    await client.connect(retry=verb == "connect retry")
     return ["connected"]
 
 
@@ -124,6 +132,16 @@ async def listen(client):
             await obey(client, verb, argument)
 
 
+def on_new_sastoken_required(client):
+    async def handle():
+        say("sastoken required")
+        if "next_sastoken" in settings:
+            await client.update_sastoken(settings["next_sastoken"])
+            say("renewed")
+
+    return handle
+
+
 async def main():
     if settings.get("tell_backoff"):
         set_backoff(1, 60, 0.05, lambda delay: say("back-off"))
@@ -131,7 +149,7 @@ async def main():
     client.on_message_received = on_message
     client.on_method_request_received = on_method(client)
     client.on_twin_desired_properties_patch_received = lambda patch: say("desired", patch)
-    client.on_new_sastoken_required = lambda: say("sastoken required")
+    client.on_new_sastoken_required = on_new_sastoken_required(client)
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
     if not settings.get("offline"):

@@ -63,7 +63,8 @@ def make(**options):
         x509 = X509(certificate, key)
         return IoTHubDeviceClient.create_from_x509_certificate(x509, host, device_id, **given)
     if "sastoken" in settings:
-        return IoTHubDeviceClient.create_from_sastoken(settings["sastoken"], **given)
+        ids = settings.get("ids", [])
+        return IoTHubDeviceClient.create_from_sastoken(settings["sastoken"], *ids, **given)
     return IoTHubDeviceClient.create_from_connection_string(settings["connection_string"], **given)
 
 

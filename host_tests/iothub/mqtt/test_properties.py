@@ -1,6 +1,7 @@
 from host_tests.support.raises import raises
 from iothub.messages import Message
 from iothub.mqtt.properties import (
+    _SYSTEM,
     decode_message,
     decode_properties,
     encode_properties,
@@ -29,6 +30,11 @@ def test_values_that_are_no_text_are_written_as_text():
     assert encode_properties([("n", 5), ("b", True)]) == "n=5&b=True"
 
 
+def test_bytes_are_written_as_the_text_that_they_are():
+    assert encode_properties({"a": "ü".encode()}) == "a=%C3%BC"
+    raises(ValueError, encode_properties, {"a": b"\xff"})  # the hub would hang up, again and again
+
+
 def test_empty_bag():
     assert encode_properties({}) == ""
     assert decode_properties("") == {}
@@ -53,18 +59,32 @@ def test_property_is_appended_behind_an_ampersand_unless_the_bag_is_empty():
 def test_outgoing_message():
     message = Message("x", "m/1", "utf-8", "application/json", "out")
     message.correlation_id = "c"
+    message.user_id = b"me"  # as it came over AMQP
+    message.to, message.ack = "there", "full"
+    message.expiry_time_utc = "2030-01-02T03:04:05Z"
     message.custom_properties = {"own": "é"}
     bag = bytes(telemetry_topic(b"t/", message)).decode()
     assert bag.startswith("t/")
     assert decode_properties(bag[2:]) == {
         "$.mid": "m/1",
         "$.cid": "c",
+        "$.uid": "me",
+        "$.to": "there",
+        "iothub-ack": "full",
+        "$.exp": "2030-01-02T03:04:05Z",
         "$.ct": "application/json",
         "$.ce": "utf-8",
         "$.on": "out",
         "own": "é",
     }
     assert bag.endswith("&own=%C3%A9")
+
+
+def test_each_attribute_is_sent_alone_too():
+    for name, attribute in _SYSTEM:
+        message = Message("x")
+        setattr(message, attribute, "v")
+        assert decode_properties(bytes(telemetry_topic(b"", message)).decode()) == {name: "v"}
 
 
 def test_message_without_properties_has_the_topic_itself():
@@ -81,4 +101,5 @@ def test_incoming_message():
     assert message.correlation_id == "c"
     assert message.expiry_time_utc == "2030"
     assert message.ack == "full"
+    assert message.to == "/devices/d"
     assert message.custom_properties == {"k": None, "e": "", "v": "w"}
