@@ -9,6 +9,7 @@ import pytest
 
 from tools.hub import certificates
 from tools.hub.app import Hub
+from tools.hub.listener import peer_name
 
 FRONTS = ("mqtt", "amqp", "amqp_plain", "https")
 
@@ -58,3 +59,19 @@ def test_hub_starts_where_ipv6_is_off(tmp_path, monkeypatch):
 
 def test_certificate_is_for_localhost_and_both_loopbacks():
     assert certificates.names_of("localhost") == ["localhost", "127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize(
+    "address, name",
+    [
+        (("127.0.0.1", 5), "127.0.0.1:5"),
+        (("::1", 5, 0, 0), "[::1]:5"),
+        (None, "unknown peer"),
+    ],
+)
+def test_name_of_a_peer(address, name):
+    class Stream:
+        def get_extra_info(self, _):
+            return address
+
+    assert peer_name(Stream()) == name

@@ -13,7 +13,10 @@ BACKLOG = 1024
 def peer_name(stream):
     """host:port of a connection's peer, for the log."""
     address = stream.get_extra_info("peername")
-    return f"{address[0]}:{address[1]}" if address else "unknown peer"
+    if not address:
+        return "unknown peer"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextlib.asynccontextmanager
