@@ -2,6 +2,8 @@
 
 import asyncio
 
+from .loopback import NAME, listeners
+
 
 class TcpServer:
     """async with TcpServer(serve) as server: connect to server.port.
@@ -13,7 +15,7 @@ class TcpServer:
     def __init__(self, serve, tls=None):
         self._serve = serve
         self._tls = tls
-        self._server = None
+        self._servers = []
         self._serving = set()
         self.accepting = True  # False: each new connection is reset
         self.attempts = 0  # connections so far, those that were reset too
@@ -32,14 +34,15 @@ class TcpServer:
 
     async def listen(self):
         """Listen on a free port; after stop_listening(), on the same one again."""
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self.port, ssl=self._tls
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        sockets = listeners(NAME, self.port)
+        self.port = sockets[0].getsockname()[1]
+        for one in sockets:
+            self._servers.append(await asyncio.start_server(self._accept, sock=one, ssl=self._tls))
 
     def stop_listening(self):
         """Refuse new connections, as an unused port does; open connections stay."""
-        self._server.close()
+        while self._servers:
+            self._servers.pop().close()
 
     async def _accept(self, reader, writer):
         self.attempts += 1

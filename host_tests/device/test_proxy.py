@@ -71,3 +71,18 @@ def test_refusals_of_a_proxy_name_their_stage(testbed, tmp_path):
                     assert not any("wrong" in str(words) for words in program.said)
 
     testbed.run(scenario)
+
+
+def test_each_address_of_a_proxy_is_tried(testbed, tmp_path):
+    async def scenario():
+        async with proxy(tmp_path) as (port, _), testbed.service() as service:
+            text = testbed.connection_string(*await testbed.new_device(service))
+            async with testbed.program(
+                "connect",
+                connection_string=text,
+                proxy=["HTTP", "proxy.example", port],
+                resolver={"proxy.example": ["127.0.0.2", "127.0.0.1"]},
+            ) as program:
+                await program.expect("connected")
+
+    testbed.run(scenario)

@@ -22,6 +22,7 @@ WATCHED = {
     # Streams: who reads and writes bounds it.
     ("net/stream.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/stream.py", "Stream.readinto", "readinto"): KEEP_ALIVE,
+    ("net/stream_cpython.py", "_connect", "sock_connect"): CALLER,
     ("net/stream_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/stream_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
     ("net/websocket.py", "upgrade", "write"): CALLER,
@@ -32,7 +33,7 @@ WATCHED = {
     ("net/websocket.py", "WebSocket._exactly", "readinto"): KEEP_ALIVE,
     ("net/https.py", "_some", "readinto"): CALLER,
     ("net/proxy.py", "ProxyOptions.open.send", "drain"): CALLER,
-    ("net/proxy.py", "ProxyOptions.tunnel", "receive"): CALLER,
+    ("net/proxy.py", "ProxyOptions._ask", "receive"): CALLER,
     ("iothub/compat_cpython.py", "wait_for", "wait"): "it has the deadline; what it cancels ends",
     ("iothub/future.py", "wait_for", "await"): "it has the deadline; what it cancels ends",
     # A connection, for as long as it stands.
@@ -191,5 +192,6 @@ def test_nothing_blocks_the_loop(path):
             if owner == "time" and node.func.attr in ("sleep", "sleep_ms", "sleep_us"):
                 assert (where, node.func.attr) in BLOCKING, f"{where}:{node.lineno}"
             if node.func.attr in ("setblocking", "settimeout"):
-                # CPython's socket, which is made non-blocking.
-                assert where == "net/stream_cpython.py", f"{where}:{node.lineno}"
+                # A socket that is made non-blocking.
+                assert where in ("net/stream.py", "net/stream_cpython.py"), where
+                assert ast.unparse(node) == "sock.setblocking(False)", f"{where}:{node.lineno}"

@@ -12,6 +12,7 @@ LAYERS = (
     # Names and numbers; what only one of the interpreters has.
     "errors messages mqtt.unsent future compat_cpython mqtt.umqtt_cpython",
     "compat",
+    "net",
     # Bytes and text, without I/O.
     "sas pending ram_queue flash_queue log pnp net.x509 net.root_certificates amqp.times",
     "mqtt.packets mqtt.properties mqtt.refusals amqp.codec",
@@ -41,7 +42,7 @@ LAYERS = (
     "client",
     "module provisioning",
     # The packages, whose names load the modules.
-    "amqp mqtt net",
+    "amqp mqtt",
     "iothub",
     # Other packages, which use the library.
     "iothub_service.connection board",
@@ -50,8 +51,8 @@ LAYERS = (
     "iothub_service board.start board.doctor",
 )
 ON_A_BOARD = {
-    "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "micropython", "os", "socket",
-    "struct", "sys", "time", "tls", "umqtt.simple",
+    "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "micropython", "os",
+    "select", "socket", "struct", "sys", "time", "tls", "umqtt.simple",
     "esp32", "machine", "network", "ntptime",
 }  # fmt: skip
 # Where MicroPython has tls.

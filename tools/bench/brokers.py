@@ -17,6 +17,7 @@ from ..hub import certificates
 from ..local_hub import running_hub
 from ..processes import running
 from ..service.client import ServiceClient
+from .programs import HOST
 from .rows import OURS
 
 START_TIMEOUT = 15
@@ -53,7 +54,7 @@ async def new_device(hub, service, name, front="mqtt"):
     """Create a device: the settings of a client program that connects to a front of the hub."""
     made = await service.create_device(name)
     return {
-        "host": "localhost",
+        "host": HOST,
         "port": hub[f"{front}_port"],
         "ca": hub["ca_file"],
         "device": name,

@@ -16,6 +16,8 @@ DEADLINE = 60  # seconds
 ROOMY = "8192wK"
 TOPIC = "devices/dev1/messages/events/"
 PAYLOAD = 100
+# What the programs connect to. Some try only the first address of localhost, or IPv4 alone.
+HOST = "127.0.0.1"
 
 
 def client(name, settings, folders=(CLIENTS, FIRMWARE), heap=ROOMY, patience=DEADLINE):
@@ -60,7 +62,7 @@ def folders_of(name):
 def telemetry_settings(broker, flying, **others):
     """The settings of a telemetry client with `flying` messages in flight, and `others`."""
     return {
-        "host": "localhost",
+        "host": HOST,
         "port": broker.port,
         "ca": broker.ca_file,
         "device": "dev1",

@@ -7,6 +7,7 @@ import json
 import logging
 from pathlib import Path
 
+from ..loopback import NAME
 from . import DEFAULT_PORTS, amqp, certificates, host_name, mqtt, rest, tls
 from .core import Core
 from .core.events import ENTITY
@@ -23,11 +24,12 @@ class PortTaken(OSError):
 class Hub:
     """A running hub: async with Hub(folder) as hub. hub.ports is its JSON line, as a dict.
 
+    host: where it listens, as in loopback.listeners().
     ports: {name as in DEFAULT_PORTS: port}. None: the default port, or a free port if it is in
     use. 0: a free port. PortTaken, StorageError.
     """
 
-    def __init__(self, folder, host="127.0.0.1", ports=None, **core_options):
+    def __init__(self, folder, host=NAME, ports=None, **core_options):
         self._folder = Path(folder)
         self._host = host
         self._wanted = dict.fromkeys(DEFAULT_PORTS) if ports is None else ports

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from .. import files
+from ..loopback import NAME
 from . import DEFAULT_PORTS
 
 _FRONT_HELP = {
@@ -31,7 +32,9 @@ def arguments(parser):
     parser.add_argument(
         "--data", type=Path, default=None, help=f"folder for the hub's state ({files.state()})"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--host", default=NAME, help="address to listen on (127.0.0.1 and ::1, of %(default)s)"
+    )
     for name, port in DEFAULT_PORTS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}-port",

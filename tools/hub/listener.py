@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from ..loopback import listeners
+
 HANDSHAKE_TIMEOUT = 15  # seconds for TLS
 STOP_TIMEOUT = 2
 BACKLOG = 1024
@@ -11,7 +13,10 @@ BACKLOG = 1024
 def peer_name(stream):
     """host:port of a connection's peer, for the log."""
     address = stream.get_extra_info("peername")
-    return f"{address[0]}:{address[1]}" if address else "unknown peer"
+    if not address:
+        return "unknown peer"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextlib.asynccontextmanager
@@ -34,11 +39,15 @@ async def listening(host, port, contexts, make_connection):
             del running[connection]
 
     tls = {"ssl": contexts.first, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT} if contexts else {}
-    server = await asyncio.start_server(accept, host, port, backlog=BACKLOG, **tls)
+    sockets = listeners(host, port, BACKLOG)
+    servers = [
+        await asyncio.start_server(accept, sock=one, backlog=BACKLOG, **tls) for one in sockets
+    ]
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield sockets[0].getsockname()[1]
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         tasks = list(running.values())
         for connection in list(running):
             connection.close("the hub stops")

@@ -1,14 +1,11 @@
 """An HTTP proxy between the device and the hub: a tunnel by CONNECT. TLS goes through it."""
 
 import binascii
-import errno
 
 from ..compat import wait_for
-from ..errors import ConnectionFailedError, TransportError
+from ..errors import ConnectionFailedError, TransportError, reason
 
 _MAX_HEAD = 4096
-# A TCP connection that failed says so at the first write, with one of these.
-_AT_TCP = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
 class ProxyOptions:
@@ -30,26 +27,28 @@ class ProxyOptions:
         return "<ProxyOptions %s:%d>" % self.address
 
     async def open(self, plain, host, port, timeout):
-        """tunnel() over a stream of MicroPython's, which is closed if there will be none."""
+        """tunnel() over a stream of MicroPython's, whose connection stands."""
 
         async def send(data):
             plain.write(data)
             await plain.drain()
 
-        try:
-            await wait_for(self.tunnel(host, port, send, plain.read), timeout, "proxy")
-        except BaseException as error:
-            plain.close()
-            if isinstance(error, OSError) and not isinstance(error, TransportError):
-                stage = "tcp" if error.args and error.args[0] in _AT_TCP else "proxy"
-                raise ConnectionFailedError("the proxy is not to be had", stage)
-            raise
+        await self.tunnel(host, port, timeout, send, plain.read)
 
-    async def tunnel(self, host, port, send, receive):
+    async def tunnel(self, host, port, timeout, send, receive):
         """Ask for a tunnel to host:port; send(bytes) and receive(size) are coroutine functions.
 
-        ConnectionFailedError at proxy. Nothing of what follows the proxy's answer is read.
+        ConnectionFailedError or OperationTimeout at proxy. Nothing of what follows the proxy's
+        answer is read.
         """
+        try:
+            await wait_for(self._ask(host, port, send, receive), timeout, "proxy")
+        except TransportError:
+            raise
+        except OSError as error:
+            raise ConnectionFailedError("the proxy hangs up: " + reason(error), "proxy")
+
+    async def _ask(self, host, port, send, receive):
         place = "%s:%d" % (host, port)
         request = "CONNECT %s HTTP/1.1\r\nHost: %s\r\n" % (place, place)
         if self._user is not None:

@@ -6,14 +6,14 @@ or later read and write.
 
 import asyncio
 import errno
+import select
 import socket
 
-from ..compat import forget, wait_for
-from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError, reason
+from ..compat import forget, sleep_ms
+from ..errors import ConnectionDroppedError, ConnectionFailedError, reason
+from . import first_connected
 
 _NOTHING = bytearray(0)
-# A TCP connection that failed reports it at the first write, with one of these.
-_AT_TCP = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 
 def client_context(certificate=None, x509=None):
@@ -45,8 +45,9 @@ class Stream:
 
     copies = True  # a buffer that was written may be used again at once
 
-    def __init__(self, plain, tls):
-        self._plain = plain  # a stream of the bare socket, by which to wait
+    def __init__(self, sock, tls):
+        self._sock = sock
+        self._plain = asyncio.StreamReader(sock)  # the bare socket, by which to wait
         self._writer = asyncio.StreamWriter(tls)
         self._tls = tls
         self._more = False  # the last read may have left some of its TLS record behind
@@ -60,8 +61,7 @@ class Stream:
         except (OSError, ValueError) as error:  # ValueError: the certificate was refused
             if self.stage == "write":
                 raise ConnectionDroppedError(reason(error), "write")
-            stage = "tcp" if error.args and error.args[0] in _AT_TCP else "tls"
-            raise ConnectionFailedError(reason(error), stage)
+            raise ConnectionFailedError(reason(error), "tls")  # TCP stood: see _connect()
         self.stage = "write"
 
     async def readinto(self, buffer):
@@ -89,33 +89,60 @@ class Stream:
             self._tls.close()
         except Exception:  # a tuple of them would take heap
             pass  # it was broken already
+        self._sock.close()  # TLS does not close it after a handshake that failed
 
 
 async def open_stream(host, port, context, timeout, proxy=None):
     """A Stream to host:port, which TLS must prove to be `host`; each stage gets `timeout` s.
 
-    proxy: a ProxyOptions, through which it goes.
-
+    proxy: a ProxyOptions, through which it goes. The first address that answers is taken.
     ConnectionFailedError or OperationTimeout, with the stage. The handshake is left to the first
     write, which waits for it.
     """
     near = proxy.address if proxy is not None else (host, port)
     try:
         # This blocks; MicroPython has no other way. The resolver brings its own deadline.
-        socket.getaddrinfo(near[0], near[1], 0, socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(near[0], near[1], 0, socket.SOCK_STREAM)
     except OSError as error:
         raise ConnectionFailedError("%s has no address: %s" % (near[0], reason(error)), "dns")
+    sock = await first_connected(near[0], near[1], addresses, _connect, timeout)
     try:
-        # It looks the name up once more, in the resolver's cache: there is no other public way.
-        plain, _ = await wait_for(asyncio.open_connection(*near), timeout, "tcp")
-    except TransportError:
+        if proxy is not None:
+            await proxy.open(asyncio.StreamReader(sock), host, port, timeout)
+        # IPPROTO_TCP, TCP_NODELAY: what belongs together is one write already.
+        sock.setsockopt(6, 1, 1)
+        return Stream(
+            sock, context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        )
+    except BaseException:
+        sock.close()
         raise
-    except OSError as error:
-        raise ConnectionFailedError(reason(error), "tcp")
-    if proxy is not None:
-        await proxy.open(plain, host, port, timeout)
-    # IPPROTO_TCP, TCP_NODELAY: what belongs together is one write already.
-    plain.s.setsockopt(6, 1, 1)
-    return Stream(
-        plain, context.wrap_socket(plain.s, server_hostname=host, do_handshake_on_connect=False)
-    )
+
+
+async def _connect(address):
+    """A socket connected to an address of getaddrinfo()'s; the caller bounds it. OSError.
+
+    The connection is proved here, because an errno does not name the stage later: lwIP reports a
+    refused connection as ECONNRESET, and a TLS server that hangs up gives the same.
+    """
+    sock = socket.socket(address[0], address[1], address[2])
+    try:
+        sock.setblocking(False)
+        try:
+            sock.connect(address[4])
+        except OSError as error:
+            if error.errno != errno.EINPROGRESS:
+                raise
+        # To wait without a write there is only polling: asyncio's own way is private.
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT | select.POLLHUP)  # ESP32: no POLLHUP unless asked for
+        ready = poll.poll(0)
+        while not ready:
+            await sleep_ms(10)
+            ready = poll.poll(0)
+        if ready[0][1] != select.POLLOUT:
+            sock.recv(1)  # it raises what went wrong
+        return sock
+    except BaseException:
+        sock.close()
+        raise

@@ -9,6 +9,7 @@ import tempfile
 
 from ..compat import wait_for
 from ..errors import ConnectionDroppedError, ConnectionFailedError, TransportError, reason
+from . import first_connected
 from .root_certificates import load
 
 
@@ -84,27 +85,18 @@ async def open_stream(host, port, context, timeout, proxy=None):
     proxy: a ProxyOptions, through which it goes. The first address that answers is taken.
     ConnectionFailedError or OperationTimeout.
     """
-    loop = asyncio.get_running_loop()
-    failure = None
     near = proxy.address if proxy is not None else (host, port)
-    for family, kind, protocol, _, endpoint in await _resolve(*near, timeout):
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
-        try:
-            await wait_for(loop.sock_connect(sock, endpoint), timeout, "tcp")
-            if proxy is not None:
-                send = functools.partial(loop.sock_sendall, sock)
-                receive = functools.partial(loop.sock_recv, sock)
-                await wait_for(proxy.tunnel(host, port, send, receive), timeout, "proxy")
-            return await _secure(sock, host, context, timeout)
-        except TransportError as error:
-            failure = error
-        except OSError as error:
-            failure = ConnectionFailedError(reason(error), "tcp")
+    sock = await first_connected(*near, await _resolve(*near, timeout), _connect, timeout)
+    try:
+        if proxy is not None:
+            loop = asyncio.get_running_loop()
+            send = functools.partial(loop.sock_sendall, sock)
+            receive = functools.partial(loop.sock_recv, sock)
+            await proxy.tunnel(host, port, timeout, send, receive)
+        return await _secure(sock, host, context, timeout)
+    except BaseException:
         sock.close()
-        if failure.stage in ("proxy", "tls"):
-            break
-    raise failure
+        raise
 
 
 async def _resolve(host, port, timeout):
@@ -115,6 +107,18 @@ async def _resolve(host, port, timeout):
         raise
     except OSError as error:
         raise ConnectionFailedError("%s has no address: %s" % (host, reason(error)), "dns")
+
+
+async def _connect(address):
+    """A socket connected to an address of getaddrinfo()'s; the caller bounds it. OSError."""
+    sock = socket.socket(*address[:3])
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address[4])
+        return sock
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def _secure(sock, host, context, timeout):

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from ...loopback import listeners
 from ..core.access import POLICIES, split_resource
 from ..core.errors import HubError, Unauthorized
 from . import configurations, devices, enrollments, files, local, queries, registry, websocket
@@ -67,8 +68,8 @@ async def serving(core, host, port, contexts, amqp_port):
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=contexts.first, backlog=BACKLOG)
-        await site.start()
+        for one in listeners(host, port, BACKLOG):
+            await web.SockSite(runner, one, ssl_context=contexts.first, backlog=BACKLOG).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
