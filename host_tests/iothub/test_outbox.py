@@ -16,6 +16,7 @@ class Flight(Future):
     """A message with the transport. A task that stops waiting for it withdraws it."""
 
     def __init__(self, withdraw):
+        super().__init__()
         self.withdraw = withdraw
 
     def abandoned(self):

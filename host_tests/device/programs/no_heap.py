@@ -47,7 +47,7 @@ async def reconnect(client):
 
 async def play(client, number):
     """The operations of a round, which go on while the allocations fail: how they ended."""
-    operations = [client.send_message("during %d" % number)]
+    operations = [client.send_message("during " + str(number))]
     if number % 3 == 0:
         operations.append(client.patch_twin_reported_properties({"round": number}))
     if number % 3 == 1:
@@ -62,17 +62,17 @@ async def play(client, number):
     while ended[0] < len(operations) or not starving.done():  # this waits without an allocation
         await asyncio.sleep_ms(2)
         if time.ticks_diff(until, time.ticks_ms()) < 0:
-            raise OSError("it does not end: %s %s" % (ended, client.status()))
+            raise OSError("it does not end", ended, client.status())
     return ended[1:]
 
 
 async def work(client, number):
     """Show that the client works: telemetry arrives."""
     until = time.ticks_add(time.ticks_ms(), _PATIENCE * 1000)
-    task = asyncio.create_task(outcome(client.send_message("after %d" % number)))
+    task = asyncio.create_task(outcome(client.send_message("after " + str(number))))
     while not task.done():
         if time.ticks_diff(until, time.ticks_ms()) < 0:
-            raise OSError("the client does not work: %s" % client.status())
+            raise OSError("the client does not work", client.status())
         await asyncio.sleep_ms(5)
     ended = await task
     if ended != "done":
