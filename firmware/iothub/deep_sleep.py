@@ -55,6 +55,8 @@ async def _run(client, messages, reported, memory, quiet):
             memory(_MARK + version.to_bytes(4, "big"))
         return client.status()["handled"] - before
     finally:
+        if "outbox" in client.status():
+            await client.disconnect()  # a message that waits is kept, and its task ends
         for task in sending:
             task.cancel()
         await client.shutdown()

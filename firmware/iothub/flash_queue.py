@@ -22,6 +22,9 @@ _HEAD = const(16)
 _FORMAT = ">2sIHI"
 _DONE_EVERY = const(32)
 _MESSAGE, _DONE = b"\xa5m", b"\xa5d"
+_ENOENT = const(2)
+_ENOTDIR = const(20)
+_PASSING = (12, 13, 23, 24)  # ENOMEM, EACCES, ENFILE, EMFILE: the file may be read later
 
 
 def _record(kind, seq, first, second):
@@ -59,9 +62,13 @@ def _find(file, at, size):
 
 
 class _File:
-    """last: the seq of its last message, or -1; size: up to where it has been written whole."""
+    """last: the seq of its last message, or -1; size: up to where it has been written whole.
 
-    torn = False  # behind `size` there is something else
+    count: its messages that wait. It is less than the seqs say where some are damaged.
+    """
+
+    torn = False  # behind `size` there is something else, or it is lost
+    count = 0
 
     def __init__(self, path, size=0):
         self.path = path
@@ -72,8 +79,9 @@ class _File:
 class FlashQueue:
     """The records in `folder`, which is made if need be; at most about `limit` bytes of flash.
 
-    The messages first <= seq < end wait to be done with; next() reads them one by one.
-    damaged: bytes that were passed over. OSError: the flash is full, or fails.
+    len() messages of first <= seq < end wait to be done with; next() reads them one by one.
+    damaged: bytes that were passed over. lost: messages that waited, and whose file has been
+    removed, or cannot be read any more. OSError: the flash is full, or fails.
     """
 
     def __init__(self, folder, limit):
@@ -84,11 +92,15 @@ class FlashQueue:
         self._out = None  # the newest, while it is written to
         self._not_noted = 0  # messages done with since the last "d"
         self._skipped = 0  # numbers given to what the flash did not take: it may be found later
+        self.lost = 0
         self._recover()
-        self.rewind()
 
     def _name(self, number):
         return "%s/%08x.log" % (self._folder, number)
+
+    def __len__(self):
+        self._check(self._files)
+        return sum([file.count for file in self._files])
 
     def _recover(self):
         """Take in what an earlier run has left."""
@@ -113,6 +125,13 @@ class FlashQueue:
         self.first = max(done, self.first)
         self._file = self._at = 0
         self._clear()
+        self.rewind()
+        if done and self._files:  # of the first file some are done with
+            count = 0
+            while self.next() is not None and not self._file:
+                count += 1
+            self._files[0].count = count
+            self.rewind()
 
     def _take_in(self, file):
         """Find the records of a file; what the last "d" says, or 0."""
@@ -133,8 +152,11 @@ class FlashQueue:
                         self.first = self.first if self.end else seq
                         self.end = seq + 1
                         file.last = seq
-        except OSError:
-            pass  # a part of the flash that cannot be read shall not stop the board
+                        file.count += 1
+        except OSError as error:
+            if error.args[0] in _PASSING:
+                raise
+            # A part of the flash that cannot be read shall not stop the board.
         self.damaged += file.size - at
         file.torn = at < file.size
         return done
@@ -143,6 +165,7 @@ class FlashQueue:
 
     def room(self, size):
         """Whether messages of `size` bytes in all fit."""
+        self._check(self._files)
         return sum([file.size for file in self._files]) + size <= self._limit
 
     @staticmethod
@@ -163,9 +186,11 @@ class FlashQueue:
         self._skipped = 0
         self.end = seq + len(pairs)
         self._files[-1].last = self.end - 1
+        self._files[-1].count += len(pairs)
         return seq
 
     def _write(self, records):
+        self._check(self._files[-1:])  # what is written to a file that was removed would be lost
         if self._out is not None and self._files[-1].size > self._limit // 8:
             self.close()
         if self._out is None:
@@ -194,7 +219,13 @@ class FlashQueue:
         if file is None or file.torn or file.size > self._limit // 8:
             self._number += 1
             file = _File(self._name(self._number))
-            self._out = open(file.path, "wb")  # noqa: SIM115
+            try:
+                self._out = open(file.path, "wb")  # noqa: SIM115
+            except OSError as error:
+                if error.args[0] != _ENOENT:
+                    raise
+                os.mkdir(self._folder)  # somebody has removed it
+                self._out = open(file.path, "wb")  # noqa: SIM115
             self._files.append(file)
         else:
             self._out = open(file.path, "ab")  # noqa: SIM115
@@ -211,9 +242,13 @@ class FlashQueue:
     # -- done with --------------------------------------------------------------------------
 
     def acknowledge(self, seq):
-        """The hub has acknowledged the messages up to `seq`."""
+        """The hub has acknowledged the messages up to `seq`. False: it had been given up."""
         if seq < self.first:
-            return
+            return False
+        for file in self._files:
+            if file.last >= seq:
+                file.count = max(0, min(file.count - 1, file.last - seq))
+                break
         self._not_noted += seq + 1 - self.first
         self.first = seq + 1
         self._clear()
@@ -223,15 +258,39 @@ class FlashQueue:
                 self._write([(_DONE, self.first, b"", b"")])
             except OSError:
                 pass  # more of them will be read once more
+        return True
 
     def drop_oldest(self):
-        """Give up the oldest file; how many messages that were."""
-        before = self.first
-        self.first = max(before, self._files[0].last + 1)
+        """Give up the oldest file: how many messages that were. None: there is no file."""
+        if not self._files:
+            return None
+        file = self._files[0]
+        self.first = max(self.first, file.last + 1)
         if len(self._files) == 1:
             self.close()
         self._remove()
-        return self.first - before
+        return file.count
+
+    def _check(self, files):
+        """Find out whether somebody else has removed one of these."""
+        for file in files:
+            try:
+                os.stat(file.path)
+            except OSError as error:
+                if error.args[0] in (_ENOENT, _ENOTDIR):
+                    file.size = 0
+                    self._lose(file)
+        self._clear()
+
+    def _lose(self, file):
+        """What has not been read of a file cannot be read any more. The rest may arrive yet."""
+        if file is self._files[-1]:
+            self.close()
+        lost = max(0, min(file.count, file.last + 1 - self._seq))
+        file.count -= lost
+        self.lost += lost
+        file.last = min(file.last, self._seq - 1)
+        file.torn = True
 
     def _clear(self):
         """Remove the files that hold nothing that waits."""
@@ -266,9 +325,13 @@ class FlashQueue:
             file = self._files[self._file]
             try:
                 record = self._next_of(file) if file.last >= self._seq else None
-            except OSError:  # it cannot be read: the others shall not wait for it
-                record, file.last = None, -1
+            except OSError as error:
+                if error.args[0] in _PASSING:
+                    raise
+                record = None  # it cannot be read: the others shall not wait for it
                 self.damaged += file.size - self._at
+                file.size = self._at
+                self._lose(file)
             if record is not None:
                 return record
             if file is self._files[-1]:

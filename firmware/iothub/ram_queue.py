@@ -4,7 +4,7 @@
 class RamQueue:
     """Messages first <= seq < end are queued."""
 
-    damaged = 0
+    damaged = lost = 0
 
     def __init__(self, limit):
         self._limit = limit
@@ -12,6 +12,9 @@ class RamQueue:
         self._kept = []  # (first, second), oldest first
         self.first = 0
         self._seq = 0
+
+    def __len__(self):
+        return len(self._kept)
 
     @property
     def end(self):
@@ -32,10 +35,14 @@ class RamQueue:
         return seq
 
     def acknowledge(self, seq):
+        known = seq >= self.first
         while self.first <= seq and self._kept:
             self.drop_oldest()
+        return known
 
     def drop_oldest(self):
+        if not self._kept:
+            return None
         self._size -= self.cost(*self._kept.pop(0))
         self.first += 1
         return 1

@@ -221,3 +221,23 @@ def test_outbox_is_passed_on_from_a_connecting_client(testbed, outbox_settings):
             assert list(await bodies(service, device_id, 2)) == ["first", "second"]
 
     testbed.run(scenario)
+
+
+def test_many_large_messages_at_once_write_nothing_to_flash(testbed, tmp_path):
+    async def scenario():
+        folder = str(tmp_path / "outbox")
+        box = {"path": folder}
+        async with testbed.device_behind_network(outbox=box, heap="1024wK") as made:
+            service, device_id, program, network = made
+            await program.tell("send many large", 50)
+            await program.expect("sent", 50)
+            assert not [word for word in program.said if word[0] in ("error", "background")]
+            found = await bodies(service, device_id, 50)
+            assert list(found) == [f"{number:02}" + "x" * 4000 for number in range(50)]
+            await cut(service, device_id, program, network)
+            await program.tell("send", "kept")
+            await program.expect("sent", "kept")
+            # The numbers of the files count up: this is the first one that was ever written.
+            assert os.listdir(folder) == ["00000001.log"]
+
+    testbed.run(scenario)

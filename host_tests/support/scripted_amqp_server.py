@@ -38,6 +38,7 @@ class ScriptedAmqpServer:
         self.connections = 0
         self.desired = {"$version": 1}
         self.statuses = []  # of the next answers about the twin, before they are good again
+        self.poison = None  # a body of telemetry at which the connection is closed
         self.heard = Heard()  # [what, value, …]: telemetry's bodies, outcomes, requests, flows
         self._number = 100  # of the next delivery to the device
         self._peer = None  # the newest connection
@@ -143,7 +144,10 @@ class ScriptedAmqpServer:
             status = answer.application["IoThub-status"]
             self.heard.note("method", answer.properties.correlation_id, status, answer.body)
         else:
-            self.heard.note("telemetry", decode_message(payload).body)
+            body = decode_message(payload).body
+            self.heard.note("telemetry", body)
+            if body == self.poison:
+                raise ConnectionAbortedError
             self._say("disposition", frame(0, disposition(got.delivery_id)))
 
     def _reply(self, what, path, message):

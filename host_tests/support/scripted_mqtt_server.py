@@ -28,6 +28,7 @@ class ScriptedMqttServer:
         self.desired = {"$version": 1}
         self.twin_body = None  # instead of a twin
         self.statuses = []  # of the next answers about the twin, before they are good again
+        self.poison = None  # a body of telemetry at which the connection is closed
         self._writer = None
 
     async def serve(self, reader, writer):
@@ -94,6 +95,8 @@ class ScriptedMqttServer:
             self.heard.note(connection, "method", rid, int(status), packet.body)
             return []
         self.published.append((connection, packet.dup, packet.body))
+        if packet.body == self.poison:
+            raise ConnectionAbortedError
         return [("puback", packets.puback(packet.packet_id))]
 
     def _twin(self, packet, connection):

@@ -73,6 +73,9 @@ async def send(client, verb, argument):
     elif verb == "send batch":
         text, count = argument
         await asyncio.gather(*[client.send_message(text + str(i)) for i in range(count)])
+    elif verb == "send many large":
+        texts = [f"{i:02}" + "x" * 4000 for i in range(argument)]
+        await asyncio.gather(*[client.send_message(text) for text in texts])
     elif verb == "send large":
         await client.send_message("x" * argument)
     else:

@@ -25,7 +25,10 @@ async def main():
     vfs.VfsLfs2.mkfs(flash)
     vfs.mount(vfs.VfsLfs2(flash), "/flash")
     accepted, refused, dropped = set(), 0, 0
+    outbox = None
     for start in range(3):
+        if outbox is not None:
+            outbox.close()
         outbox = Outbox("/flash/outbox", 200000, settings["drop"])
         taken.clear()
         outbox.start(send, lambda error: None, {"qos": 1, "window": 4})

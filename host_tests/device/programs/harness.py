@@ -77,6 +77,8 @@ def make(**options):
         from iothub import Outbox
 
         given["outbox"] = Outbox(**settings["outbox"])
+        if "quiet" in settings:
+            given["outbox"].quiet = settings["quiet"]
     if "proxy" in settings:
         from iothub import ProxyOptions
 

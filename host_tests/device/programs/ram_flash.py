@@ -3,12 +3,15 @@
 BLOCK = 4096
 
 
-class PowerGone(Exception):
-    pass
+_EIO = -5
 
 
 class Flash:
-    """A block device in RAM that accepts `left` more writes; half of the last one is written."""
+    """A block device in RAM that accepts `left` more writes; half of the last one is written.
+
+    From then on it answers with an error. An exception would leave littlefs in the middle of what
+    it does: an open file could not be closed, and the garbage collector would write to it later.
+    """
 
     def __init__(self, blocks):
         self._blocks = blocks
@@ -22,17 +25,16 @@ class Flash:
 
     def writeblocks(self, block, buffer, offset=0):
         at = block * BLOCK + offset
-        self._spend(at, buffer)
+        return self._spend(at, buffer)
 
     def _spend(self, at, buffer):
         if not self.left:
-            raise PowerGone
+            return _EIO
         self.left -= 1
         self.writes += 1
         size = len(buffer) if self.left else len(buffer) // 2
         self._data[at : at + size] = memoryview(buffer)[:size]
-        if not self.left:
-            raise PowerGone
+        return 0 if self.left else _EIO
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -40,5 +42,5 @@ class Flash:
         if op == 5:
             return BLOCK
         if op == 6:  # erase
-            self._spend(arg * BLOCK, b"\xff" * BLOCK)
+            return self._spend(arg * BLOCK, b"\xff" * BLOCK)
         return 0
