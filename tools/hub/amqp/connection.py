@@ -22,7 +22,7 @@ from .stream import MAX_FRAME, FrameStream
 log = logging.getLogger("hub.amqp")
 
 CHANNEL_MAX = 255
-OPEN_TIMEOUT = 20  # seconds that each step up to open may take
+OPEN_TIMEOUT = 20  # seconds until open is there, however many bytes come
 IDLE_TIMEOUT = 120  # announced in open; a peer that is silent for twice as long is closed
 TOKEN_GRACE = 5
 OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -63,7 +63,8 @@ class Connection:
         except Fault as fault:
             self._close(fault)
         except asyncio.TimeoutError:
-            reason = f"nothing has come for {self._stream.timeout:g} s"
+            what = "open has not come within" if self.hostname is None else "nothing has come for"
+            reason = f"{what} {self._stream.timeout:g} s"
             self._close(Fault(faults.LIMIT, reason))
         except (OSError, EOFError) as error:
             self._note_closed(str(error) or "the connection broke")
@@ -147,7 +148,7 @@ class Connection:
         self.max_frame = min(performative.max_frame_size or MAX_FRAME, MAX_FRAME)
         if self.max_frame < MIN_MAX_FRAME_SIZE:
             raise Fault(faults.NOT_ALLOWED, "max-frame-size must be at least 512")
-        self._stream.timeout = 2 * IDLE_TIMEOUT
+        self._stream.opened(2 * IDLE_TIMEOUT)
         self.send(
             0,
             Composite(

@@ -17,12 +17,14 @@ DRAIN_TIMEOUT = 60
 class FrameStream:
     """One peer's bytes, in both directions.
 
-    timeout: the seconds that reading waits for bytes; then asyncio.TimeoutError. overflowed() is
-    called when the peer does not read what is sent to it.
+    Reading raises asyncio.TimeoutError `timeout` seconds after the stream is made, however many
+    bytes have come; after opened(timeout) that many seconds without a byte. overflowed() is called
+    when the peer does not read what is sent to it.
     """
 
     def __init__(self, reader, writer, timeout, overflowed):
         self.timeout = timeout
+        self._deadline = asyncio.get_running_loop().time() + timeout  # None: the peer has opened
         self._reader = reader
         self._writer = writer
         self._overflowed = overflowed
@@ -30,6 +32,10 @@ class FrameStream:
         self._out = bytearray()
         self._flushing = None
         self._wrote = False
+
+    def opened(self, timeout):
+        """The peer has opened its connection: from now on each byte counts."""
+        self.timeout, self._deadline = timeout, None
 
     # -- reading: EOFError at the end, DecodeError for what is not AMQP ------------------------
 
@@ -46,7 +52,12 @@ class FrameStream:
         return taken
 
     async def _read(self):
-        data = await asyncio.wait_for(self._reader.read(65536), self.timeout)
+        left = self.timeout
+        if self._deadline is not None:
+            left = self._deadline - asyncio.get_running_loop().time()
+        if left <= 0:  # wait_for() would still take what is there already
+            raise asyncio.TimeoutError
+        data = await asyncio.wait_for(self._reader.read(65536), left)
         if not data:
             raise EOFError("the peer closed the connection")
         self._decoder.feed(data)

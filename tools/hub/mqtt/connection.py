@@ -21,7 +21,7 @@ log = logging.getLogger("hub.mqtt")
 MAX_PACKET = 300 * 1024  # telemetry of 256 KB, and its topic
 MAX_UNSENT = 2 * 1024 * 1024
 MAX_KEEP_ALIVE = 1767  # seconds
-CONNECT_TIMEOUT = 10
+CONNECT_TIMEOUT = 10  # seconds until CONNECT is there, however many bytes come
 REGISTRATION_TIMEOUT = 120
 TOKEN_GRACE = 5
 
@@ -37,7 +37,7 @@ class Connection:
         self._peer = peer_name(writer)
         self._handler = None  # None until CONNECT is accepted
         self._handle = self._connect  # takes the next packet
-        self._timeout = CONNECT_TIMEOUT  # seconds without a byte
+        self._timeout = CONNECT_TIMEOUT  # after CONNECT: seconds without a byte
         self._timeout_timer = None
         self._expiry_timer = None
         self._last_received = asyncio.get_running_loop().time()
@@ -71,7 +71,8 @@ class Connection:
         decoder = packets.Decoder(MAX_PACKET)
         while not self.closed:
             data = await self._reader.read(65536)  # bounded by _check_timeout
-            self._last_received = asyncio.get_running_loop().time()
+            if self._handler is not None:
+                self._last_received = asyncio.get_running_loop().time()
             if not data:
                 self.close("the device closed the connection")
             for packet in decoder.feed(data):
@@ -108,22 +109,26 @@ class Connection:
 
     def _set_timeout(self, seconds):
         self._timeout = seconds
+        self._last_received = asyncio.get_running_loop().time()
         self._timeout_timer.cancel()
         self._check_timeout()
 
     def _check_timeout(self):
         """Cut the connection when nothing has come for too long.
 
-        One timer serves the whole connection: it looks at the time of the last byte.
+        One timer serves the whole connection: it looks at the time of the last byte or, before
+        CONNECT, of the connection: a CONNECT that dribbles in must not hold a connection for ever.
         """
         loop = asyncio.get_running_loop()
         left = self._last_received + self._timeout - loop.time()
         if left > 0:
             self._timeout_timer = loop.call_later(left, self._check_timeout)
+        elif self._handler is None:
+            self.abort(f"CONNECT has not come, whole, within {self._timeout:g} s")
         else:
             self.abort(
                 "404104 DeviceConnectionClosedRemotely: the device has sent nothing for "
-                f"{self._timeout:g} s (1.5 times its keep-alive, or the limit before CONNECT)"
+                f"{self._timeout:g} s (1.5 times its keep-alive)"
             )
 
     def _close_at(self, expiry):

@@ -18,6 +18,7 @@ from .request import AMQP_PORT, CONTEXTS, CORE
 log = logging.getLogger("hub.rest")
 
 MAX_BODY = 4 * 1024 * 1024
+REQUEST_TIMEOUT = 60  # seconds until a request's head is there, however many bytes come
 BACKLOG = 1024
 
 
@@ -65,7 +66,10 @@ def application(core, contexts, amqp_port):
 async def serving(core, host, port, contexts, amqp_port):
     """Listen for services and WebSockets; yields the port."""
     app = application(core, contexts, amqp_port)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    # aiohttp counts it from the connection's begin and from the end of the request before.
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1, keepalive_timeout=REQUEST_TIMEOUT
+    )
     await runner.setup()
     try:
         for one in listeners(host, port, BACKLOG):
