@@ -71,7 +71,7 @@ class Transport(Supervised, Protocol):
 
     async def renew(self) -> None:
         """Show token() to the hub; returns once the hub has accepted it. After an error the
-        connection goes on with the token before.
+        connection goes on with the token before; over MQTT with a will it may have ended.
         """
 
     def send_message(self, message: Message) -> Awaitable:

@@ -30,7 +30,7 @@ from .compat import (
     unix_time,
     wait_for,
 )
-from .errors import ConnectionDroppedError, OperationTimeout, kept
+from .errors import HEAP_FULL, ConnectionDroppedError, OperationTimeout, kept, reason
 from .sas import token_fields
 
 if sys.implementation.name == "micropython":
@@ -69,8 +69,10 @@ async def dial(options, context, host, port, default_port, subprotocol):
 class Connection:
     """See the module. timeout: seconds for each step; keep_alive: seconds, as in MQTT.
 
-    closed: a Future whose value is the error that ended the connection.
+    closed: a Future whose value is the error that ended the connection. It has a stage.
     """
+
+    patience = 0  # with a will: seconds for the peer to end the connection after good-bye
 
     def __init__(self, protocol, timeout, keep_alive):
         self.protocol = protocol
@@ -129,14 +131,23 @@ class Connection:
             raise self.closed.value
         self.fire("accepted")
 
-    def abort(self, error):
-        """The connection is of no use any more: everything that waits for it fails."""
-        if self.state == "closed":
+    def abort(self, error, stage="read"):
+        """The connection is of no use any more: everything that waits for it fails.
+
+        stage: where it ended, if the error does not say that.
+        """
+        if self.closed.done():
             return
         self.fire("abort")
         if not isinstance(error, Exception):  # the task that opened it was cancelled
             error = ConnectionDroppedError("it was given up", self.protocol.stage)
         error = kept(error)
+        if getattr(error, "stage", None) is None:
+            try:
+                text = "%s: %s" % (type(error).__name__, reason(error))
+                error = ConnectionDroppedError(text, stage)
+            except MemoryError:
+                error = HEAP_FULL
         self.closed.set_result(error)  # first: it takes no heap, and ends all that waits below
         self.protocol.fail(error)
 
@@ -153,13 +164,29 @@ class Connection:
 
     async def close(self, error):
         """Say good-bye, and release it; OSError if that could not be said in time."""
+        stream, protocol = self._stream, self.protocol
         try:
-            if self.state != "closed" and self._stream is not None:
-                if self._writer is not None:
-                    self._writer.cancel()  # it must not write beside us
-                self.protocol.goodbye()
-                goodbye = self._stream.write(self.protocol.take())
-                await wait_for(goodbye, self._timeout, "disconnect")
+            # Not in the TLS handshake, nor after a refusal.
+            heard = (
+                stream is not None and stream.stage == "write" and protocol.accepted.error is None
+            )
+            if heard and self.state != "closed" and self._writer is not None:
+                writer, self._writer = self._writer, None
+                protocol.output.set()
+                # Cancelled in a write, it would leave half a packet before the good-bye.
+                await wait_for(writer, self._timeout, "disconnect")
+            if heard and self.state != "closed":
+                protocol.goodbye()
+                last = protocol.take()
+                self.fire("abort")  # the peer's end is no loss any more
+                await wait_for(stream.write(last), self._timeout, "disconnect")
+                self.abort(error)
+                if self.patience and self.reader is not None:
+                    # Its end says that it has the good-bye. A board may reset next.
+                    try:
+                        await wait_for(self.reader, self.patience, "read")
+                    except (OSError, asyncio.CancelledError):
+                        pass  # it has had its time, or has been released meanwhile
         finally:
             self.release(error)
 
@@ -199,18 +226,20 @@ class Connection:
                 if errors.logger:
                     errors.logger(10, "read", size)
                 protocol.feed(view[:size])
-                if protocol.pump():
+                # Once it has ended, telemetry that it took would not leave.
+                if self.state != "closed" and protocol.pump():
                     protocol.output.set()
         except Exception as error:  # nothing reads on, so the connection ends
-            self.abort(error)
+            if self.state != "closed":  # else close() has an error of its own
+                self.abort(error)
 
     async def _write(self):
         """Send what the protocol has ready. The keep-alive bounds how long a write may take."""
         stream, protocol, keep_alive = self._stream, self.protocol, self.keep_alive
         try:
-            while True:
+            while self._writer is not None:
                 await protocol.output
-                while protocol.pump():
+                while self._writer is not None and self.state != "closed" and protocol.pump():
                     keep_alive.writing = ticks_ms()
                     data = protocol.take()
                     if errors.logger:
@@ -221,7 +250,7 @@ class Connection:
                     keep_alive.writing = None
                     keep_alive.sent = ticks_ms()
         except Exception as error:
-            self.abort(error)
+            self.abort(error, "write")
 
     # -- the token --------------------------------------------------------------------------
 

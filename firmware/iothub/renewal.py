@@ -30,7 +30,12 @@ async def _renew(transport, connection, events):
                 await transport.renew()
         except MemoryError:  # two connections are too much for this board: one after the other
             reason = "no memory to renew the token beside it"
-            connection.abort(ConnectionDroppedError(reason, "token"))
+            error = ConnectionDroppedError(reason, "token")
+            try:
+                if connection.patience:  # a will: see Connection
+                    await connection.close(error)
+            finally:
+                connection.abort(error)
         except Exception as error:
             _try_again(connection, events, error)
 
@@ -54,7 +59,7 @@ async def update_sastoken(supervisor, sastoken):
     at the next one, which is tried at once if the token before had ended. Concurrent calls take
     their turns.
     ValueError: it is no token, or for another resource; CredentialError: it is refused, and the
-    connection goes on with the one before.
+    one before is used again: by the connection that stands or, with a will, by the next one.
     """
     from .ready_token import check, succeeds
 

@@ -1,6 +1,7 @@
 """iothub.connection over a stream in memory: states, tasks, keep-alive, token, back-off."""
 
 import asyncio
+import errno
 
 from host_tests.support.memory_stream import MemoryStream
 from host_tests.support.raises import raises
@@ -9,7 +10,13 @@ from host_tests.support.transitions import drive
 from iothub import connection as module
 from iothub.compat import AutoResetEvent, Future, ticks_ms, unix_time
 from iothub.connection import Backoff, Connection, KeepAlive
-from iothub.errors import ConnectionDroppedError, CredentialError, OperationTimeout, ProtocolError
+from iothub.errors import (
+    HEAP_FULL,
+    ConnectionDroppedError,
+    CredentialError,
+    OperationTimeout,
+    ProtocolError,
+)
 from iothub.sas import sas_token
 
 OPENING, OPEN, DRAINING, CLOSED = "opening", "open", "draining", "closed"
@@ -331,12 +338,65 @@ def test_all_that_may_end_it():
                 protocol.put(b"x")
             ended = await connection.closed
             assert connection.state == CLOSED
-            assert getattr(ended, "stage", None) == stage
+            assert ended.stage == stage
             kind = type(error) if isinstance(error, ProtocolError) else ConnectionDroppedError
             assert type(ended) is kind
             assert protocol.failed == [ended]
             connection.release(ended)
             assert stream.closed
+
+    on_loop(main)
+
+
+def test_error_without_a_stage_gets_that_of_the_task():
+    async def main():
+        for error, stage, text in (
+            (MemoryError(), "memory", "memory: the heap is full"),
+            (UnicodeError("no text"), None, "UnicodeError: no text"),
+            (IndexError("out of range"), None, "IndexError: out of range"),
+            (OSError(errno.ECONNRESET), None, "OSError: ECONNRESET"),
+            (OperationTimeout("late"), None, "OperationTimeout: late"),
+        ):
+            for task in ("read", "write"):
+                connection, protocol, stream = await opened()
+
+                def fail(_size=None, error=error):
+                    raise error
+
+                if task == "read":
+                    protocol.feed = fail
+                    stream.send(b"x")
+                else:
+                    stream.write = fail
+                    protocol.put(b"x")
+                ended = await connection.closed
+                assert type(ended) is ConnectionDroppedError
+                assert ended.stage == stage or task
+                assert str(ended) == (text if stage else task + ": " + text)
+                assert protocol.failed == [ended]
+                connection.release(ended)
+
+    on_loop(main)
+
+
+def test_full_heap_leaves_no_error_without_a_stage():
+    """There is no memory for an error with a stage."""
+
+    async def main():
+        connection, protocol, _ = await opened()
+
+        def no_memory(*_):
+            raise MemoryError()
+
+        kind, module.ConnectionDroppedError = module.ConnectionDroppedError, no_memory
+        error = UnicodeError("no text")
+        try:
+            connection.abort(error)
+        finally:
+            module.ConnectionDroppedError = kind
+        assert connection.closed.value is HEAP_FULL
+        assert protocol.failed == [HEAP_FULL]
+        connection.release(error)
 
     on_loop(main)
 
@@ -363,12 +423,91 @@ def test_it_is_aborted_once_with_the_first_error():
 def test_close_says_good_bye_behind_all_that_waits():
     async def main():
         connection, protocol, stream = await opened()
-        error = OSError("closed by us")
+        error = ConnectionDroppedError("closed by us", "disconnect")
         protocol.goodbye = lambda: protocol.out.append(b"bye")
         await connection.close(error)
         assert stream.writes == [b"hello", b"bye"]
         assert stream.closed
         assert connection.closed.value is error
+
+    on_loop(main)
+
+
+def test_good_bye_leaves_behind_the_write_that_is_under_way():
+    async def main():
+        connection, protocol, stream = await opened()
+        stream.block()
+        protocol.put(b"one")
+        await turns()
+        protocol.put(b"two")
+        closing = asyncio.create_task(connection.close(ConnectionDroppedError("x", "x")))
+        await turns()
+        assert stream.writes == [b"hello"]
+        protocol.take = lambda out=protocol.out: bytearray(b"".join(out))
+        stream.unblock()
+        await closing
+        # What is not written yet leaves with it, in order.
+        assert stream.writes == [b"hello", b"one", b"twobye"]
+        assert stream.closed
+
+    on_loop(main)
+
+
+def test_good_bye_waits_for_a_patient_ones_peer_to_end_it():
+    async def main():
+        connection, protocol, stream = await opened()
+        connection.patience = 10
+        error = ConnectionDroppedError("closed by us", "disconnect")
+        closing = asyncio.create_task(connection.close(error))
+        await stream.has_written(b"bye")
+        await turns()
+        assert not closing.done() and not stream.closed
+        assert connection.state == CLOSED
+        assert protocol.failed == [error]  # what waits for it is told at once
+        stream.send(b"last")
+        stream.end()
+        await closing
+        assert protocol.fed == b"last"
+        assert stream.closed
+        assert connection.closed.value is error
+        assert protocol.failed == [error]
+
+    on_loop(main)
+
+
+def test_peer_that_does_not_end_it_is_not_waited_for_long():
+    async def main():
+        connection, _, stream = await opened()
+        connection.patience = 0.02
+        error = ConnectionDroppedError("closed by us", "disconnect")
+        await connection.close(error)
+        assert stream.writes == [b"hello", b"bye"]
+        assert stream.closed
+        assert connection.closed.value is error
+
+    on_loop(main)
+
+
+def test_good_bye_needs_tls_and_no_refusal():
+    async def main():
+        for refused in (False, True):
+            connection, protocol, stream = made(b"hello")
+            connection.patience = 0.02
+            if refused:
+                protocol.accepted.set_exception(CredentialError("no", "connack", 5))
+            else:
+                stream.stage = "tls"
+                stream.block()
+            opening = asyncio.create_task(connection.open(stream))
+            await turns()
+            await connection.close(ConnectionDroppedError("given up", "x"))
+            assert stream.writes == ([b"hello"] if refused else [])
+            assert stream.closed
+            opening.cancel()
+            try:
+                await opening
+            except (asyncio.CancelledError, Exception):
+                pass
 
     on_loop(main)
 

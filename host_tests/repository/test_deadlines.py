@@ -46,6 +46,11 @@ WATCHED = {
     ("iothub/connection.py", "Connection._write", "write"): KEEP_ALIVE,
     ("iothub/connection.py", "Connection._write", "await"): IDLE,
     ("mqtt/transport.py", "MQTTTransport.wait_closed", "await"): KEEP_ALIVE,
+    (
+        "mqtt/handover.py",
+        "_end_in_order",
+        "await",
+    ): "Connection.close() has wait_for(), at each step",
     ("amqp/transport.py", "AMQPTransport.wait_closed", "await"): KEEP_ALIVE,
     ("iothub_service/connection.py", "ServiceConnection.wait_closed", "await"): KEEP_ALIVE,
     # The supervisor.
@@ -157,9 +162,9 @@ def test_list_of_watched_waits_has_nothing_that_is_gone():
 def test_waits_without_a_deadline_are_found(tmp_path):
     source = (sources.ROOT / "firmware" / "iothub" / "mqtt" / "transport.py").read_text()
     for bounded, bare, found in (
-        ('await wait_for(asked, self._timeout, "twin")', "await asked", "await"),
+        ('await wait_for(asked, self.timeout, "twin")', "await asked", "await"),
         (
-            'await wait_for(self.pending.drained(), self._timeout, "disconnect")',
+            'await wait_for(self.pending.drained(), self.timeout, "disconnect")',
             "await self.pending.drained()",
             "drained",
         ),

@@ -10,6 +10,8 @@ from host_tests.support import mqtt_packets
 from host_tests.support.heard import Heard
 from tools.hub.mqtt import packets
 
+_KINDS = {packets.Connect: packets.CONNECT, packets.Publish: packets.PUBLISH}
+
 
 class ScriptedMqttServer:
     """Sends every answer except those in `silent`: connack, suback, puback, pingresp, twin.
@@ -24,6 +26,7 @@ class ScriptedMqttServer:
         self.connections = 0
         self.published = []  # (connection, DUP, body) of telemetry
         self.heard = Heard()  # [connection, what, value, …] of all that came
+        self.packets = Heard()  # [connection, packet type] of all that came
         self.sent = {}  # connection: the bytes that were sent to it
         self.desired = {"$version": 1}
         self.twin_body = None  # instead of a twin
@@ -39,6 +42,10 @@ class ScriptedMqttServer:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 for packet in decoder.feed(data):
+                    kind = _KINDS.get(type(packet)) or packet.kind
+                    self.packets.note(connection, kind)
+                    if kind == packets.DISCONNECT:
+                        return
                     for name, answer in self._answers(packet, connection):
                         if name not in self.silent:
                             other = self.instead.get(name, answer)

@@ -15,6 +15,7 @@ from ..pending import Pending
 from .properties import telemetry_topic
 
 _PORT = const(8883)
+_PATIENCE = const(2)  # seconds for the hub to end a connection with a will after DISCONNECT
 
 
 class MQTTTransport:
@@ -24,20 +25,22 @@ class MQTTTransport:
         self.credentials = credentials
         self.events = events
         self._options = options
-        self._timeout = options["timeout"]
+        self.timeout = options["timeout"]  # seconds for each step
         self.renewal_lock = None  # renewal's
         own = "devices/" + credentials.device_id
         if credentials.module_id:
             own += "/modules/" + credentials.module_id
         self._own = own + "/"  # the start of this device's or module's own topics
         self._telemetry = (self._own + "messages/events/").encode()
-        self._granted = set()  # features that the hub has in its session
+        self._granted = set()  # features that the hub has in its session,
+        self._asked = None  # and those that open() asks for: [(feature, Future)]
         self.pending = Pending(options["operation_timeout"] * 1000, options["window"], "puback")
         # An answer to a request made before a restart must meet no request of now.
         self._rid = int.from_bytes(os.urandom(3), "big")
         self.connection = None  # the current one, or the last that was
         self.target = None  # the protocol that takes what is published
         self.handover = self.next = None  # a Future for its end, and its connection: handover.py
+        self.closing = False  # whether close() was called since open(): no handover begins then
         self.context = context  # of TLS, for the next connection
 
     # -- connection -------------------------------------------------------------------------
@@ -61,17 +64,21 @@ class MQTTTransport:
         if will is not None:
             protocol.set_last_will(telemetry_topic(self._telemetry, will), will.payload(), qos=1)
         protocol.connect(token)
-        return Connection(protocol, self._timeout, options["keep_alive"])
+        connection = Connection(protocol, self.timeout, options["keep_alive"])
+        if will is not None:
+            connection.patience = _PATIENCE
+        return connection
 
     async def open(self, wanted):
         # CONNECT, SUBSCRIBEs, the twin's request and waiting telemetry leave in one flight. On a
         # connection after the first the hub is taken to remember what it granted.
         token = self.token()
+        self.closing = False
         connection = self.connection = self.begin(token)
         self.target = connection.protocol
         before = len(self._granted)  # a SUBACK may come in one piece with CONNACK
         features, read_twin = wanted()
-        asked = self._ask_for(features)
+        self._asked = asked = self._ask_for(features)  # it grows: see enable()
         twin = self._ask_twin()[1] if read_twin else None
         try:
             session_present = await connection.open(await self.dial())
@@ -82,9 +89,16 @@ class MQTTTransport:
                 twin = self._ask_twin()[1] if read_twin else None
             await self.subscribed(asked)
             connection.set_open()
+            self._asked = None
             connection.token_accepted(token)
         except BaseException as error:
-            connection.release(error)
+            try:
+                if connection.patience:  # or the hub publishes the will
+                    await connection.close(error)
+            except OSError:
+                pass
+            finally:
+                connection.release(error)
             raise
         return twin
 
@@ -107,6 +121,13 @@ class MQTTTransport:
 
     async def close(self):
         error = OperationCancelled("the client disconnected", "disconnect")
+        self.closing = True
+        if self.next is not None and self.next.patience:
+            # Cut short, a handover would leave a connection without DISCONNECT.
+            try:
+                await wait_for(self.handover, self.timeout, "disconnect")
+            except OSError as failure:
+                self.events.report(failure)
         if self.next is not None:
             self.next.abort(error)
         self.end_handover()
@@ -114,8 +135,12 @@ class MQTTTransport:
         if connection is not None:
             try:
                 if connection.is_up():
-                    await wait_for(self.pending.drained(), self._timeout, "disconnect")
-                    await connection.close(error)
+                    await wait_for(self.pending.drained(), self.timeout, "disconnect")
+            except OSError as failure:
+                self.events.report(failure)
+            try:
+                if connection.is_up():
+                    await connection.close(error)  # DISCONNECT, or the hub publishes the will
             except OSError as failure:
                 self.events.report(failure)
             finally:
@@ -196,13 +221,17 @@ class MQTTTransport:
     async def subscribed(self, asked):
         """Wait for what was asked for. ServiceError: the hub does not grant it."""
         for feature, suback in asked:
-            code = await wait_for(suback, self._timeout, "subscribe")
+            code = await wait_for(suback, self.timeout, "subscribe")
             if code & 0x80:
                 raise ServiceError("the hub does not grant " + feature, "subscribe", code)
             self._granted.add(feature)
 
     async def enable(self, feature):
-        await self.subscribed(self._ask_for([feature]))
+        asked = self._ask_for([feature])
+        if self.connection.state == "opening":
+            self._asked += asked  # open() waits for it: dialling may take longer than an answer
+        else:
+            await self.subscribed(asked)
 
     # -- outgoing ---------------------------------------------------------------------------
 
@@ -224,7 +253,7 @@ class MQTTTransport:
         rid, asked = self._ask_twin(patch)
         try:
             await self.subscribed(subscribing)
-            return await wait_for(asked, self._timeout, "twin")
+            return await wait_for(asked, self.timeout, "twin")
         finally:
             self.target.requests.pop(rid, None)
 

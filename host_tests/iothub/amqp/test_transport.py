@@ -3,10 +3,13 @@
 import asyncio
 import json
 
+from host_tests.support.hostile_amqp import FRAMES, LIMIT, of
+from host_tests.support.hostile_amqp import MESSAGES as MESSAGE_BYTES
 from host_tests.support.memory_amqp import AMQPHubStream, error
+from host_tests.support.mutation import cases, mutated, pieces
 from host_tests.support.tasks import cancel, failure, turns
 from iothub.amqp import transport as module
-from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED, Composite
+from iothub.amqp.composites import ACCEPTED, REJECTED, RELEASED, TRANSFER, Composite
 from iothub.amqp.sections import AmqpMessage
 from iothub.compat import ticks_ms, unix_time
 from iothub.credentials import Credentials
@@ -683,3 +686,40 @@ def test_close_with_what_is_never_settled():
         assert [problem.stage for problem in one.problems] == ["disconnect"]
 
     scene(test, timeout=0.05)
+
+
+# -- hostile bytes ------------------------------------------------------------------------------
+
+
+def transfer(number, message, **fields):
+    """A transfer on one of the links by which the device receives."""
+    return of(
+        TRANSFER, message, handle=(3, 5, 7)[number % 3], delivery_id=number,
+        delivery_tag=b"%d" % number, **fields
+    )  # fmt: skip
+
+
+def test_hostile_frames_end_a_connection_at_a_stage():
+    transfers = tuple([transfer(number, MESSAGE_BYTES[number % 5]) for number in range(9)])
+    transfers += transfer(9, b"z" * 4000, more=True), transfer(10, b"y" * 4000, more=True)
+    stages = set()
+
+    async def nowhere(_):
+        pass
+
+    for chance in cases(40):
+
+        async def test(one, chance=chance):
+            one.dispatcher.set_handler("on_message_received", lambda _: None)
+            one.dispatcher.set_handler("on_method_request_received", lambda _: 200)
+            await one.open("messages", "methods", "twin")
+            one.hub.write = nowhere  # it does not know what it has sent
+            for piece in pieces(chance, mutated(chance, FRAMES + transfers + transfers, 12)):
+                one.hub.send(piece)
+            one.hub.end()
+            error = await one.transport.wait_closed()
+            stages.add(error.stage)
+
+        scene(test, max_inbound=LIMIT)
+    assert "read" in stages
+    assert stages <= {"read", "attach", "link", "close", "sasl"}, stages

@@ -4,15 +4,19 @@ import asyncio
 import json
 
 from host_tests.support.hostile_mqtt import BODIES, LIMIT, PACKETS, TOPICS, whole_messages
+from host_tests.support.memory_stream import MemoryStream
 from host_tests.support.mutation import cases, mutated, pieces
 from host_tests.support.tasks import until
 from iothub.compat import Future
+from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
 from iothub.messages import Message
 from iothub.mqtt import properties, topics
 from iothub.mqtt.protocol import MQTTProtocol
+from iothub.mqtt.transport import MQTTTransport
 from iothub.net.websocket import WebSocket, upgrade
+from iothub.options import checked
 from iothub.pending import Pending
 from iothub.twin import DesiredProperties, desired_section
 
@@ -100,6 +104,44 @@ def test_publishes_by_their_topics():
         answered += 2 - len(requests)
     assert told.count > 30
     assert answered > 10
+
+
+class Device(MQTTTransport):
+    """A transport whose hub sends these bytes after CONNACK."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        options = checked({"max_inbound": LIMIT})
+        super().__init__(Credentials("h", "any", x509=True), Dispatcher(options), options, None)
+        self.events.transport = self
+        for name in ("on_background_exception", "on_message_received"):
+            self.events.set_handler(name, lambda _: None)
+        self.events.set_handler("on_method_request_received", lambda request: request.payload)
+
+    async def dial(self):
+        return self.stream
+
+
+def test_hostile_bytes_end_a_connection_at_a_stage():
+    async def ended(chance):
+        stream = MemoryStream()
+        device = Device(stream)
+        stream.send(b"\x20\x02\x00\x00")
+        await device.open(lambda: ([], False))
+        for piece in pieces(chance, mutated(chance, PACKETS, 8)):
+            stream.send(piece)
+        stream.end()
+        error = await device.wait_closed()
+        device.fail(error)
+        return error.stage
+
+    async def all_of_them():
+        stages = set()
+        for chance in cases(300):
+            stages.add(await ended(chance))
+        return stages
+
+    assert asyncio.run(all_of_them()) == {"read", "connack"}  # a second CONNACK
 
 
 class Answers(list):

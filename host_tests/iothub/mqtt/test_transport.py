@@ -2,8 +2,9 @@
 
 import asyncio
 
+from host_tests.support.memory_mqtt import MQTTHubStream
 from host_tests.support.memory_stream import MemoryStream
-from host_tests.support.tasks import failure, turns
+from host_tests.support.tasks import cancel, failure, turns
 from iothub.compat import Future, ticks_ms, unix_time
 from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
@@ -80,6 +81,7 @@ def puback(pid):
 
 
 DISCONNECT, PINGREQ = b"\xe0\x00", b"\xc0\x00"
+WILL = [b"devices/d/messages/events/", b"gone"]
 
 
 class Transport(MQTTTransport):
@@ -96,7 +98,7 @@ class Transport(MQTTTransport):
             outcome = await outcome
         if isinstance(outcome, Exception):
             raise outcome
-        self.streams.append(MemoryStream())
+        self.streams.append(outcome or MemoryStream())
         return self.streams[-1]
 
 
@@ -125,7 +127,7 @@ class Scene:
         task = asyncio.create_task(self.transport.open(self.wants(*features, read_twin=read_twin)))
         await turns(5)
         password = self.transport.token()
-        flight = connect(password)
+        flight = connect(password, WILL if self.options["will"] else None)
         for number, feature in enumerate(features):
             flight += subscribe(number + 1, feature)
         await self.stream.has_written(flight)
@@ -406,6 +408,46 @@ def test_feature_is_enabled_while_it_stands():
     scene(test)
 
 
+def test_feature_that_is_enabled_while_it_dials_slowly_has_a_deadline_of_its_own():
+    async def test(one):
+        gate = Future()
+        one.transport.dials = [gate]
+        task = asyncio.create_task(one.transport.open(one.wants("messages")))
+        await turns()
+        await one.transport.enable("methods")  # open() waits for the hub's answer
+        await asyncio.sleep(0.15)  # more than the timeout
+        gate.set_result()
+        await turns()
+        await one.stream.has_written(
+            connect() + subscribe(1, "messages") + subscribe(2, "methods")
+        )
+        one.stream.send(CONNACK + suback(1, 1))
+        await turns()
+        assert not task.done()
+        one.stream.send(suback(2))
+        await task
+        await one.transport.enable("methods")  # it is there
+        await turns()
+        assert one.stream.written == b""
+
+    scene(test, timeout=0.1)
+
+
+def test_feature_that_is_enabled_while_it_connects_and_is_not_granted():
+    async def test(one):
+        task = asyncio.create_task(one.transport.open(one.wants()))
+        await turns()
+        await one.transport.enable("methods")
+        one.stream.send(CONNACK)
+        await one.stream.has_written(connect() + subscribe(1, "methods"))
+        one.stream.send(suback(1, 0x80))
+        error = await failure(task)
+        assert isinstance(error, ServiceError)
+        assert error.stage == "subscribe"
+
+    scene(test)
+
+
 def test_message_is_acknowledged_as_its_outcome_says():
     async def test(one):
         await one.open("messages")
@@ -510,6 +552,28 @@ def test_telemetry_waits_for_the_next_connection():
     scene(test)
 
 
+def test_connection_that_has_ended_takes_no_more_telemetry():
+    """Its tasks may be woken before it is released."""
+
+    async def test(one):
+        await one.open()
+        await turns()
+        one.transport.connection.abort(OperationTimeout("late", "ping"))
+        sending = asyncio.create_task(one.transport.send_message(Message("a")))
+        one.stream.send(b"\xd0\x00")
+        await turns()
+        assert one.stream.written == b""
+        await one.transport.wait_closed()
+        task = asyncio.create_task(one.transport.open(one.wants()))
+        await turns(5)
+        await one.stream.has_written(connect() + telemetry(b"a", 1))
+        one.stream.send(PRESENT + puback(1))
+        await task
+        await sending
+
+    scene(test)
+
+
 # -- deadlines ----------------------------------------------------------------------------------
 
 
@@ -582,6 +646,8 @@ def test_close_with_what_is_never_acknowledged():
         await one.transport.close()
         error = await failure(sending)
         assert isinstance(error, OperationCancelled)
+        # Without DISCONNECT the hub would publish a will.
+        assert bytes(one.stream.written) == telemetry(b"a", 1) + DISCONNECT
         assert one.stream.closed
         await turns()
         assert [error.stage for error in one.problems] == ["disconnect"]
@@ -848,3 +914,272 @@ def test_renewal_is_begun_when_it_is_due_and_nobody_is_disturbed():
         assert told == [1]  # a ready token: the program has to bring another
 
     scene(test, sastoken=token())
+
+
+# -- with a will ----------------------------------------------------------------------------------
+
+
+class Hub(MQTTHubStream):
+    """It ends the connection at DISCONNECT, as MQTT has it."""
+
+    def ended_well(self):
+        """Whether no will is left: no CONNECT came, or DISCONNECT was the last that did."""
+        return "connect" not in self.kinds() or self.kinds()[-1] == "disconnect"
+
+    async def write(self, data):
+        await super().write(data)
+        if self.kinds()[-1:] == ["disconnect"]:
+            self.end()
+
+
+async def head_start(one, second):
+    """Renew with the token `second`; (the task, the old stream, the new one), once TLS is done."""
+    old = one.stream
+    one.transport.credentials.sastoken = second
+    task = asyncio.create_task(one.transport.renew())
+    await turns(5)
+    assert one.stream is not old
+    await one.stream.has_written(b"\x10")  # CONNECT's first byte: TLS begins with the first write
+    return task, old, one.stream
+
+
+def test_renewal_with_a_will_ends_the_old_connection_before_it_connects():
+    async def test(one):
+        await one.open("messages")
+        waiting = asyncio.create_task(one.transport.wait_closed())
+        second = token(7200)
+        task, old, new = await head_start(one, second)
+        await old.has_written(DISCONNECT)
+        await turns()
+        assert (old.written, new.written) == (b"", b"")
+        assert not old.closed
+        old.end()
+        await new.has_written(connect(second, WILL)[1:])
+        assert old.closed
+        new.send(PRESENT)
+        await task
+        assert one.transport.connection.token == second
+        assert one.transport.is_open()
+        await turns()
+        assert not waiting.done()
+        assert (old.written, new.written) == (b"", b"")
+        sending = asyncio.create_task(one.transport.send_message(Message("a")))
+        await new.has_written(telemetry(b"a", 1))
+        new.send(puback(1))
+        await sending
+        new.end()
+        assert isinstance(await waiting, ConnectionDroppedError)
+
+    scene(test, sastoken=token(), will=Message("gone"))
+
+
+def test_what_is_under_way_is_acknowledged_before_a_connection_with_a_will_ends():
+    async def test(one):
+        await one.open("messages", "methods")
+        seen, gate = [], Future()
+        one.dispatcher.set_handler(
+            "on_message_received", lambda message: seen.append(message.data)
+        )
+
+        async def on_method(_):
+            await gate
+            return 200, "ok"
+
+        one.dispatcher.set_handler("on_method_request_received", on_method)
+        one.stream.send(publish("$iothub/methods/POST/name/?$rid=a1", b"{}"))
+        sendings = [asyncio.create_task(one.transport.send_message(Message("a")))]
+        await one.stream.has_written(telemetry(b"a", 3))
+        second = token(7200)
+        task, old, new = await head_start(one, second)
+        sendings.append(asyncio.create_task(one.transport.send_message(Message("b"))))
+        old.send(c2d(b"later", 1))
+        await turns()
+        assert (old.written, new.written) == (b"", b"")  # "b" waits, and DISCONNECT too
+        old.send(puback(3))
+        await sendings[0]
+        gate.set_result()
+        await old.has_written(DISCONNECT)
+        old.end()
+        # The method's answer is behind CONNECT. What came meanwhile comes again.
+        answer = publish("$iothub/methods/res/200/?$rid=a1", b'"ok"')
+        await new.has_written(connect(second, WILL)[1:] + answer)
+        new.send(PRESENT + c2d(b"later", 1, dup=True))
+        await task
+        await new.has_written(telemetry(b"b", 1))
+        new.send(puback(1))
+        await sendings[1]
+        await new.has_written(puback(1))
+        assert seen == [b"later"]
+        assert old.written == b""
+
+    scene(test, sastoken=token(), will=Message("gone"))
+
+
+def test_what_is_not_acknowledged_in_time_is_sent_again_after_a_renewal_with_a_will():
+    async def test(one):
+        await one.open()
+        sending = asyncio.create_task(one.transport.send_message(Message("a")))
+        await one.stream.has_written(telemetry(b"a", 1))
+        second = token(7200)
+        task, old, new = await head_start(one, second)
+        await old.has_written(DISCONNECT)
+        old.end()
+        await new.has_written(connect(second, WILL)[1:])
+        new.send(PRESENT)
+        await task
+        await new.has_written(telemetry(b"a", 1, dup=True))
+        new.send(puback(1))
+        await sending
+
+    scene(test, sastoken=token(), will=Message("gone"))
+
+
+def test_renewal_with_a_will_that_gets_no_further_than_tls_leaves_everything_as_it_was():
+    async def test(one):
+        await one.open()
+        old = one.stream
+        refused = ConnectionFailedError("refused", "tcp")
+        blocked, broken = MemoryStream(), MemoryStream()
+        blocked.block()
+        broken.close()
+        for dialled, stage in ((refused, "tcp"), (blocked, "write"), (broken, "write")):
+            one.transport.dials = [dialled]
+            error = await failure(one.transport.renew())
+            assert error.stage == stage
+            assert one.transport.is_open()
+            assert not old.closed
+        assert blocked.closed and broken.closed
+        sending = asyncio.create_task(one.transport.send_message(Message("a")))
+        await old.has_written(telemetry(b"a", 1))
+        old.send(puback(1))
+        await sending
+
+    scene(test, sastoken=token(), will=Message("gone"), timeout=0.1)
+
+
+def test_renewal_with_a_will_that_fails_after_disconnect_is_a_lost_connection():
+    for answer, kind in (
+        (b"\x20\x02\x00\x05", CredentialError),
+        (b"", ConnectionDroppedError),
+        (None, OperationTimeout),
+    ):
+
+        async def test(one, answer=answer, kind=kind):
+            await one.open("messages")
+            seen = []
+            one.dispatcher.set_handler("on_message_received", seen.append)
+            waiting = asyncio.create_task(one.transport.wait_closed())
+            task, old, new = await head_start(one, token(7200))
+            old.send(c2d(b"comes again", 1))
+            await old.has_written(DISCONNECT)
+            old.end()
+            await turns()
+            if answer is not None:
+                new.send(answer)
+            assert isinstance(await failure(task), kind)
+            error = await waiting
+            assert (type(error), error.stage) == (ConnectionDroppedError, "token")
+            assert not one.transport.is_open()
+            assert old.closed and new.closed
+            assert old.written == b""
+            # A hub that has said nothing may have accepted it.
+            assert new.written.endswith(DISCONNECT) == (answer is None)
+            await turns()
+            assert seen == []
+
+        scene(test, sastoken=token(), will=Message("gone"), timeout=0.2)
+
+
+def test_connection_with_a_will_that_is_lost_in_a_renewal_is_replaced():
+    async def test(one):
+        await one.open()
+        second = token(7200)
+        old = one.stream
+        one.transport.dials = [MemoryStream()]
+        one.transport.dials[0].block()
+        one.transport.credentials.sastoken = second
+        task = asyncio.create_task(one.transport.renew())
+        await turns()
+        old.end()
+        await turns()
+        new = one.stream
+        new.unblock()
+        await new.has_written(connect(second, WILL))
+        new.send(PRESENT)
+        await task
+        assert one.transport.is_open()
+        assert old.written == b""
+
+    scene(test, sastoken=token(), will=Message("gone"))
+
+
+async def ends_well(one, *tasks):
+    """Close; every task ends, and each connection did with DISCONNECT."""
+    await one.transport.close()
+    for task in tasks:
+        try:
+            await task
+        except (OSError, OperationCancelled):
+            pass
+    for stream in one.transport.streams:
+        assert stream.ended_well(), stream.heard
+        assert stream.closed
+
+
+def test_close_at_any_turn_leaves_no_connection_with_a_will_without_disconnect():
+    """In the first attempt, and in a renewal, with telemetry under way."""
+    reached = []
+
+    async def play(one, count):
+        one.transport.dials = [Hub(present=True) for _ in range(2)]
+        tasks = [asyncio.create_task(one.transport.open(one.wants("messages")))]
+        sending = asyncio.create_task(one.transport.send_message(Message("a")))
+        for _ in range(count):
+            await asyncio.sleep(0)
+            if tasks[0].done() and len(tasks) == 1:
+                one.transport.credentials.sastoken = token(7200)
+                tasks.append(asyncio.create_task(one.transport.renew()))
+        if not tasks[0].done():  # as the supervisor does
+            await cancel(tasks.pop())
+        reached.append([task.done() for task in tasks])
+        await ends_well(one, sending, *tasks)
+
+    for count in range(80):
+        scene(lambda one, count=count: play(one, count), sastoken=token(), will=Message("gone"))
+    assert reached[0] == [] and reached[-1] == [True, True]
+
+
+def test_renewal_that_is_cancelled_at_any_turn_leaves_no_will():
+    async def play(one, count):
+        one.transport.dials = [Hub(present=True) for _ in range(2)]
+        await one.transport.open(one.wants())
+        one.transport.credentials.sastoken = token(7200)
+        renewing = asyncio.create_task(one.transport.renew())
+        await turns(count)
+        renewing.cancel()
+        try:
+            await renewing
+        except asyncio.CancelledError:
+            pass
+        await ends_well(one)
+
+    for count in range(50):
+        scene(lambda one, count=count: play(one, count), sastoken=token(), will=Message("gone"))
+
+
+def test_without_memory_for_two_a_connection_with_a_will_ends_in_order():
+    async def test(one):
+        await one.open()
+        waiting = asyncio.create_task(one.transport.wait_closed())
+        one.transport.dials = [MemoryError()]
+        one.transport.credentials.sastoken = token(7200)
+        one.transport.connection.renewal = ticks_ms() - 10, 5
+        one.transport.tick(ticks_ms())
+        await one.stream.has_written(DISCONNECT)
+        one.stream.end()
+        error = await waiting
+        assert str(error) == "token: no memory to renew the token beside it"
+        assert one.stream.closed
+        assert one.problems == []
+
+    scene(test, sastoken=token(), will=Message("gone"))
