@@ -174,8 +174,13 @@ class IoTHubClient:
 
     async def _send_once_ready(self, message):
         # Where a connection is being made by now, the message leaves with CONNECT.
-        if self._supervisor.state in ("disconnected", "closed"):
-            await self._supervisor.ready()
+        if self._supervisor.state == "disconnected" and self._options["auto_connect"]:
+            if self._options["qos"]:
+                self._supervisor.begin()  # not awaited, or a later message would overtake this one
+            else:
+                await self._supervisor.ready()
+        elif self._supervisor.state in ("disconnected", "closed"):
+            raise NoConnectionError("call connect() first")
         await self._transport.send_message(message)
 
     async def get_twin(self):
