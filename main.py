@@ -7,18 +7,17 @@ Direct methods: getStatus, getHealth, reboot.
 import asyncio
 import gc
 import json
-import time
 
 import esp32
 import machine
 
 from board import start
 from iothub import Message
+from iothub.errors import OperationCancelled
 
 client = None  # for the REPL: after Ctrl-C it prints itself
 interval = 10  # type: float
 interval_changed = asyncio.Event()
-started = time.time()
 
 
 def read_sensor():
@@ -27,7 +26,7 @@ def read_sensor():
         celsius = esp32.mcu_temperature()
     else:  # the first ESP32 has °F alone
         celsius = (esp32.raw_temperature() - 32) * 5 // 9
-    return {"temperature": celsius, "uptime": time.time() - started}
+    return {"temperature": celsius, "uptime": start.uptime()}
 
 
 def on_message(message):
@@ -52,8 +51,7 @@ async def on_method(request):
     print("method:", request.name, request.payload)
     if request.name == "getStatus":
         gc.collect()
-        uptime = time.time() - started
-        return 200, {"interval": interval, "freeMemory": gc.mem_free(), "uptime": uptime}
+        return 200, {"interval": interval, "freeMemory": gc.mem_free(), "uptime": start.uptime()}
     if request.name == "getHealth":
         from iothub.health import snapshot
 
@@ -70,16 +68,25 @@ async def reboot():
     machine.reset()
 
 
+async def send(reading):
+    message = Message(json.dumps(reading), content_type="application/json")
+    message.content_encoding = "utf-8"
+    try:
+        await client.send_message(message)
+        print("sent:", message.data)
+    except (OSError, OperationCancelled) as error:
+        print("not sent:", error)
+
+
 async def send_telemetry():
     """Send telemetry, and wait for the interval, for ever."""
     while True:
-        message = Message(json.dumps(read_sensor()), content_type="application/json")
-        message.content_encoding = "utf-8"
         try:
-            await client.send_message(message)
-            print("sent:", message.data)
-        except OSError as error:
-            print("not sent:", error)
+            reading = read_sensor()
+        except Exception as error:  # the sensor's: the next reading may succeed
+            client.report_error(error)  # prints it, too
+        else:
+            await send(reading)
         interval_changed.clear()
         try:
             await asyncio.wait_for(interval_changed.wait(), interval)
@@ -98,7 +105,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    except ValueError as error:  # a setting that is wrong
-        print("main:", error)
+    start.run(main)  # an error that nobody expects restarts the board; Ctrl-C: the REPL

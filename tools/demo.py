@@ -9,7 +9,7 @@ line says which one did not, and why.
 
     {prog} demo
     {prog} demo --forever        goes on until Ctrl-C
-    {prog} demo --heap 64wK      a board with less memory (w: words of a 32-bit board)
+    {prog} demo --heap 80wK      a board with less memory (w: words of a 32-bit board)
 """
 
 import asyncio

@@ -17,6 +17,14 @@ from serial.tools import list_ports
 PATIENCE = 10  # seconds in which a board must answer
 _CTRL_C, _CTRL_D, _RAW = b"\r\x03", b"\x04", b"\r\x01"
 _GONE = "{}: the board is gone: is it plugged in?"
+# A soft reset stops no watchdog, but the timer that feeds it after Ctrl-C.
+_HOLD = """
+try:
+    from board import repl
+    repl.hold()
+except Exception: # it has another program
+    pass
+"""
 _PROMPT = b"raw REPL; CTRL-B to exit\r\n"
 
 
@@ -132,6 +140,7 @@ class Remote:
         except OSError:
             raise RemoteError(_GONE.format(self.port)) from None
         self._transport.in_raw_repl = True
+        self.run(_HOLD)
 
     def _until(self, text, push, every):
         """Read until `text` has arrived; call push() now and `every` so many seconds."""

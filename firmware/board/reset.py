@@ -1,4 +1,4 @@
-"""Why the board started: what the chip knows, and what the watchdog noted before."""
+"""Why the board started: what the chip knows, and what was noted before."""
 
 import os
 
@@ -11,28 +11,36 @@ _NAMES = {
     "SOFT_RESET": "soft reset",
 }
 
+_cause = None  # once it has been read
+failures = 0  # of the program, in a row, each with a restart, up to this start: see cause()
 
-def note(what, path=_NOTE):
-    """Write down what did not end in time: the next start will say so."""
-    with open(path, "w") as file:
-        file.write(what)
+
+def note(what, failures=0, path=_NOTE):
+    """Write down why the board resets: the next start tells it. failures: in a row, with this."""
+    try:
+        with open(path, "w") as file:
+            file.write("%s\n%d" % (what, failures))
+    except OSError:  # the flash is full: a start without a reason is better than none
+        pass
 
 
 def cause(path=_NOTE):
-    """Why the board started, as text; a note is told once: "watchdog: connect"."""
-    import machine
+    """Why the board started, as text: "watchdog: connect", "reset: OSError: 5"."""
+    global _cause, failures
+    if _cause is None:
+        import machine
 
-    value, found = machine.reset_cause(), "unknown"
-    for name, text in _NAMES.items():
-        if getattr(machine, name, None) == value:
-            found = text
-    try:
-        with open(path) as file:
-            found += ": " + file.read()
-    except (OSError, ValueError):  # there is none, or the power went and it is no text
-        pass
-    try:
-        os.remove(path)
-    except OSError:
-        pass
-    return found
+        value, _cause = machine.reset_cause(), "unknown"
+        for name, text in _NAMES.items():
+            if getattr(machine, name, None) == value:
+                _cause = text
+        try:
+            with open(path) as file:
+                what, _, count = file.read().partition("\n")
+            os.remove(path)
+            _cause += ": " + what
+            if value == machine.HARD_RESET:  # of a power-on a person knows
+                failures = int(count)
+        except (OSError, ValueError):  # there is none, or the power went and it is no text
+            pass
+    return _cause

@@ -5,12 +5,13 @@ wifi_ssid, wifi_password  the network; an empty password for an open one
 ntp_host                  optional: where the time comes from
 server_verification_cert  optional: a file with the hub's root, where it is not Azure's own
 outbox                    optional: a folder for readings that wait for a connection, "/outbox"
-watchdog                  optional: the seconds after which a board that hangs resets, "60"
+watchdog                  optional: "off", or after how many seconds a board that hangs resets
 """
 
 import json
 
 _NEEDED = ("connection_string", "wifi_ssid", "wifi_password")
+WATCHDOG = 60  # seconds
 _OPTIONAL = ("ntp_host", "server_verification_cert", "outbox", "watchdog")
 
 
@@ -40,7 +41,13 @@ def check(values, path):
             raise ValueError("%s: %s is not a text in quotes" % (path, name))
         if not value and name != "wifi_password":
             raise ValueError("%s: %s is empty" % (path, name))
-    seconds = values.get("watchdog", "60")
-    if not seconds.isdigit() or not 10 <= int(seconds) <= 3600:
-        raise ValueError('%s: watchdog is not from "10" to "3600"' % path)
+    seconds = values.get("watchdog", "off")
+    if seconds != "off" and not (seconds.isdigit() and 10 <= int(seconds) <= 3600):
+        raise ValueError('%s: watchdog is not from "10" to "3600", nor "off"' % path)
     return values
+
+
+def watchdog(values):
+    """The seconds after which a board that hangs resets, of checked settings; 0: never."""
+    seconds = values.get("watchdog", WATCHDOG)
+    return 0 if seconds == "off" else int(seconds)

@@ -59,6 +59,23 @@ def unix_time():
     return int(time.time()) + EPOCH
 
 
+_SPAN = const(0x3FFFFFFF)  # what ticks can tell apart: they wrap after 12.4 days
+_seconds = 0  # up to _counted, in ticks
+_counted = ticks_ms() & _SPAN  # type: ignore[operator]
+
+
+def uptime():
+    """Whole seconds since the library was loaded, however many, whatever is done to the clock.
+
+    It must be asked once in twelve days: the supervisor's ticker, Health and Watchdog do.
+    """
+    global _seconds, _counted
+    passed = (ticks_ms() - _counted & _SPAN) // 1000  # type: ignore[operator]
+    _seconds += passed
+    _counted = _counted + passed * 1000 & _SPAN
+    return _seconds
+
+
 def random():
     """0 <= x < 1, from the system's entropy: the port's own random may begin with one seed."""
     return int.from_bytes(os.urandom(3), "big") / 16777216

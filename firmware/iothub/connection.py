@@ -43,7 +43,7 @@ EVENTS = ("accepted", "drain", "resume", "abort")
 # For each event the next of STATES, by the state before; -: the event cannot happen then.
 TRANSITIONS = b"1--3 -2-3 --13 3333"
 
-_MAX_LIFE = const(400000)  # seconds: the longest that the board's ticks can tell apart
+_DAY = const(86400000)  # ms
 
 
 async def dial(options, context, host, port, default_port, subprotocol):
@@ -262,13 +262,18 @@ class Connection:
         if token is not None and "&se=" in token:  # a mere password has no end
             self.token = token
             life = int(token_fields(token)["se"]) - unix_time()
-            self.token_life = max(0, min(life, _MAX_LIFE))
+            self.token_life = max(0, life)
             self.renewal = ticks_ms(), self.token_life * (800 + 100 * random())
 
     def renewal_due(self, now):
-        """Whether the token is to be renewed."""
-        renewal = self.renewal
-        return renewal is not None and ticks_diff(now, renewal[0]) > renewal[1]
+        """Whether the token is to be renewed. It is asked once a second."""
+        if self.renewal is None:
+            return False
+        since, after = self.renewal
+        passed = ticks_diff(now, since)
+        if passed > _DAY:  # ticks cannot tell a week: go on from here
+            self.renewal = now, after - passed
+        return passed > after
 
 
 class KeepAlive:

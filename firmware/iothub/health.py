@@ -7,7 +7,7 @@ asyncio.create_task(health.run())
 import asyncio
 import gc
 
-from .compat import ticks_diff, ticks_ms
+from .compat import uptime
 
 _SLACK = 10  # seconds that a deadline may be late, before it counts as missed
 _STEPS = 10  # dns, tcp, proxy, tls, websocket, connack … each has `timeout`
@@ -48,12 +48,12 @@ class Deadlines:
 
     def missed(self):
         """What has missed its deadline by far, as text ("keep-alive" or "connect"), or None."""
-        now, status = ticks_ms(), self._client.status()
+        status = self._client.status()
         timeout, tick, since = status["timeout"], status["lastTick"], status["connectingSince"]
-        if tick is not None and ticks_diff(now, tick) > (timeout + _SLACK) * 1000:
+        if tick is not None and tick > timeout + _SLACK:
             return "keep-alive"
-        limit = (timeout * _STEPS + _SLACK) * 1000
-        return "connect" if since is not None and ticks_diff(now, since) > limit else None
+        limit = timeout * _STEPS + _SLACK
+        return "connect" if since is not None and since > limit else None
 
 
 class Health:
@@ -64,30 +64,24 @@ class Health:
 
     def __init__(self, client, reset_cause=None, every=3600):
         self._client = client
-        self._every = min(every, 400000)  # the longest that the board's ticks can tell apart
-        self._reported = None  # when, in ticks
-        self._up, self._then = 0, ticks_ms()  # ms up to `then`; the clock may be set meanwhile
+        self._every = every
+        self._reported = None  # when, as uptime() says
         self._fixed = {} if reset_cause is None else {"resetCause": reset_cause}
 
     def report_body(self):
         """snapshot(), with resetCause and uptime (seconds)."""
         found = snapshot(self._client)
         found.update(self._fixed)
-        found["uptime"] = self._uptime()
+        found["uptime"] = uptime()
         return found
-
-    def _uptime(self):
-        before, self._then = self._then, ticks_ms()
-        self._up += ticks_diff(self._then, before)
-        return self._up // 1000
 
     async def report(self):
         """Report now, unless that was done less than `every` seconds ago; whether it was.
 
         Errors as of patch_twin_reported_properties().
         """
-        now = ticks_ms()
-        if self._reported is not None and ticks_diff(now, self._reported) < self._every * 1000:
+        now = uptime()
+        if self._reported is not None and now - self._reported < self._every:
             return False
         self._reported = now
         await self._client.patch_twin_reported_properties({"health": self.report_body()})
@@ -96,7 +90,7 @@ class Health:
     async def run(self):
         """Report when it is time and there is a connection; after an error, the next time."""
         while True:
-            self._uptime()
+            uptime()  # counts, without a connection, too
             if self._client.connected:
                 try:
                     await self.report()
@@ -118,8 +112,8 @@ def status(supervisor):
     dropped: cloud-to-device messages that were not settled, and come again.
     heapFree, heapLow: bytes, now and the least after connecting.
     outbox: {waiting, dropped, damaged}, if there is one.
-    timeout: the option. lastTick: when deadlines were looked at last. connectingSince: when the
-    attempt under way began. Both in ticks (ms), or None.
+    timeout: the option. lastTick: how many seconds ago deadlines were looked at. connectingSince:
+    for how many seconds the attempt under way has lasted. None: nothing is under way.
     """
     transport = supervisor.transport
     keep_alive = transport.connection and transport.connection.keep_alive
@@ -132,8 +126,8 @@ def status(supervisor):
         "handled": supervisor.dispatcher.handled,
         "dropped": supervisor.dispatcher.dropped,
         "timeout": supervisor.options["timeout"],
-        "lastTick": supervisor.last_tick,
-        "connectingSince": supervisor.connecting_since,
+        "lastTick": _age(supervisor.last_tick),
+        "connectingSince": _age(supervisor.connecting_since),
     }
     if hasattr(gc, "mem_free"):
         found["heapFree"] = gc.mem_free()
@@ -141,6 +135,10 @@ def status(supervisor):
     if supervisor.outbox is not None:
         found["outbox"] = supervisor.outbox.status()
     return found
+
+
+def _age(since):
+    return None if since is None else uptime() - since
 
 
 def report_error(supervisor, error):

@@ -12,7 +12,7 @@ signatures and passwords are cut out of it.
 import sys
 
 from . import errors
-from .compat import ticks_diff, ticks_ms
+from .compat import ticks_ms, uptime
 
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 _NAMES = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "error"}
@@ -40,7 +40,7 @@ class Log:
     def __init__(self, level, show):
         self._level = level
         self._show = show
-        self._start = ticks_ms()
+        self._start, self._ticks = uptime(), ticks_ms()
 
     def tell(self, level, stage, what):
         """`what` is a text, a number of bytes, or an exception."""
@@ -52,9 +52,15 @@ class Log:
                 text += "\n" + traceback(what)
         else:
             text = str(what)
-        seconds = ticks_diff(ticks_ms(), self._start) / 1000
-        line = "%9.3f %-7s %s: %s" % (seconds, _NAMES[level], stage, text)
+        line = "%s %-7s %s: %s" % (self._time(), _NAMES[level], stage, text)
         self._show(redact(line))
+
+    def _time(self):
+        """Seconds since on(), with ms. Ticks, which wrap, give the ms; a float would lose them."""
+        passed = (ticks_ms() - self._ticks) & 0x3FFFFFFF  # type: ignore[operator]
+        wraps = ((uptime() - self._start) * 1000 - passed + 0x20000000) >> 30
+        passed += wraps << 30
+        return "%5d.%03d" % (passed // 1000, passed % 1000)
 
 
 def traceback(error):

@@ -48,6 +48,7 @@ DEFAULTS = {
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }
 
+_LONGEST = 400000  # seconds: ticks, in which deadlines are kept, tell less than a week
 _TRANSPORTS = ("mqtt", "amqp")
 
 
@@ -67,8 +68,10 @@ def checked(options):
     if result["will"] is not None:
         _check_will(result["will"], result["transport"])
     for name in ("timeout", "operation_timeout", "handler_timeout", "sastoken_ttl", "max_inbound"):
-        if not result[name] > 0:
-            raise ValueError(name + " is not more than 0")
+        value = result[name]
+        if not 0 < value <= (_LONGEST if "timeout" in name else value):
+            wrong = "more than %d s" % _LONGEST if value > 0 else "not more than 0"
+            raise ValueError("%s is %s" % (name, wrong))
     return result
 
 

@@ -20,7 +20,7 @@ import asyncio
 import gc
 
 from . import errors
-from .compat import Future, sleep_ms, ticks_ms, unix_time, wait_for
+from .compat import Future, sleep_ms, ticks_ms, uptime, wait_for
 from .connection import Backoff
 from .errors import (
     ConnectionDroppedError,
@@ -42,7 +42,7 @@ class Supervisor:
 
     connections: how many were made. losses: {stage: how many ended there}. heap_low: the least
     heap that was free after one, in bytes. last_tick: when its deadlines were looked at last, and
-    connecting_since: when the attempt under way began, in ticks; None: nothing is under way.
+    connecting_since: when the attempt under way began, by uptime(); None: nothing is under way.
     """
 
     def __init__(self, transport, dispatcher, outbox, options):
@@ -76,7 +76,7 @@ class Supervisor:
         self.state = state = STATES[code - 48]
         if errors.logger:
             errors.logger(20, "state", state)
-        self.connecting_since = ticks_ms() if state == "connecting" else None
+        self.connecting_since = uptime() if state == "connecting" else None
         while self._waiters:
             self._waiters.pop(0).set_result(state)
         try:
@@ -139,7 +139,7 @@ class Supervisor:
             self._task.cancel()  # it sleeps
         self._task = task
         self._retry = retry or waiting
-        self.last_tick = ticks_ms()
+        self.last_tick = uptime()
         self.fire("connect")
         return True
 
@@ -264,7 +264,7 @@ class Supervisor:
         self._retry = self.options["connection_retry"]
         self.fire("accepted")
         try:
-            self._since = unix_time()
+            self._since = uptime()
             if twin is not None:
                 self.dispatcher.run(self.dispatcher.part("twin").synchronize, twin)
         except MemoryError as error:  # the next connection may find some heap
@@ -287,7 +287,7 @@ class Supervisor:
         return wrong
 
     def _lost(self, error):
-        life = unix_time() - self._since
+        life = uptime() - self._since
         stage = getattr(error, "stage", None)
         self.losses[stage] = self.losses.get(stage, 0) + 1
         self.dispatcher.on_disconnected()
@@ -307,7 +307,7 @@ class Supervisor:
         """Look at the deadlines of all that waits: one timer, so that no message needs its own."""
         task = asyncio.current_task()
         while task is self._ticker and self.state not in ("disconnected", "closed"):
-            self.last_tick = ticks_ms()
+            self.last_tick = uptime()
             try:
                 await sleep_ms(self._period)
                 self.transport.tick(ticks_ms())

@@ -43,7 +43,7 @@ def on_board(tmp_path, settings, text, prepare=lambda disk: None, wifi="up"):
         (json.dumps({**SETTINGS, "wifi_ssid": ""}), "settings.json: wifi_ssid is empty"),
         (
             json.dumps({**SETTINGS, "watchdog": "9"}),
-            'settings.json: watchdog is not from "10" to "3600"',
+            'settings.json: watchdog is not from "10" to "3600", nor "off"',
         ),
     ],
 )

@@ -71,7 +71,7 @@ def test_dead_keep_alive_task_resets_the_board_and_is_reported(tmp_path):
 
 
 def test_connection_attempt_that_does_not_end_is_reported(tmp_path):
-    trouble = "client._supervisor.connecting_since = time.ticks_ms(); iothub.health._STEPS = 1"
+    trouble = "client._supervisor.connecting_since = 0; iothub.health._STEPS = 1"
 
     async def scenario(board, service):
         await console_until(board, "sent:")
@@ -127,6 +127,6 @@ def test_uptime_is_independent_of_the_clock(tmp_path):
 
     async def scenario(board, _):
         lines = await console_until(board, "uptime ")
-        assert lines[-1] in ("uptime 0", "uptime 1")
+        assert 1 <= int(lines[-1].split()[1]) < PATIENCE
 
     run(tmp_path, trouble, scenario)

@@ -7,7 +7,7 @@ from host_tests.support.memory_mqtt import MQTTHubStream
 from host_tests.support.raises import raises
 from host_tests.support.tasks import failure, turns, until
 from iothub import IoTHubDeviceClient, IoTHubModuleClient, Message, MethodResponse, Outbox
-from iothub.compat import ticks_ms, unix_time
+from iothub.compat import unix_time
 from iothub.errors import (
     ConnectionDroppedError,
     ConnectionFailedError,
@@ -611,7 +611,7 @@ def test_status_and_repr():
         assert status["losses"] == {}
         assert status["waiting"] == status["handled"] == status["dropped"] == 0
         assert isinstance(status["roundTrip"], int)
-        assert ticks_ms() - status["lastTick"] < 60000
+        assert 0 <= status["lastTick"] < 60
         assert status["connectingSince"] is None
         assert status["timeout"] == 20
         assert "outbox" not in status

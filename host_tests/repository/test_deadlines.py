@@ -76,8 +76,12 @@ WATCHED = {
     ("iothub_service/connection.py", "Inbox.__anext__", "await"): "what comes takes as it takes",
     ("iothub_service/events.py", "Events.begin", "read"): "_Management.read() has wait_for()",
 }
-# At boot, where no event loop runs yet, in loops that count.
-BLOCKING = {("board/wifi.py", "sleep_ms"), ("board/clock.py", "sleep_ms")}
+# At boot, where no event loop runs yet, in loops that count, and before a restart.
+BLOCKING = {
+    ("board/wifi.py", "sleep_ms"),
+    ("board/clock.py", "sleep_ms"),
+    ("board/start.py", "sleep"),
+}
 
 
 class Waits(ast.NodeVisitor):

@@ -47,7 +47,7 @@ LAYERS = (
     # Other packages, which use the library.
     "iothub_service.connection board",
     "iothub_service.events board.reset board.settings board.wifi board.clock",
-    "iothub_service.client board.clock_check board.watchdog",
+    "iothub_service.client board.clock_check board.repl board.watchdog",
     "iothub_service board.start board.doctor",
 )
 ON_A_BOARD = {

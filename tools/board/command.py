@@ -5,7 +5,7 @@ with the port: mpremote connect PORT repl, deploy --port PORT, a terminal progra
 
     {prog} board                      a board whose flash is empty at first
     {prog} board FOLDER --console     shows the board's console here
-    {prog} board --heap 64wK          a small heap (w: words of a 32-bit board)
+    {prog} board --heap 72wK          a small heap (w: words of a 32-bit board)
     {prog} board --flash 512K         a littlefs of that size, in FOLDER/flash.img
 
 While it runs, these lines on standard input act on the hardware:

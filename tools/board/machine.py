@@ -46,7 +46,7 @@ _START_TIMEOUT = 20  # seconds
 _RESET_TIME = 0.05  # seconds that a reset takes, so that a loop of resets does not load the host
 _LEAST_HEAP = 4096
 # Bytes of a 32-bit board that the stand-ins and umqtt take, less the 900 of umqtt in a real image.
-_STANDINS_HEAP = 8704
+_STANDINS_HEAP = 9344
 
 
 class BoardError(Exception):

@@ -7,6 +7,7 @@ anywhere, even in an allocation: so SIGINT is sent while the process waits in a 
 """
 
 import contextlib
+import ctypes
 import os
 import pty
 import signal
@@ -75,12 +76,22 @@ def interrupt_at_rest(pid):
             with open(f"/proc/{pid}/syscall") as file:
                 is_waiting = file.read().split()[0] not in ("-1", "running")
             if is_waiting:
-                os.kill(pid, signal.SIGINT)
+                _interrupt_main_thread(pid)
         finally:
             os.kill(pid, signal.SIGCONT)
         return is_waiting
     except OSError:  # the process has ended
         return True
+
+
+def _interrupt_main_thread(pid):
+    """Send SIGINT to a process that is stopped. Any of its threads would take one for the process,
+    that of a machine.Timer too.
+    """
+    try:
+        ctypes.CDLL(None).tgkill(pid, pid, int(signal.SIGINT))
+    except AttributeError:  # a C library without it
+        os.kill(pid, signal.SIGINT)
 
 
 def _state(pid):

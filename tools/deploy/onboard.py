@@ -82,9 +82,12 @@ def walk(folder):
 print(json.dumps([path for folder in FOLDERS for path in walk(folder)]))
 """
 
-# If the host falls silent, the watchdog resets the board to its old program. Each write feeds it.
+# If the host falls silent, the watchdog resets the board to its old program. Each write feeds it,
+# and no longer the timer of remote.Remote.
 BEGIN = f'''
-import binascii, machine, os
+import binascii, machine, os, sys
+if "board.repl" in sys.modules:
+    sys.modules["board.repl"].release()
 try:
     os.mkdir("{STAGE}")
 except OSError:

@@ -3,13 +3,14 @@
 Contract: docs/protocol/amqp.md, Authentication.
 """
 
-from ..compat import ticks_diff, wait_for
+from ..compat import const, ticks_diff, wait_for
 from ..connection import Connection
 from ..errors import HEAP_FULL, OperationTimeout
 from .cbs import Cbs
 from .protocol import AMQPProtocol
 
 PORT = 5671
+_DAY = const(86400000)  # ms: ticks cannot tell a week
 
 
 class AMQPConnection:
@@ -68,6 +69,6 @@ class AMQPConnection:
             self.connection.abort(error)
             return
         quiet = self.protocol.remote_idle
-        if quiet and ticks_diff(now, keep_alive.sent) > quiet // 3:
+        if quiet and ticks_diff(now, keep_alive.sent) > min(quiet // 3, _DAY):
             keep_alive.sent = now
             self.protocol.heartbeat()

@@ -1,5 +1,6 @@
 """The unix port's machine module, with the resets, sleep, clock and pins of an ESP32's."""
 
+import _thread
 import os
 import sys
 import time as _time
@@ -51,6 +52,39 @@ class WDT:
 
     def feed(self):
         _host.tell("watch %d" % self._timeout)
+
+
+class Timer:
+    """One of the chip's four timers. Its callback runs in a thread, since nothing else would run
+    while the unix port's REPL waits for a key.
+    """
+
+    ONE_SHOT, PERIODIC = 0, 1
+    _settings = {}  # {id: (mode, period, callback)} of those that run
+
+    def __init__(self, id, **settings):
+        if not 0 <= id <= 3:
+            raise ValueError("invalid Timer number")
+        self._id = id
+        if settings:
+            self.init(**settings)
+
+    def init(self, mode=PERIODIC, period=-1, callback=None):
+        Timer._settings[self._id] = settings = (mode, period, callback)
+        _thread.start_new_thread(self._run, (settings,))
+
+    def deinit(self):
+        Timer._settings.pop(self._id, None)
+
+    def _run(self, settings):
+        mode, period, callback = settings
+        while True:
+            _time.sleep_ms(period)
+            if Timer._settings.get(self._id) is not settings:
+                return
+            callback(self)
+            if mode == Timer.ONE_SHOT:
+                return
 
 
 class RTC:
