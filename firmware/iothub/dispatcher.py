@@ -148,7 +148,9 @@ class Dispatcher:
             self.part("methods").begin(handler, name, rid, body)
 
     def on_desired(self, body):
-        """A change of desired properties (JSON). One that no handler asked for is dropped."""
+        """A change of desired properties (JSON; None: it had no room). One that no handler asked
+        for is dropped.
+        """
         if "twin" in self._parts:
             self._parts["twin"].on_patch(body)
 

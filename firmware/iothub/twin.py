@@ -132,8 +132,8 @@ class TwinSynchronizer:
         return self._ensure
 
     def on_patch(self, body):
-        """A change of desired properties (JSON)."""
-        changes = self._desired.apply_patch(json.loads(body))
+        """A change of desired properties (JSON). None, one that had no room, is a gap."""
+        changes = None if body is None else self._desired.apply_patch(json.loads(body))
         if changes is None:
             self._desired.begin_sync()
             self._dispatcher.run(self.synchronize)

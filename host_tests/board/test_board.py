@@ -101,6 +101,7 @@ def test_reboot_method_answers_restarts_and_reconnects(tmp_path):
             await console_until(board, "sent:")
             answer = await service.invoke_method("d", "reboot", None)
             assert answer == (200, {"rebooting": True})
+            await console_until(board, "started by: ")  # "connected:" may still wait to be read
             await console_until(board, "connected:")
             assert board.resets == 1
             status, payload = await service.invoke_method("d", "getStatus", None)

@@ -204,6 +204,20 @@ def test_gap_reads_the_whole_twin():
     on_loop(main)
 
 
+def test_change_that_had_no_room_is_a_gap():
+    async def main():
+        dispatcher, transport, told, problems = synchronized(
+            twin(**{"$version": 1}), twin(a=1, **{"$version": 2})
+        )
+        await dispatcher.part("twin").synchronize()
+        dispatcher.on_desired(None)
+        await turns()
+        assert (transport.requests, told) == (2, [{"a": 1, "$version": 2}])
+        assert problems == []
+
+    on_loop(main)
+
+
 def test_twin_that_is_not_given_is_asked_for_again():
     async def main():
         errors = [ServiceError("busy", "twin", 429), OperationTimeout("no answer", "twin")]

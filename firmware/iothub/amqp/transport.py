@@ -8,6 +8,7 @@ import os
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
 from ..connection import dial
 from ..errors import (
+    HEAP_FULL,
     ConnectionDroppedError,
     OperationCancelled,
     RefusedError,
@@ -265,10 +266,17 @@ class AMQPTransport:
             self._events.report(error)
 
     def on_no_room(self, receiver, number):
-        """There was no heap for a message. One for the program is released when there is some."""
-        if self._feature(receiver) != "messages":
-            raise MemoryError
-        self._events.part("inbox").on_no_room((receiver, number))
+        """There was no heap for a message. One for the program is released when there is some;
+        another one is refused, since it may be one that never fits.
+        """
+        feature = self._feature(receiver)
+        if feature == "messages":
+            self._events.part("inbox").on_no_room((receiver, number))
+            return
+        _refuse(receiver, number, "amqp:resource-limit-exceeded", "no heap for it")
+        if feature == "twin":
+            self._events.on_desired(None)
+        self._events.report(HEAP_FULL)
 
     def pause_reading(self, paused):
         if "messages" in self._links:

@@ -15,6 +15,7 @@ from iothub.compat import ticks_ms, unix_time
 from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
 from iothub.errors import (
+    HEAP_FULL,
     ConnectionDroppedError,
     ConnectionFailedError,
     CredentialError,
@@ -388,6 +389,31 @@ def test_what_cannot_be_read_is_refused_and_reported():
         assert one.hub.dispositions() == [REJECTED]
         assert len(one.problems) == 1
         assert one.transport.is_open()
+
+    scene(test)
+
+
+def test_request_that_does_not_fit_the_heap_is_refused_and_the_twin_is_read(monkeypatch):
+    """It may be one that never fits: it must not end the connection, and the next, and so on."""
+    dispatched = module.decode_message
+
+    def decode_message(data):
+        if b"bomb" in data:
+            raise MemoryError
+        return dispatched(data)
+
+    monkeypatch.setattr(module, "decode_message", decode_message)
+
+    async def test(one):
+        one.dispatcher.set_handler("on_twin_desired_properties_patch_received", print)
+        await one.open("methods", "twin")
+        for address in (METHODS, TWIN):
+            one.hub.deliver(address, AmqpMessage(b"bomb"))
+        await turns(40)
+        assert one.hub.dispositions() == [REJECTED, REJECTED]
+        assert one.problems == [HEAP_FULL, HEAP_FULL]
+        assert one.transport.is_open()
+        assert one.hub.messages(TWIN)[-1].annotations == {"operation": "GET"}
 
     scene(test)
 
