@@ -9,11 +9,11 @@ import json
 # First: compiling a file needs more heap than its code has, and this is a large one.
 from .supervisor import Supervisor  # isort: skip
 from .compat import as_coroutine, const, forget
-from .connection import client_context
 from .credentials import Credentials, split_host
 from .dispatcher import HANDLERS, Dispatcher
 from .errors import ConnectionDroppedError, NoConnectionError
 from .messages import AMQP_ONLY, Message
+from .net import client_context
 
 _MAX_MESSAGE = const(262144)
 _SHORT = const(262144 // 4)
@@ -21,7 +21,7 @@ _SHORT = const(262144 // 4)
 # Methods that few programs use: a module, and those of its functions that are methods. It is
 # loaded when one is first asked for; a function takes the client's Supervisor, then its arguments.
 # This is one string, since a dict would cost every board the heap of its names.
-_LAZY_METHODS = """
+_LAZY_METHODS = const("""
 health status report_error
 methods send_method_response
 renewal update_sastoken
@@ -29,7 +29,7 @@ net.upload get_storage_info_for_blob notify_blob_upload_status upload_blob
 net.root_update reload_roots
 deep_sleep wait_idle get_twin_version set_twin_version
 amqp.feedback send_feedback
-"""
+""")
 
 
 class IoTHubClient:
@@ -46,12 +46,11 @@ class IoTHubClient:
         forget("options")
         if options["gateway_hostname"] is not None:
             credentials.host, credentials.port = split_host(options["gateway_hostname"], None)
-        # One large object: it is made while the heap is not yet in pieces.
-        context = client_context(options["server_verification_cert"], options["x509"])
         if options["transport"] == "amqp":
             from .amqp.transport import AMQPTransport as Transport
         else:
             from .mqtt.transport import MQTTTransport as Transport  # type: ignore[assignment]
+        context = client_context(options["server_verification_cert"], options["x509"])
         self._dispatcher = Dispatcher(options)
         self._transport = Transport(credentials, self._dispatcher, options, context)
         self._dispatcher.transport = self._transport
@@ -146,15 +145,11 @@ class IoTHubClient:
         short = (isinstance(data, bytes) or isinstance(data, str)) and len(data) <= _SHORT  # noqa: SIM101
         if not short and len(message.payload()) > _MAX_MESSAGE:
             raise ValueError("a message of more than 256 KB")
-        if self._unsent and not (
-            # AMQP_ONLY; a loop over it would take longer, for each message.
-            None is message.subject is message.reply_to is message.group_id
-            is message.group_sequence is message.reply_to_group_id
-            is message.absolute_expiry_time is message.creation_time
-        ):  # fmt: skip
-            from .mqtt.unsent import report_unsent
+        for name in self._unsent:
+            if getattr(message, name) is not None:
+                from .mqtt.unsent import report_unsent
 
-            self._unsent = report_unsent(self._unsent, message, self._dispatcher.report)
+                self._unsent = report_unsent(self._unsent, message, self._dispatcher.report)
         state = self._supervisor.state
         if self._outbox is not None:
             if state == "closed":

@@ -40,18 +40,19 @@ else:
 # ESP32 counts from 2000, the unix port and CPython from 1970; tokens want 1970.
 EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
-_HEX = b"0123456789ABCDEF"
-_SAFE = b"-_.~"
+_HEX = const(b"0123456789ABCDEF")
+_SAFE = const(b"-_.~")
 
 
-def forget(name):
-    """Give back the heap of a module of iothub that is needed once, such as options. It is loaded
-    again when it is imported again.
+def forget(*names):
+    """Give back the heap of modules of iothub that are needed once, or seldom, such as options.
+    One is loaded again when it is imported again.
     """
     if sys.implementation.name == "micropython":
-        parent, _, last = ("iothub." + name).rpartition(".")
-        sys.modules.pop(parent + "." + last, None)
-        sys.modules[parent].__dict__.pop(last, None)
+        for name in names:
+            parent, _, last = ("iothub." + name).rpartition(".")
+            sys.modules.pop(parent + "." + last, None)
+            sys.modules[parent].__dict__.pop(last, None)
 
 
 def unix_time():

@@ -17,7 +17,6 @@ may be something to take; `accepted`, a Future for the peer's acceptance; and `s
 """
 
 import asyncio
-import sys
 
 from . import errors
 from .compat import (
@@ -31,12 +30,6 @@ from .compat import (
     wait_for,
 )
 from .errors import HEAP_FULL, ConnectionDroppedError, OperationTimeout, kept, reason
-from .sas import token_fields
-
-if sys.implementation.name == "micropython":
-    from .net.stream import client_context, open_stream  # noqa: F401
-else:
-    from .net.stream_cpython import client_context, open_stream  # noqa: F401
 
 STATES = ("opening", "open", "draining", "closed")
 EVENTS = ("accepted", "drain", "resume", "abort")
@@ -44,26 +37,6 @@ EVENTS = ("accepted", "drain", "resume", "abort")
 TRANSITIONS = b"1--3 -2-3 --13 3333"
 
 _DAY = const(86400000)  # ms
-
-
-async def dial(options, context, host, port, default_port, subprotocol):
-    """A stream to host:port (None: the default port), as the options say: through a proxy, or
-    with a WebSocket of that subprotocol in it. ConnectionFailedError, OperationTimeout.
-    """
-    timeout, websockets = options["timeout"], options["websockets"]
-    port = port or (443 if websockets else default_port)
-    if errors.logger:
-        errors.logger(20, "tcp", "%s:%d" % (host, port))
-    stream = await open_stream(host, port, context, timeout, options["proxy_options"])
-    if websockets:
-        from .net.websocket import upgrade
-
-        try:
-            stream = await wait_for(upgrade(stream, host, subprotocol), timeout, "websocket")
-        except BaseException:
-            stream.close()
-            raise
-    return stream
 
 
 class Connection:
@@ -261,7 +234,7 @@ class Connection:
         self.renewal = None
         if token is not None and "&se=" in token:  # a mere password has no end
             self.token = token
-            life = int(token_fields(token)["se"]) - unix_time()
+            life = int(token.split("&se=")[1].split("&")[0]) - unix_time()
             self.token_life = max(0, life)
             self.renewal = ticks_ms(), self.token_life * (800 + 100 * random())
 
@@ -324,27 +297,3 @@ class KeepAlive:
             return False
         self._pinged = self._asked = self.sent = now
         return True
-
-
-class Backoff:
-    """Delays before successive attempts, in seconds: uniform between 0 and a doubling ceiling.
-
-    Full jitter holds at the cap too, so that a fleet cut off at once does not return at once.
-    random: a function giving 0 <= x < 1.
-    """
-
-    def __init__(self, base=1, cap=60, random=random):
-        self._base = base
-        self._cap = cap
-        self._random = random
-        self.ceiling = base
-
-    def next(self):
-        """The delay before the next attempt; the ceiling doubles behind it."""
-        delay = self._random() * self.ceiling
-        self.ceiling = min(self._cap, self.ceiling * 2)
-        return delay
-
-    def reset(self):
-        """Begin again at the base: a connection has proved itself."""
-        self.ceiling = self._base

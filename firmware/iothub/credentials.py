@@ -1,11 +1,10 @@
 """Credentials: a device's or module's identity, and its proof.
 
-The proof is a key, a ready SAS token, or an X.509 certificate, which TLS shows. Nothing here is
-printed with its secret. Contract: docs/protocol/mqtt.md, Connection and SAS token.
+The proof is a key, a ready SAS token, or an X.509 certificate, which TLS shows.
+Contract: docs/protocol/mqtt.md, Connection and SAS token.
 """
 
-from . import sas
-from .compat import quote
+from .compat import forget, quote
 
 
 def split_host(host, port):
@@ -39,21 +38,20 @@ class Credentials:
         # port: None where none is named, so that the protocol's usual one is dialled
         self.host, self.port = split_host(gateway_hostname or hostname, None)
         self.device_id = _identifier(device_id, "DeviceId")
-        self.module_id = module_id and _identifier(module_id, "ModuleId")
+        self.client_id = self.device_id  # of MQTT
+        self.module_id = module_id
+        if module_id:
+            self.client_id += "/" + _identifier(module_id, "ModuleId")
         if (key is not None) + (sastoken is not None) + bool(x509) != 1:
             raise ValueError("give one of SharedAccessKey, SharedAccessSignature or x509")
         if key is not None:
-            sas.decode_key(key)
-        if sastoken is not None:
-            sas.token_fields(sastoken)
+            from .sas import decode_key
+
+            decode_key(key)
+            forget("sas")
         self._key = key
         self.sastoken = sastoken  # a ready token, which may be replaced,
         self.asked_for = None  # and the one for which the program was asked for another
-
-    @property
-    def client_id(self):
-        """The MQTT client identifier: device, or device/module."""
-        return self.device_id + "/" + self.module_id if self.module_id else self.device_id
 
     def username(self, product_info="", model_id=""):
         """The MQTT user name; only its query is percent-encoded."""
@@ -73,11 +71,11 @@ class Credentials:
         if token is None:
             if self._key is None:
                 return None
-            token = sas.sas_token(resource, self._key, expiry)
-        return token, resource, self.client_id + "@sas." + self.hostname.split(".")[0]
+            from .sas import sas_token
 
-    def __repr__(self):
-        return "<Credentials of %s at %s>" % (self.client_id, self.hostname)
+            token = sas_token(resource, self._key, expiry)
+            forget("sas")  # it is needed once an hour
+        return token, resource, self.client_id + "@sas." + self.hostname.split(".")[0]
 
 
 def _identifier(text, name):

@@ -12,15 +12,6 @@ from .errors import TransportError
 _MAX_WAITING = const(25)
 
 
-class OversizedError(ValueError):
-    """Something of `size` bytes came, at `stage`: over max_inbound, so it was not kept."""
-
-    def __init__(self, stage, size, limit):
-        super().__init__("%s: %d bytes came; max_inbound is %d" % (stage, size, limit))
-        self.stage = stage
-        self.size = size
-
-
 class Inbox:
     """Items wait here for the worker. Those with a receipt die with their connection.
 

@@ -5,18 +5,21 @@ A board needs this once, while a client is made. Times are in seconds, sizes in 
 Those of azure.iot.device keep their names and meanings; the second group is this project's.
 """
 
+from .compat import const
 from .credentials import Credentials
 from .messages import AMQP_ONLY
 
-_KEYS = (
-    "HostName",
-    "DeviceId",
-    "ModuleId",
-    "GatewayHostName",
-    "SharedAccessKey",
-    "SharedAccessKeyName",
-    "SharedAccessSignature",
-    "x509",
+_KEYS = const(
+    (
+        "HostName",
+        "DeviceId",
+        "ModuleId",
+        "GatewayHostName",
+        "SharedAccessKey",
+        "SharedAccessKeyName",
+        "SharedAccessSignature",
+        "x509",
+    )
 )
 
 
@@ -48,8 +51,7 @@ DEFAULTS = {
     "max_inbound": 16384,  # a larger packet is dropped, and reported
 }
 
-_LONGEST = 400000  # seconds: ticks, in which deadlines are kept, tell less than a week
-_TRANSPORTS = ("mqtt", "amqp")
+_LONGEST = const(400000)  # seconds: ticks, in which deadlines are kept, tell less than a week
 
 
 def checked(options):
@@ -62,7 +64,11 @@ def checked(options):
     for name, low, high in (("keep_alive", 1, 1177), ("window", 1, 256)):
         if not low <= result[name] <= high:
             raise ValueError("%s is not from %d to %d" % (name, low, high))
-    for name, choices in (("qos", (0, 1)), ("transport", _TRANSPORTS), ("sasl", ("cbs", "plain"))):
+    for name, choices in (
+        ("qos", (0, 1)),
+        ("transport", ("mqtt", "amqp")),
+        ("sasl", ("cbs", "plain")),
+    ):
         if result[name] not in choices:
             raise ValueError("%s is %s or %s" % (name, choices[0], choices[1]))
     if result["will"] is not None:
@@ -117,12 +123,17 @@ def from_connection_string(text):
     x509 = values.get("x509", "false").lower()
     if x509 not in ("true", "false"):
         raise ValueError("connection string: x509 is true or false")
+    token = values.get("SharedAccessSignature")
+    if token is not None:
+        from .ready_token import token_fields
+
+        token_fields(token)
     return Credentials(
         values["HostName"],
         values["DeviceId"],
         values.get("ModuleId"),
         values.get("SharedAccessKey"),
-        values.get("SharedAccessSignature"),
+        token,
         x509 == "true",
         values.get("GatewayHostName"),
     )

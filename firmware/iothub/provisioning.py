@@ -10,10 +10,12 @@ import os
 
 from . import sas
 from .compat import Future, quote, unix_time, unquote, wait_for
-from .connection import Backoff, Connection, client_context, dial
+from .connection import Connection
 from .credentials import split_host
 from .errors import ConnectionFailedError, CredentialError, OperationCancelled, ServiceError
+from .failures import Backoff
 from .mqtt.protocol import MQTTProtocol
+from .net import client_context, dial
 from .options import checked
 from .pending import Pending, answer
 

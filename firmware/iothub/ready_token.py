@@ -6,9 +6,28 @@ Contract: docs/protocol/mqtt.md, SAS token.
 from .compat import unix_time, unquote
 from .credentials import Credentials, split_host
 from .errors import CredentialError
-from .sas import token_fields
 
 _CLOCK_IS_SET = 1704067200  # 2024: a board that was never told the time is in 2000 or 1970
+
+
+def token_fields(token):
+    """The fields of a ready SAS token, still encoded: {"sr", "sig", "se"[, "skn"]}.
+
+    ValueError names what is missing, and never shows the token.
+    """
+    start = "SharedAccessSignature "
+    if not token.startswith(start):
+        raise ValueError('a SAS token starts with "SharedAccessSignature "')
+    fields = {}
+    for part in token[len(start) :].split("&"):
+        name, _, value = part.strip().partition("=")
+        fields[name] = value
+    for name in ("sr", "sig", "se"):
+        if not fields.get(name):
+            raise ValueError("the SAS token has no " + name)
+    if not fields["se"].isdigit():
+        raise ValueError("the SAS token's se is not a number of seconds")
+    return fields
 
 
 def from_sastoken(token, device_id=None, module_id=None):

@@ -21,7 +21,6 @@ import gc
 
 from . import errors
 from .compat import Future, sleep_ms, ticks_ms, uptime, wait_for
-from .connection import Backoff
 from .errors import (
     ConnectionDroppedError,
     ConnectionFailedError,
@@ -54,10 +53,10 @@ class Supervisor:
         self.dispatcher = dispatcher
         self.outbox = outbox
         self.options = options
-        self._check_clock = options["check_clock"]
+        self.check_clock = options["check_clock"]  # None, once the clock is known to be right
         # ms between two looks at the deadlines
         self._period = int(min(1, options["timeout"] / 4, options["keep_alive"] / 8) * 1000)
-        self._backoff = Backoff()
+        self._backoff = None  # a Backoff, while there is trouble
         self._error = None  # why the last attempt failed, or the last connection ended
         self._retry = False  # whether an attempt that fails is followed by another
         self._task = None  # runs from connect() to disconnect()
@@ -225,6 +224,10 @@ class Supervisor:
         elif self.state == "connected":
             self._lost(await self.transport.wait_closed())
         else:
+            if self._backoff is None:
+                from .failures import Backoff
+
+                self._backoff = Backoff()
             delay = self._backoff.next()
             if errors.logger:
                 errors.logger(20, "state", "connecting again in %.1f s" % delay)
@@ -248,15 +251,10 @@ class Supervisor:
                 twin = await self.transport.open(self.dispatcher.wanted)
                 break
             except (CredentialError, ConnectionFailedError) as error:
-                if again and await self._clock_was_wrong(error):
-                    continue
-                credentials = getattr(self.transport, "credentials", None)  # a service has none
-                if credentials is None or credentials.sastoken is None:
-                    raise
-                from .ready_token import on_refused
+                from .failures import examine
 
-                raise on_refused(credentials, self.dispatcher, error)
-        self._check_clock = self.options["check_clock"]
+                await examine(self, error, again)
+        self.check_clock = self.options["check_clock"]
         gc.collect()  # what connecting took; what is free now is there for the rest
         if hasattr(gc, "mem_free"):
             self.heap_low = min(self.heap_low or gc.mem_free(), gc.mem_free())
@@ -270,30 +268,15 @@ class Supervisor:
         except MemoryError as error:  # the next connection may find some heap
             self.transport.connection.abort(error)
 
-    async def _clock_was_wrong(self, error):
-        """Whether check_clock has set the clock. It is asked before the key, or the hub, is
-        blamed: a wrong clock makes tokens and certificates invalid.
-        """
-        refused = isinstance(error, CredentialError) and error.code != 2
-        if self._check_clock is None or not refused and error.stage != "tls":
-            return False
-        try:
-            wrong = await self.dispatcher.call(self._check_clock)
-        except Exception as mistake:  # it must not hide what it was asked for
-            self.dispatcher.report(mistake)
-            return False
-        if wrong is False:
-            self._check_clock = None
-        return wrong
-
     def _lost(self, error):
         life = uptime() - self._since
         stage = getattr(error, "stage", None)
         self.losses[stage] = self.losses.get(stage, 0) + 1
         self.dispatcher.on_disconnected()
         self._ended(error, True)
-        if life > self._backoff.ceiling:  # this is no hub that hangs up at once
-            self._backoff.reset()
+        # Longer than the last delay: this is no hub that hangs up at once.
+        if life > (1 if self._backoff is None else self._backoff.ceiling):
+            self._backoff = None
             self._short_lived = 0
         elif stage in ("read", "link", "close"):
             self._short_lived += 1

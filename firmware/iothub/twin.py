@@ -9,7 +9,6 @@ import asyncio
 import json
 
 from .compat import wait_for
-from .connection import Backoff
 from .errors import ConnectionDroppedError, OperationCancelled, RefusedError
 
 _MAX_HELD = 16  # patches; older ones are in the section that has been asked for
@@ -109,7 +108,7 @@ class TwinSynchronizer:
         self._timeout = options["timeout"]
         self._ensure = options["ensure_desired_properties"]
         self._desired = DesiredProperties()
-        self._backoff = Backoff()
+        self._backoff = None
 
     @property
     def version(self):
@@ -156,7 +155,7 @@ class TwinSynchronizer:
                 else:
                     body, _ = await wait_for(answer, self._timeout, "twin")
                 self._tell(desired.apply_snapshot(desired_section(json.loads(body))))
-                self._backoff.reset()
+                self._backoff = None
                 return
             except (ConnectionDroppedError, OperationCancelled):
                 return  # the next connection asks for it, once
@@ -169,6 +168,10 @@ class TwinSynchronizer:
                     raise
                 self._dispatcher.report(error)
                 answer = None
+                if self._backoff is None:
+                    from .failures import Backoff
+
+                    self._backoff = Backoff()
                 await asyncio.sleep(self._backoff.next())
 
 

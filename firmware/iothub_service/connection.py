@@ -7,8 +7,8 @@ the owner (see iothub.amqp.links).
 from iothub.amqp.connection import PORT, AMQPConnection
 from iothub.amqp.links import refusal
 from iothub.compat import AutoResetEvent, unix_time
-from iothub.connection import client_context, dial
 from iothub.errors import OperationCancelled
+from iothub.net import client_context, dial
 from iothub.supervisor import Supervisor
 
 _MAX_FRAME = 16384
@@ -79,7 +79,7 @@ class ServiceConnection:
 
     def oversized(self, size):
         """Report a message over max_inbound: the OversizedError."""
-        from iothub.inbox import OversizedError
+        from iothub.oversized import OversizedError
 
         error = OversizedError("message", size, self.max_inbound)
         self._dispatcher.report(error)

@@ -3,13 +3,15 @@
 Contract: docs/protocol/eventhubs.md; docs/protocol/amqp.md, Service links.
 """
 
-from iothub import sas
+from binascii import b2a_base64
+
 from iothub.amqp.codec import Described, Typed
 from iothub.amqp.convert import message_from
 from iothub.amqp.sections import VALUE, AmqpMessage, decode_message
 from iothub.compat import Future, wait_for
 from iothub.errors import ProtocolError, RefusedError, ServiceError
 from iothub.pending import Delivery, answer
+from iothub.sas import sas_token
 
 from .connection import Endpoint, Inbox
 
@@ -46,7 +48,8 @@ async def find(hub, key, policy, connect_to):
     audience = "sb://%s/%s" % (info["hostname"], entity)
 
     def sign(expiry):
-        token = sas.signed(audience, key.encode(), expiry, policy)
+        # Event hubs sign with the key's text itself, not with what it encodes.
+        token = sas_token(audience, b2a_base64(key.encode())[:-1], expiry, policy)
         return token, audience, "%s@sas.root.%s" % (policy, host.split(".")[0])
 
     return EventHub(connect_to((host, port), sign), entity)

@@ -1,17 +1,17 @@
-"""A fleet that lost its hub spreads its reconnects: Backoff of iothub.connection, fixed seeds."""
+"""A fleet that lost its hub spreads its reconnects: Backoff of iothub.failures, fixed seeds."""
 
 import random
 import subprocess
 
 import pytest
 
-from iothub.connection import Backoff
+from iothub.failures import Backoff
 from tools.bench import reconnects
 from tools.files import ROOT
 from tools.interpreter import environment, interpreter
 
 _DELAYS = """
-from iothub.connection import Backoff
+from iothub.failures import Backoff
 backoff = Backoff()
 print([backoff.next() for _ in range(10)])
 """

@@ -9,7 +9,7 @@ from host_tests.support.tasks import failure, turns
 from host_tests.support.transitions import drive
 from iothub import connection as module
 from iothub.compat import AutoResetEvent, Future, ticks_ms, unix_time
-from iothub.connection import Backoff, Connection, KeepAlive
+from iothub.connection import Connection, KeepAlive
 from iothub.errors import (
     HEAP_FULL,
     ConnectionDroppedError,
@@ -661,29 +661,3 @@ def test_round_trip_is_that_of_the_last_question():
     assert keep_alive.ping_due(51000)
     keep_alive.received(51030)
     assert keep_alive.round_trip == 30
-
-
-# -- back-off -----------------------------------------------------------------------------------
-
-
-def test_ceiling_doubles_to_the_cap_and_jitter_is_full_there_too():
-    nearly = Backoff(1, 60, lambda: 0.5)
-    assert [nearly.next() for _ in range(9)] == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    none = Backoff(1, 60, lambda: 0.0)
-    assert [none.next() for _ in range(9)] == [0] * 9
-
-
-def test_reset_begins_again():
-    backoff = Backoff(2, 60, lambda: 0.5)
-    backoff.next()
-    backoff.next()
-    backoff.reset()
-    assert backoff.next() == 1
-
-
-def test_default_randomness_stays_below_the_ceiling_and_varies():
-    delays = set()
-    for _ in range(20):
-        delays.add(Backoff(1, 60).next())
-    assert all(0 <= delay < 1 for delay in delays)
-    assert len(delays) > 10

@@ -62,7 +62,6 @@ def test_ready_token_is_the_password():
 
 def test_representation_has_no_secret():
     shown = repr(from_connection_string(DEVICE))
-    assert "dev1" in shown
     assert "c2VjcmV0" not in shown
 
 

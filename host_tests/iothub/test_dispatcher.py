@@ -5,9 +5,9 @@ import asyncio
 from host_tests.support.tasks import failure, turns
 from iothub.dispatcher import Dispatcher
 from iothub.errors import OperationTimeout
-from iothub.inbox import OversizedError
 from iothub.messages import Message
 from iothub.options import checked
+from iothub.oversized import OversizedError
 
 
 class Transport:

@@ -1,10 +1,10 @@
-"""iothub.flash_queue on a real file system: restarts, limits, torn and changed files."""
+"""iothub.outbox.flash_queue on a real file system: restarts, limits, torn and changed files."""
 
 import os
 
 from host_tests.support.folder import Folder
 from host_tests.support.raises import raises
-from iothub.flash_queue import FlashQueue
+from iothub.outbox.flash_queue import FlashQueue
 
 LIMIT = 4096
 

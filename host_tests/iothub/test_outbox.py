@@ -11,7 +11,7 @@ from iothub.errors import OperationTimeout, ServiceError
 from iothub.messages import Message
 from iothub.mqtt.properties import telemetry_topic
 from iothub.outbox import Outbox, OutboxError, OutboxFullError
-from iothub.ram_queue import RamQueue
+from iothub.outbox.ram_queue import RamQueue
 
 WINDOW_OF_1 = {"qos": 1, "window": 1}
 

@@ -15,10 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from iothub import flash_queue, outbox
+from iothub import outbox
 from iothub.compat import Future, as_coroutine
 from iothub.errors import ServiceError
 from iothub.messages import Message
+from iothub.outbox import flash_queue
 
 WINDOW = 4
 INDEX = st.integers(0, 100)

@@ -9,7 +9,7 @@ from iothub.credentials import Credentials
 from iothub.dispatcher import Dispatcher
 from iothub.errors import ConnectionFailedError, CredentialError
 from iothub.options import checked
-from iothub.ready_token import check, from_sastoken, may_have_ended, on_refused
+from iothub.ready_token import check, from_sastoken, may_have_ended, on_refused, token_fields
 
 NOW = 1800000000
 
@@ -197,3 +197,15 @@ def test_handler_that_is_set_later_is_called():
         assert asked == [1]
 
     at(NOW + 60, test)
+
+
+def test_fields_in_any_order():
+    fields = token_fields("SharedAccessSignature sig=a%3D&se=12&sr=h%2Fdevices%2Fd&skn=p")
+    assert fields == {"sig": "a%3D", "se": "12", "sr": "h%2Fdevices%2Fd", "skn": "p"}
+
+
+def test_invalid_token_is_not_printed():
+    for token in ("", "sr=a&sig=topsecret&se=1", "SharedAccessSignature sr=a&sig=topsecret"):
+        assert "topsecret" not in str(raises(ValueError, token_fields, token))
+    raises(ValueError, token_fields, "SharedAccessSignature sr=a&sig=b&se=soon")
+    raises(ValueError, token_fields, "SharedAccessSignature sr=&sig=b&se=1")

@@ -17,6 +17,7 @@ from iothub.errors import (
     OperationCancelled,
     OperationTimeout,
 )
+from iothub.failures import Backoff
 from iothub.options import checked
 from iothub.renewal import update_sastoken
 from iothub.sas import sas_token
@@ -423,8 +424,7 @@ class Patient(Supervisor):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self._backoff._random = lambda: 1
-        self._backoff._base = self._backoff.ceiling = 60
+        self._backoff = Backoff(60, random=lambda: 1)
 
 
 def patient(test, **options):
@@ -895,7 +895,7 @@ def test_first_attempt_without_retry_asks_too():
 
 def test_refusal_after_the_clock_was_set_is_judged_by_it():
     async def test(one, asked):
-        one.supervisor._check_clock = lambda: True
+        one.supervisor.check_clock = lambda: True
         one.transport.outcomes = [REFUSAL, REFUSAL]
         assert isinstance(await failure(one.supervisor.connect()), CredentialError)
         await turns()

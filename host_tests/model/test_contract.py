@@ -19,9 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from host_tests.back_to_back.conftest import CoreTestbed
 from host_tests.support.memory_connection import MemoryWriter, PieceReader
-from iothub import IoTHubDeviceClient, Outbox, compat, compat_cpython, connection, supervisor
+from iothub import IoTHubDeviceClient, Outbox, compat, compat_cpython, connection, failures
 from iothub.compat import unix_time
 from iothub.errors import ConnectionDroppedError, ConnectionFailedError
+from iothub.failures import Backoff
+from iothub.net import opening
 from iothub.sas import sas_token
 from tools.hub.amqp.connection import Connection as AmqpFront
 from tools.hub.mqtt.connection import Connection as MqttFront
@@ -137,10 +139,10 @@ class Contract(RuleBasedStateMachine):
         self.identity, _ = self.run_now(self.core_testbed.new_device)
         self.network = Network(self.core_testbed.core, FRONTS[self.transport])
         self.clock = Clock()
-        quick = lambda: connection.Backoff(0.001, 0.01)  # noqa: E731
+        quick = lambda: Backoff(0.001, 0.01)  # noqa: E731
         for owner, name, value in (
-            (connection, "open_stream", self.network.open_stream),
-            (supervisor, "Backoff", quick),
+            (opening, "open_stream", self.network.open_stream),
+            (failures, "Backoff", quick),
             (compat_cpython, "time", self.clock),
             (compat, "time", self.clock),
         ):

@@ -17,14 +17,17 @@ KEEP_ALIVE = "the ticker: KeepAlive.overdue() ends the connection"
 EXPIRY = "the ticker: Pending.expire() fails the message"
 HANDLER = "Dispatcher.call() has wait_for(), with handler_timeout"
 IDLE = "there is nothing to do"
+DIAL = "each stage of net.opening has wait_for()"
 STEPS = "each step of an attempt has wait_for(), and its end is a new state"
 WATCHED = {
     # Streams: who reads and writes bounds it.
     ("net/stream.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/stream.py", "Stream.readinto", "readinto"): KEEP_ALIVE,
-    ("net/stream_cpython.py", "_connect", "sock_connect"): CALLER,
-    ("net/stream_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
-    ("net/stream_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
+    ("net/sockets_cpython.py", "connect", "sock_connect"): CALLER,
+    ("net/sockets_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
+    ("net/sockets_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
+    ("net/__init__.py", "open_stream", "make"): DIAL,
+    ("net/__init__.py", "dial", "make"): DIAL,
     ("net/websocket.py", "upgrade", "write"): CALLER,
     ("net/websocket.py", "_response", "readinto"): CALLER,
     ("net/websocket.py", "WebSocket._frame", "async with"): KEEP_ALIVE,
@@ -63,8 +66,8 @@ WATCHED = {
     ("iothub/client.py", "IoTHubClient._send_once_ready", "send_message"): EXPIRY,
     ("iothub/module.py", "IoTHubModuleClient.send_message_to_output", "send_message"): EXPIRY,
     ("iothub/compat_cpython.py", "as_coroutine", "await"): EXPIRY,
-    ("iothub/outbox.py", "Outbox._send_one", "_send"): EXPIRY,
-    ("iothub/outbox.py", "Outbox._run", "await"): IDLE,
+    ("outbox/__init__.py", "Outbox._send_one", "_send"): EXPIRY,
+    ("outbox/__init__.py", "Outbox._run", "await"): IDLE,
     ("iothub/deep_sleep.py", "_run", "await"): "connect(): " + STEPS + "; messages: " + EXPIRY,
     ("iothub_service/client.py", "_Sender.send", "await"): EXPIRY,
     ("board/doctor.py", "Examination._visit", "send_message"): EXPIRY,
@@ -202,5 +205,5 @@ def test_nothing_blocks_the_loop(path):
                 assert (where, node.func.attr) in BLOCKING, f"{where}:{node.lineno}"
             if node.func.attr in ("setblocking", "settimeout"):
                 # A socket that is made non-blocking.
-                assert where in ("net/stream.py", "net/stream_cpython.py"), where
+                assert where in ("net/sockets.py", "net/sockets_cpython.py"), where
                 assert ast.unparse(node) == "sock.setblocking(False)", f"{where}:{node.lineno}"

@@ -10,21 +10,28 @@ from host_tests.support import sources
 # What is loaded when it is first used counts too: see loaded_later().
 LAYERS = (
     # Names and numbers; what only one of the interpreters has.
-    "errors messages mqtt.unsent future compat_cpython mqtt.umqtt_cpython",
+    "errors messages mqtt.unsent oversized future compat_cpython mqtt.umqtt_cpython",
     "compat",
-    "net",
     # Bytes and text, without I/O.
-    "sas pending ram_queue flash_queue log pnp net.x509 net.root_certificates amqp.times",
+    "sas pending outbox.ram_queue outbox.flash_queue log pnp",
+    "net.x509 net.x509_cpython net.root_certificates",
+    "amqp.times",
     "mqtt.packets mqtt.properties mqtt.refusals amqp.codec",
     "mqtt.protocol amqp.composites",
     "amqp.frames amqp.sections amqp.links",
     "amqp.protocol amqp.convert",
     # Whose client it is, and how it is to be.
     "credentials",
-    "options ready_token",
+    "ready_token",
+    "options",
+    "failures",
     # Streams of bytes, and one connection over one of them.
     "net.proxy net.websocket net.https",
-    "net.stream net.stream_cpython",
+    "net.context net.context_cpython",
+    "net.stream net.sockets_cpython",
+    "net.sockets",
+    "net.opening",
+    "net",
     "connection",
     "amqp.cbs",
     "amqp.connection",
@@ -59,9 +66,10 @@ ON_A_BOARD = {
 ON_CPYTHON_ONLY = {
     ("log.py", "traceback"),
     ("compat_cpython.py", "operator"),
-    ("stream_cpython.py", "functools"),
-    ("stream_cpython.py", "ssl"),
-    ("stream_cpython.py", "tempfile"),
+    ("sockets_cpython.py", "functools"),
+    ("context_cpython.py", "ssl"),
+    ("x509_cpython.py", "ssl"),
+    ("x509_cpython.py", "tempfile"),
     ("umqtt_cpython.py", "iothub_tools"),
 }
 

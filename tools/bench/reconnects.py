@@ -6,7 +6,7 @@ attempt fails at once, the first one afterwards succeeds.
 
 import random
 
-from iothub.connection import Backoff
+from iothub.failures import Backoff
 
 from ..files import ROOT
 from .rows import OURS, Row

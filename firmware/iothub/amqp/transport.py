@@ -6,7 +6,6 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 import os
 
 from ..compat import Future, as_coroutine, quote, ticks_ms, unix_time, wait_for
-from ..connection import dial
 from ..errors import (
     HEAP_FULL,
     ConnectionDroppedError,
@@ -14,6 +13,7 @@ from ..errors import (
     RefusedError,
     ServiceError,
 )
+from ..net import dial
 from ..pending import Delivery, Pending, answer
 from .codec import Typed
 from .composites import ACCEPTED, REJECTED, RELEASED, error_of
@@ -288,7 +288,7 @@ class AMQPTransport:
 
     def on_oversized(self, receiver, number, size, head):
         """A message over max_inbound, which was not kept, but for its head."""
-        from ..inbox import OversizedError
+        from ..oversized import OversizedError
 
         feature, limit = self._feature(receiver), self._options["max_inbound"]
         if feature == "messages":

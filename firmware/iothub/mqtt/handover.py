@@ -54,7 +54,26 @@ async def renew(transport):
     finally:
         transport.target = transport.connection.protocol
         if transport.handover is handover:
-            transport.end_handover()
+            _end(transport)
+
+
+async def stop(transport, error):
+    """The client disconnects with `error` while a handover is under way."""
+    if transport.next is not None and transport.next.patience:
+        # Cut short, a handover would leave a connection without DISCONNECT.
+        try:
+            await wait_for(transport.handover, transport.timeout, "disconnect")
+        except OSError as failure:
+            transport.events.report(failure)
+    if transport.next is not None:
+        transport.next.abort(error)
+    if transport.handover is not None:
+        _end(transport)
+
+
+def _end(transport):
+    handover, transport.handover, transport.next = transport.handover, None, None
+    handover.set_result()
 
 
 async def _shake_hands(connection, stream, timeout):

@@ -1,6 +1,6 @@
-"""A PUBLISH over max_inbound: who waits for it is told. Loaded when the first such comes."""
+"""A packet over max_inbound: who waits for it is told. Loaded when the first such comes."""
 
-from ..inbox import OversizedError
+from ..oversized import OversizedError
 from ..pending import answer
 from . import topics
 

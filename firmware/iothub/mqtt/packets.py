@@ -9,7 +9,7 @@ from ..errors import ProtocolError
 
 _PUBLISH = const(3)
 # The first bytes that a server sends: CONNACK, PUBACK, SUBACK, PINGRESP; PUBLISH has more flags.
-_CONTROL = b"\x20\x40\x90\xd0"
+_CONTROL = const(b"\x20\x40\x90\xd0")
 # Of a packet too large to keep, this much is: enough for its topic.
 _HEAD_LIMIT = const(1024)
 
@@ -76,8 +76,13 @@ class Framer:
             length = self._length
             end = body + length
             if length > self._max_inbound:
-                if not self._drop(buffer, at, body, end):
-                    break
+                topic = topic_end(buffer, body)
+                enough = min(topic, body + _HEAD_LIMIT, end)
+                if len(buffer) < enough:
+                    break  # its topic may still come
+                known = buffer[at] >> 4 == _PUBLISH and enough == topic
+                head = bytes(buffer[body + 2 : topic]) if known else None
+                self._events.on_oversized(head, length)
                 self._skip = max(0, end - len(buffer))
             elif end > len(buffer):
                 break
@@ -106,16 +111,6 @@ class Framer:
                 self._length = length  # no tuple: that would cost each packet its heap
                 return at + i + 2
         raise ProtocolError("a remaining length of more than four bytes", "read")
-
-    def _drop(self, buffer, at, body, end):
-        """Report a packet over the bound; False while its topic may still come."""
-        topic = topic_end(buffer, body)
-        enough = min(topic, body + _HEAD_LIMIT, end)
-        if len(buffer) < enough:
-            return False
-        known = buffer[at] >> 4 == _PUBLISH and enough == topic
-        self._events.on_oversized(bytes(buffer[body + 2 : topic]) if known else None, end - body)
-        return True
 
 
 def write_connect(out, flags, keep_alive, fields):

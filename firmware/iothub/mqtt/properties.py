@@ -3,21 +3,23 @@
 Contract: docs/protocol/mqtt.md, Property bags.
 """
 
-from ..compat import unquote, write_quoted
+from ..compat import const, unquote, write_quoted
 
 # A system property's name in the bag, and the attribute of Message that holds it.
-_SYSTEM = (
-    ("$.mid", "message_id"),
-    ("$.cid", "correlation_id"),
-    ("$.uid", "user_id"),
-    ("$.to", "to"),
-    ("$.ct", "content_type"),
-    ("$.ce", "content_encoding"),
-    ("$.on", "output_name"),
-    ("$.exp", "expiry_time_utc"),
-    ("$.ctime", "creation_time_utc"),
-    ("$.ifid", "iothub_interface_id"),
-    ("iothub-ack", "ack"),
+_SYSTEM = const(
+    (
+        ("$.mid", "message_id"),
+        ("$.cid", "correlation_id"),
+        ("$.uid", "user_id"),
+        ("$.to", "to"),
+        ("$.ct", "content_type"),
+        ("$.ce", "content_encoding"),
+        ("$.on", "output_name"),
+        ("$.exp", "expiry_time_utc"),
+        ("$.ctime", "creation_time_utc"),
+        ("$.ifid", "iothub_interface_id"),
+        ("iothub-ack", "ack"),
+    )
 )
 
 
@@ -69,17 +71,7 @@ def telemetry_topic(events, message):
     bag: the system properties, then its own. Without any it is `events` itself.
     """
     topic, start = events, len(events)
-    if (
-        # All of _SYSTEM; a loop over it would take longer, for each message.
-        None is message.content_type is message.content_encoding is message.message_id
-        is message.correlation_id is message.user_id is message.to is message.output_name
-        is message.expiry_time_utc is message.creation_time_utc
-        is message.iothub_interface_id is message.ack
-    ):  # fmt: skip
-        names = ()
-    else:
-        names = _SYSTEM
-    for name, attribute in names:
+    for name, attribute in _SYSTEM:
         value = getattr(message, attribute)
         if value is not None:
             if topic is events:

@@ -4,15 +4,15 @@ They are matched at their start only. Loaded with the first feature beyond telem
 docs/protocol/mqtt.md.
 """
 
-from ..compat import unquote
+from ..compat import const, unquote
 from ..errors import ServiceError
 from ..messages import Message
 from ..pending import answer
 from .properties import decode_message, decode_properties
 
-_TWIN = "$iothub/twin/res/"
-_METHOD = "$iothub/methods/POST/"
-_DESIRED = "$iothub/twin/PATCH/properties/desired/"
+_TWIN = const("$iothub/twin/res/")
+_METHOD = const("$iothub/methods/POST/")
+_DESIRED = const("$iothub/twin/PATCH/properties/desired/")
 
 
 def filter_of(feature, own):

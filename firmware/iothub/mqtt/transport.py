@@ -5,12 +5,13 @@ Its public methods are those of Transport in iothub/__init__.pyi, where each is 
 
 import os
 
-# First: compiling a file needs more heap than its code has, and this is a large one.
+# First: compiling a file needs more heap than its code has, and these are large.
+from ..connection import Connection  # isort: skip
 from .protocol import MQTTProtocol  # isort: skip
 from .. import errors
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
-from ..connection import Connection, dial
 from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
+from ..net import dial
 from ..pending import Pending
 from .properties import telemetry_topic
 
@@ -122,15 +123,10 @@ class MQTTTransport:
     async def close(self):
         error = OperationCancelled("the client disconnected", "disconnect")
         self.closing = True
-        if self.next is not None and self.next.patience:
-            # Cut short, a handover would leave a connection without DISCONNECT.
-            try:
-                await wait_for(self.handover, self.timeout, "disconnect")
-            except OSError as failure:
-                self.events.report(failure)
-        if self.next is not None:
-            self.next.abort(error)
-        self.end_handover()
+        if self.handover is not None:
+            from .handover import stop
+
+            await stop(self, error)
         connection = self.connection
         if connection is not None:
             try:
@@ -191,12 +187,6 @@ class MQTTTransport:
         from .handover import renew
 
         await renew(self)
-
-    def end_handover(self):
-        self.next = None
-        handover, self.handover = self.handover, None
-        if handover is not None:
-            handover.set_result()
 
     # -- subscriptions ----------------------------------------------------------------------
 

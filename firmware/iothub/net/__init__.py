@@ -1,25 +1,44 @@
-"""Byte streams: TLS, WebSocket, HTTP proxy, HTTPS, trusted root certificates."""
+"""Byte streams: TLS, WebSocket, HTTP proxy, HTTPS, trusted root certificates.
 
-from ..compat import ticks_diff, ticks_ms, wait_for
-from ..errors import ConnectionFailedError, OperationTimeout, reason
+A board connects seldom: the modules that open a stream are loaded for that, and given back.
+"""
+
+import sys
+
+from ..compat import forget
 
 
-async def first_connected(host, port, addresses, connect, timeout):
-    """The socket of the first address that answers. addresses: as getaddrinfo() gives them.
+def client_context(certificate=None, x509=None):
+    """A TLS context that trusts `certificate` (see root_certificates.load) and shows `x509`.
 
-    connect(address): a coroutine function that gives a connected socket. The addresses share
-    `timeout` seconds: each gets an equal part of what is left. ConnectionFailedError or
-    OperationTimeout at tcp, whose text says what each address answered.
+    ValueError: one of them cannot be read.
     """
-    start, left, answers = ticks_ms(), len(addresses), []
-    for address in addresses:
-        seconds = (timeout - ticks_diff(ticks_ms(), start) / 1000) / left
-        left -= 1
-        try:
-            return await wait_for(connect(address), seconds, "tcp")
-        except OperationTimeout:
-            kind, answer = OperationTimeout, "no answer"
-        except OSError as error:
-            kind, answer = ConnectionFailedError, reason(error)
-        answers.append("%s %s" % ("IPv4" if address[0] == 2 else "IPv6", answer))
-    raise kind("%s:%d: %s" % (host, port, ", ".join(answers)), "tcp")
+    if sys.implementation.name == "micropython":
+        from .context import client_context as make
+    else:
+        from .context_cpython import client_context as make
+
+    try:
+        return make(certificate, x509)
+    finally:
+        forget("net.context", "net.root_certificates")
+
+
+async def open_stream(*arguments):
+    """See opening.open_stream()."""
+    from .opening import open_stream as make
+
+    try:
+        return await make(*arguments)
+    finally:
+        forget("net.opening", "net.sockets")
+
+
+async def dial(*arguments):
+    """See opening.dial()."""
+    from .opening import dial as make
+
+    try:
+        return await make(*arguments)
+    finally:
+        forget("net.opening", "net.sockets")

@@ -7,10 +7,12 @@ puts there. Contract: docs/protocol/mqtt.md, TLS.
 
 import binascii
 
+from ..compat import const
+
 BUILT_IN = ("digicert-global-root-g2.der", "microsoft-rsa-root-2017.der")
 UPDATED = "updated.der"
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
-_END = b"-----END CERTIFICATE-----"
+_BEGIN = const(b"-----BEGIN CERTIFICATE-----")
+_END = const(b"-----END CERTIFICATE-----")
 
 
 def load(certificate=None):

@@ -7,9 +7,9 @@ import json
 import os
 
 from ..compat import quote, unix_time
-from ..connection import client_context, open_stream
 from ..credentials import split_host
 from ..errors import ServiceError
+from . import client_context, open_stream
 from .https import request
 
 _API = "?api-version=2021-04-12"

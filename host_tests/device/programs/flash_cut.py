@@ -8,7 +8,7 @@ import vfs
 from harness import say
 from ram_flash import Flash
 
-from iothub.flash_queue import FlashQueue
+from iothub.outbox.flash_queue import FlashQueue
 
 BLOCKS = 32
 MESSAGES = 24

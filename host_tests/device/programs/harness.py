@@ -100,9 +100,9 @@ def set_backoff(base, cap, jitter=None, wait=None):
 
     jitter: what the back-off's random always gives; wait: a function that is told each delay.
     """
-    from iothub import compat, connection, supervisor, twin
+    from iothub import compat, failures
 
-    class Backoff(connection.Backoff):
+    class Backoff(failures.Backoff):
         def next(self):
             delay = super().next()
             if wait is not None:
@@ -110,7 +110,7 @@ def set_backoff(base, cap, jitter=None, wait=None):
             return delay
 
     random = compat.random if jitter is None else lambda: jitter
-    supervisor.Backoff = twin.Backoff = lambda: Backoff(base, cap, random)
+    failures.Backoff = lambda: Backoff(base, cap, random)
 
 
 def note_tokens(note):

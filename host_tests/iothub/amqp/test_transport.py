@@ -23,9 +23,9 @@ from iothub.errors import (
     OperationTimeout,
     ServiceError,
 )
-from iothub.inbox import OversizedError
 from iothub.messages import Message
 from iothub.options import checked
+from iothub.oversized import OversizedError
 from iothub.sas import sas_token
 
 EVENTS, MESSAGES = "/devices/d/messages/events", "/devices/d/messages/devicebound"
@@ -393,7 +393,7 @@ def test_what_cannot_be_read_is_refused_and_reported():
     scene(test)
 
 
-def test_request_that_does_not_fit_the_heap_is_refused_and_the_twin_is_read(monkeypatch):
+def test_request_that_does_not_fit_the_heap_is_refused_and_the_twin_is_read():
     """It may be one that never fits: it must not end the connection, and the next, and so on."""
     dispatched = module.decode_message
 
@@ -402,9 +402,8 @@ def test_request_that_does_not_fit_the_heap_is_refused_and_the_twin_is_read(monk
             raise MemoryError
         return dispatched(data)
 
-    monkeypatch.setattr(module, "decode_message", decode_message)
-
     async def test(one):
+        module.decode_message = decode_message
         one.dispatcher.set_handler("on_twin_desired_properties_patch_received", print)
         await one.open("methods", "twin")
         for address in (METHODS, TWIN):
@@ -415,7 +414,10 @@ def test_request_that_does_not_fit_the_heap_is_refused_and_the_twin_is_read(monk
         assert one.transport.is_open()
         assert one.hub.messages(TWIN)[-1].annotations == {"operation": "GET"}
 
-    scene(test)
+    try:
+        scene(test)
+    finally:
+        module.decode_message = dispatched
 
 
 def test_what_is_too_large():

@@ -13,22 +13,23 @@ gc.threshold(4096)  # as boot.py does
 
 from program import device_client, say, settings  # noqa: E402 (the threshold comes first)
 
-from iothub import Message, connection  # noqa: E402
+from iothub import Message  # noqa: E402
+from iothub.mqtt import transport  # noqa: E402
 
 longest = {}
 stage = "idle"
 stream = None
-open_stream = connection.open_stream
+dial = transport.dial
 
 
-async def open_kept(*arguments):
-    """As open_stream(); the probe looks at the stream."""
+async def dial_kept(*arguments):
+    """As dial(); the probe looks at the stream."""
     global stream
-    stream = await open_stream(*arguments)
+    stream = await dial(*arguments)
     return stream
 
 
-connection.open_stream = open_kept
+transport.dial = dial_kept
 
 
 def now():

@@ -5,7 +5,7 @@ import errno
 
 from iothub.compat import Future
 from iothub.errors import ConnectionFailedError, OperationTimeout
-from iothub.net import first_connected
+from iothub.net.opening import first_connected
 
 IPV4, IPV6 = 2, 10
 

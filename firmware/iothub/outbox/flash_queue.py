@@ -16,7 +16,7 @@ import os
 import struct
 from binascii import crc32
 
-from .compat import const
+from ..compat import const
 
 _HEAD = const(16)
 _FORMAT = ">2sIHI"

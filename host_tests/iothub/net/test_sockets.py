@@ -1,7 +1,7 @@
-"""iothub.net.stream: the stage of a failure, over a socket that behaves as lwIP's does.
+"""iothub.net.sockets: the stage of a failure, over a socket that behaves as lwIP's does.
 
 lwIP reports a refused connection as ECONNRESET and an unanswered SYN as ECONNABORTED: errnos that
-a server that hangs up in the TLS handshake gives, too. MicroPython alone: see stream_cpython for
+a server that hangs up in the TLS handshake gives, too. MicroPython alone: see sockets_cpython for
 CPython.
 """
 
@@ -13,10 +13,11 @@ import sys
 
 from iothub.compat import wait_for
 from iothub.errors import TransportError
-from iothub.net import stream
 from iothub.net.proxy import ProxyOptions
 
 MICROPYTHON = sys.implementation.name == "micropython"
+if MICROPYTHON:
+    from iothub.net import opening, sockets
 POLL, CLOSE, INVALID = 3, 4, -22  # of MicroPython's stream protocol
 # How the ports tell that a connection failed: ports/esp32 by POLLHUP, and only to who asks for
 # it; extmod/modlwip.c by an error, POLLHUP or both.
@@ -124,24 +125,24 @@ class Sockets:
 
 
 async def first_write(hangs_up, proxy):
-    opened = await stream.open_stream("hub.example", 8883, Context(hangs_up), 5, proxy)
+    opened = await opening.open_stream("hub.example", 8883, Context(hangs_up), 5, proxy)
     try:
         await wait_for(opened.write(b"hello"), 5, "test")
     finally:
         opened.close()
 
 
-def failure(*sockets, hangs_up=None, proxied=False):
+def failure(*given, hangs_up=None, proxied=False):
     """(stage, text) of the error of connecting and a first write; None if both succeed."""
     proxy = ProxyOptions("HTTP", "proxy.example", 3128) if proxied else None
-    real = stream.socket
-    sys.modules["socket"] = stream.socket = Sockets(sockets)
+    real = sockets.socket
+    sys.modules["socket"] = sockets.socket = Sockets(given)
     try:
         asyncio.run(first_write(hangs_up, proxy))
     except TransportError as error:
         return error.stage, str(error)
     finally:
-        sys.modules["socket"] = stream.socket = real
+        sys.modules["socket"] = sockets.socket = real
     return None
 
 

@@ -17,10 +17,10 @@ import asyncio
 import os
 import time
 
-from .compat import AutoResetEvent, Future, const
-from .errors import ServiceError, TransportError, reason
-from .messages import Message
-from .mqtt.properties import decode_message, telemetry_topic, write_property
+from ..compat import AutoResetEvent, Future, const
+from ..errors import ServiceError, TransportError, reason
+from ..messages import Message
+from ..mqtt.properties import decode_message, telemetry_topic, write_property
 
 _ENOSPC = const(28)  # for which MicroPython's errno has no name
 _MAX_BAG = const(64000)  # what an MQTT topic, and a record in flash, has room for

@@ -1,4 +1,4 @@
-"""Messages that wait, in RAM: what iothub.flash_queue is in flash."""
+"""Messages that wait, in RAM: what iothub.outbox.flash_queue is in flash."""
 
 
 class RamQueue:
