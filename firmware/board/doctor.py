@@ -126,7 +126,8 @@ class Examination:
     async def _greet(self, root):
         """A handshake that trusts `root` alone. TransportError; OSError: there is no such file."""
         from iothub.compat import wait_for
-        from iothub.net import client_context, open_stream
+        from iothub.net import client_context
+        from iothub.net.opening import open_stream
 
         host, port = self._place()
         stream = await open_stream(host, port, client_context(root), _DEADLINE)

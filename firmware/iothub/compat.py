@@ -4,6 +4,7 @@ Time in ticks, futures without a coroutine frame, deadlines, percent-encoding (R
 """
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -53,6 +54,15 @@ def forget(*names):
             parent, _, last = ("iothub." + name).rpartition(".")
             sys.modules.pop(parent + "." + last, None)
             sys.modules[parent].__dict__.pop(last, None)
+
+
+def has_heap(size):
+    """Whether so many bytes of heap are free; on CPython always."""
+    if not hasattr(gc, "mem_free"):
+        return True
+    if gc.mem_free() < size:
+        gc.collect()
+    return gc.mem_free() >= size
 
 
 def unix_time():

@@ -1,11 +1,10 @@
 """Dispatcher: hands what the hub sends to the program's handlers, and reports what goes wrong.
 
 A handler is a function or a coroutine function; what it raises is reported. Each kind has a file
-of its own: inbox.py for cloud-to-device messages and the
-order in which handlers run, twin.py for desired properties, methods.py for direct methods.
+of its own: inbox.py for cloud-to-device messages and the order in which handlers run, twin.py for
+desired properties, methods.py for direct methods.
 
-A transport calls on_message(), on_method(), on_desired(), on_dropped(), on_handover() and
-report(), and asks is_idle().
+A transport calls on_message(), on_method(), on_desired() and report(), and asks is_idle().
 """
 
 import asyncio
@@ -134,11 +133,6 @@ class Dispatcher:
         else:
             self.part("inbox").on_message(handler, message, receipt)
 
-    def on_dropped(self, error):
-        """A cloud-to-device message that was not kept, such as one over max_inbound."""
-        self.dropped += 1
-        self.report(error)
-
     def on_method(self, name, rid, body):
         """A direct method; `body`: JSON, or empty."""
         handler = self.handlers.get("on_method_request_received")
@@ -153,12 +147,6 @@ class Dispatcher:
         """
         if "twin" in self._parts:
             self._parts["twin"].on_patch(body)
-
-    def on_handover(self):
-        """The transport goes on, with a new token, on another connection."""
-        self.on_disconnected()
-        if "twin" in self._parts and self._parts["twin"].begin():
-            self.run(self._parts["twin"].synchronize)
 
     # -- what the supervisor and the client say ---------------------------------------------
 

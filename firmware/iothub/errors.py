@@ -1,7 +1,7 @@
 """Exceptions, by what the caller should do next. Each carries the stage that failed.
 
 TransportError (an OSError)   the network or the peer's bytes: connect again
-RefusedError                  the hub said no, with a code: mend the token or the request, or stop
+RefusedError (refused.py)     the hub said no, with a code: mend the token or the request, or stop
 ValueError                    the caller's mistake: nothing was sent
 
 Stages of connecting: dns, tcp, proxy, tls, websocket, connack, subscribe; with AMQP sasl, open,
@@ -54,23 +54,11 @@ class OperationCancelled(Exception):
         self.stage = stage
 
 
-class RefusedError(Exception):
-    """The hub refused, with `code`, at `stage`. info: what AMQP's error adds, or None."""
+def __getattr__(name):
+    """The errors of a hub that refuses are loaded when one of them is first named."""
+    from . import refused
 
-    info = None  # type: dict
-
-    def __init__(self, message, stage=None, code=None):
-        super().__init__("%s: %s (%s)" % (stage, message, code))
-        self.stage = stage
-        self.code = code
-
-
-class CredentialError(RefusedError):
-    """The hub does not accept this identity or token: CONNACK 2, 4 or 5."""
-
-
-class ServiceError(RefusedError):
-    """The hub answered a request with an error status (400, 413, 429, 5xx …)."""
+    return getattr(refused, name)
 
 
 HEAP_FULL = ConnectionDroppedError("the heap is full", "memory")

@@ -1,7 +1,7 @@
-"""After a failure: how long to wait, and what it may mean. Loaded with the first one."""
+"""After a failure: what it may mean, and how long to wait. Loaded with the first one."""
 
 from .compat import random
-from .errors import CredentialError
+from .errors import ConnectionFailedError, CredentialError
 
 
 class Backoff:
@@ -24,9 +24,11 @@ class Backoff:
 
 
 async def examine(supervisor, error, again):
-    """An attempt has failed with CredentialError or ConnectionFailedError. It returns if the
-    attempt is to be made again at once, which `again` has to allow, or raises the error to report.
+    """An attempt has failed with `error`. It returns if the attempt is to be made again at once,
+    which `again` has to allow, or raises the error to report.
     """
+    if not isinstance(error, (CredentialError, ConnectionFailedError)):
+        raise error
     if again and await _clock_was_wrong(supervisor, error):
         return
     credentials = getattr(supervisor.transport, "credentials", None)  # a service has none
@@ -52,3 +54,12 @@ async def _clock_was_wrong(supervisor, error):
     if wrong is False:
         supervisor.check_clock = None
     return wrong
+
+
+class OversizedError(ValueError):
+    """Something of `size` bytes came, at `stage`: over max_inbound, so it was not kept."""
+
+    def __init__(self, stage, size, limit):
+        super().__init__("%s: %d bytes came; max_inbound is %d" % (stage, size, limit))
+        self.stage = stage
+        self.size = size

@@ -4,9 +4,8 @@ Loaded with the first handler for cloud-to-device messages or for desired proper
 """
 
 import asyncio
-import gc
 
-from .compat import AutoResetEvent, const, sleep_ms
+from .compat import AutoResetEvent, const, has_heap, sleep_ms
 from .errors import TransportError
 
 _MAX_WAITING = const(25)
@@ -53,12 +52,7 @@ class Inbox:
             return True
         if waiting > _MAX_WAITING * times or self.size + size > self._limit * times:
             return False
-        need = 4096 + 2 * size // times  # bytes of heap, beside what waits
-        if not hasattr(gc, "mem_free"):
-            return True
-        if gc.mem_free() < need:
-            gc.collect()
-        return gc.mem_free() >= need
+        return has_heap(4096 + 2 * size // times)  # beside what waits
 
     def on_no_room(self, receipt):
         """A cloud-to-device message was not kept: there was no room, or no heap."""
@@ -137,18 +131,15 @@ class Inbox:
                     if call is None:
                         return
                     self.size -= item[1]
-                    await self._run(call)
+                    self._busy = True
+                    self._dispatcher.handled += 1
+                    try:
+                        await call
+                    except Exception as error:
+                        self._dispatcher.report(error)
+                    finally:
+                        self._busy = False
+                        self._flow(0)
             except MemoryError:  # the item waits until there is heap to run it
                 await sleep_ms(100)
                 self._arrived.set()
-
-    async def _run(self, call):
-        self._busy = True
-        self._dispatcher.handled += 1
-        try:
-            await call
-        except Exception as error:
-            self._dispatcher.report(error)
-        finally:
-            self._busy = False
-            self._flow(0)

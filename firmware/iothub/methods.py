@@ -71,35 +71,30 @@ class MethodCalls:
                 # The handler answers by itself, with send_method_response(): now or soon.
                 await wait_for(answered, self._timeout, "method")
             elif not answered.done():
-                self.respond(_response(rid, result))
+                if isinstance(result, MethodResponse):
+                    result = result.status, result.payload
+                elif not isinstance(result, tuple):
+                    result = 200, result
+                self.respond(rid, *result)
         except Exception as error:
             self._dispatcher.report(error)
             if not answered.done() and self._transport.is_open():
-                status = 504 if isinstance(error, OperationTimeout) else 500
-                self.respond(MethodResponse(rid, status))
+                self.respond(rid, 504 if isinstance(error, OperationTimeout) else 500)
         finally:
             if not answered.done() and self._transport.is_open():  # the handler was cancelled
                 self._transport.respond(rid, 500, b"")
             self._answered.pop(rid, None)
 
-    def respond(self, response):
-        """Answer a method (a MethodResponse)."""
-        rid, payload = response.request_id, response.payload
+    def respond(self, rid, status, payload=None):
+        """Answer a method."""
         body = b"" if payload is None else json.dumps(payload).encode()
-        self._transport.respond(rid, response.status, body)
+        self._transport.respond(rid, status, body)
         answered = self._answered.get(rid)
         if answered is not None:
             answered.set_result()
 
 
-def _response(rid, result):
-    """What a method's handler returned, as a MethodResponse; a payload alone means 200."""
-    if isinstance(result, MethodResponse):
-        return result
-    status, payload = result if isinstance(result, tuple) else (200, result)
-    return MethodResponse(rid, status, payload)
-
-
 async def send_method_response(supervisor, method_response):
     """The client's method: answer a direct method (a MethodResponse)."""
-    supervisor.dispatcher.part("methods").respond(method_response)
+    calls, response = supervisor.dispatcher.part("methods"), method_response
+    calls.respond(response.request_id, response.status, response.payload)

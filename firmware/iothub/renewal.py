@@ -71,7 +71,9 @@ async def update_sastoken(supervisor, sastoken):
     async with _lock(transport):
         before, credentials.sastoken = credentials.sastoken, sastoken
         try:
-            if await supervisor.settled():  # an attempt under way may have shown the one before
+            while supervisor.state == "connecting":  # perhaps with the token before
+                await supervisor.next_state()
+            if supervisor.state == "connected" and transport.is_open():
                 await transport.renew()
             # If the new one may have ended too, nothing but the wait would delay the attempts.
             elif supervisor.state == "waiting" and succeeds(sastoken, before):

@@ -23,8 +23,6 @@ from . import errors
 from .compat import Future, sleep_ms, ticks_ms, uptime, wait_for
 from .errors import (
     ConnectionDroppedError,
-    ConnectionFailedError,
-    CredentialError,
     NoConnectionError,
     OperationCancelled,
     kept,
@@ -95,7 +93,7 @@ class Supervisor:
             self.dispatcher.run(self.dispatcher.call, handler)
         self._told = state
 
-    async def _next_state(self):
+    async def next_state(self):
         """Wait for the next change: the state after it."""
         waiter = Future()
         self._waiters.append(waiter)
@@ -119,7 +117,7 @@ class Supervisor:
                 if not tried and state != "stopping":
                     began = self.begin(retry)
                     tried = True
-                state = await self._next_state()  # each step of an attempt has a deadline
+                state = await self.next_state()  # each step of an attempt has a deadline
         except asyncio.CancelledError:
             if began and self.state == "connecting" and not (self._retry or self._waiters):
                 await self.stop()  # the next connect() waits until the attempt has ended
@@ -154,23 +152,17 @@ class Supervisor:
         else:
             raise NoConnectionError("call connect() first")
 
-    async def settled(self):
-        """Wait for the end of the attempt under way, if any: whether there is a connection."""
-        while self.state == "connecting":
-            await self._next_state()
-        return self.state == "connected" and self.transport.is_open()
-
     async def _regained(self):
         state = None
         while state != "connected":
-            state = await self._next_state()
+            state = await self.next_state()
             if state in ("disconnected", "stopping"):
                 raise self._error
 
     async def stop(self):
         """Disconnect: send what is accepted, within the timeout, and close."""
         while self.state == "stopping":
-            await self._next_state()
+            await self.next_state()
         if self.state in ("disconnected", "closed"):
             return
         self._error = OperationCancelled("disconnect() was called meanwhile", "connack")
@@ -250,7 +242,7 @@ class Supervisor:
             try:
                 twin = await self.transport.open(self.dispatcher.wanted)
                 break
-            except (CredentialError, ConnectionFailedError) as error:
+            except Exception as error:
                 from .failures import examine
 
                 await examine(self, error, again)

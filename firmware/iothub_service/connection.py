@@ -79,7 +79,7 @@ class ServiceConnection:
 
     def oversized(self, size):
         """Report a message over max_inbound: the OversizedError."""
-        from iothub.oversized import OversizedError
+        from iothub.failures import OversizedError
 
         error = OversizedError("message", size, self.max_inbound)
         self._dispatcher.report(error)

@@ -17,10 +17,10 @@ from iothub.errors import (
     OperationTimeout,
     ServiceError,
 )
+from iothub.failures import OversizedError
 from iothub.messages import AMQP_ONLY
 from iothub.mqtt import transport as module
 from iothub.mqtt.unsent import UnsentAttributeError
-from iothub.oversized import OversizedError
 from iothub.sas import sas_token
 
 KEY = "A" * 43 + "="

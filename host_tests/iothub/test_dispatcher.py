@@ -7,7 +7,6 @@ from iothub.dispatcher import Dispatcher
 from iothub.errors import OperationTimeout
 from iothub.messages import Message
 from iothub.options import checked
-from iothub.oversized import OversizedError
 
 
 class Transport:
@@ -221,18 +220,6 @@ def test_desired_properties_without_a_handler_are_dropped():
         dispatcher.on_desired(b'{"a": 1, "$version": 5}')
         await turns()
         assert problems == []
-
-    on_loop(main)
-
-
-def test_what_was_not_kept_is_counted_and_reported():
-    async def main():
-        dispatcher, _, problems = made()
-        error = OversizedError("message", 5000, 1000)
-        dispatcher.on_dropped(error)
-        await turns()
-        assert dispatcher.dropped == 1
-        assert problems == [error]
 
     on_loop(main)
 

@@ -95,10 +95,8 @@ class Supervisor:
     def __init__(self, transport):
         self.transport = transport
 
-    async def settled(self):
-        if self.attempt is not None:
-            self.state = await self.attempt
-        return self.state == "connected"
+    async def next_state(self):
+        self.state = await self.attempt
 
     def begin(self):
         self.begun += 1

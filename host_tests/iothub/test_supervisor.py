@@ -600,23 +600,6 @@ def test_ready_while_connecting_and_while_waiting():
     scene(test)
 
 
-def test_settled_waits_for_the_attempt_under_way():
-    async def test(one):
-        assert not await one.supervisor.settled()
-        for outcome, connected in ((ConnectionFailedError("no", "tcp"), False), (None, True)):
-            gate = Future()
-            one.transport.outcomes = [gate]
-            attempt = one.connect()
-            settled = asyncio.create_task(one.supervisor.settled())
-            await turns()
-            assert not settled.done()
-            gate.set_exception(outcome) if outcome else gate.set_result()
-            assert await settled is connected
-            assert (await failure(attempt) if outcome else await attempt) is outcome
-
-    scene(test)
-
-
 def test_ready_has_a_deadline():
     async def test(one):
         await one.connected()

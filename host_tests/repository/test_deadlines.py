@@ -17,7 +17,6 @@ KEEP_ALIVE = "the ticker: KeepAlive.overdue() ends the connection"
 EXPIRY = "the ticker: Pending.expire() fails the message"
 HANDLER = "Dispatcher.call() has wait_for(), with handler_timeout"
 IDLE = "there is nothing to do"
-DIAL = "each stage of net.opening has wait_for()"
 STEPS = "each step of an attempt has wait_for(), and its end is a new state"
 WATCHED = {
     # Streams: who reads and writes bounds it.
@@ -26,8 +25,6 @@ WATCHED = {
     ("net/sockets_cpython.py", "connect", "sock_connect"): CALLER,
     ("net/sockets_cpython.py", "Stream.write", "drain"): KEEP_ALIVE,
     ("net/sockets_cpython.py", "Stream.readinto", "read"): KEEP_ALIVE,
-    ("net/__init__.py", "open_stream", "make"): DIAL,
-    ("net/__init__.py", "dial", "make"): DIAL,
     ("net/websocket.py", "upgrade", "write"): CALLER,
     ("net/websocket.py", "_response", "readinto"): CALLER,
     ("net/websocket.py", "WebSocket._frame", "async with"): KEEP_ALIVE,
@@ -58,7 +55,7 @@ WATCHED = {
     ("iothub_service/connection.py", "ServiceConnection.wait_closed", "await"): KEEP_ALIVE,
     # The supervisor.
     ("iothub/supervisor.py", "Supervisor._step", "wait_closed"): KEEP_ALIVE,
-    ("iothub/supervisor.py", "Supervisor._next_state", "await"): STEPS,
+    ("iothub/supervisor.py", "Supervisor.next_state", "await"): STEPS,
     ("iothub/supervisor.py", "Supervisor.stop", "await"): "a task that is cancelled ends",
     ("iothub/renewal.py", "_renew", "async with"): "renew() has wait_for(), at each step",
     ("iothub/renewal.py", "update_sastoken", "async with"): "renew() has wait_for(), at each step",
@@ -73,8 +70,7 @@ WATCHED = {
     ("board/doctor.py", "Examination._visit", "send_message"): EXPIRY,
     # Handlers of the program's.
     ("iothub/dispatcher.py", "Dispatcher._guarded", "function"): "each function's waits are here",
-    ("iothub/inbox.py", "Inbox._work", "await"): IDLE,
-    ("iothub/inbox.py", "Inbox._run", "await"): HANDLER,
+    ("iothub/inbox.py", "Inbox._work", "await"): IDLE + "; " + HANDLER,
     # The service's side.
     ("iothub_service/connection.py", "Inbox.__anext__", "await"): "what comes takes as it takes",
     ("iothub_service/events.py", "Events.begin", "read"): "_Management.read() has wait_for()",

@@ -10,7 +10,8 @@ from host_tests.support import sources
 # What is loaded when it is first used counts too: see loaded_later().
 LAYERS = (
     # Names and numbers; what only one of the interpreters has.
-    "errors messages mqtt.unsent oversized future compat_cpython mqtt.umqtt_cpython",
+    "refused",
+    "errors messages mqtt.unsent future compat_cpython mqtt.umqtt_cpython",
     "compat",
     # Bytes and text, without I/O.
     "sas pending outbox.ram_queue outbox.flash_queue log pnp",

@@ -11,11 +11,7 @@ PACKAGES = ("iothub", "iothub_service", "board")
 OLDEST = (1, 24, 0)
 # sys.implementation._mpy: the low byte is the version, the next two bits the sub-version.
 _MPY = {(6, 3): "v1.23.0"}
-_HOST_ONLY = {
-    "iothub/compat_cpython.py",
-    "iothub/mqtt/umqtt_cpython.py",
-    "iothub/net/sockets_cpython.py",
-}
+_HOST_ONLY = "_cpython"  # how the names of modules end that CPython alone needs
 # Folders on the board for deployment alone. Other files in them are deleted: an old client.py
 # would be imported before a new client.mpy.
 OWNED = (*(f"/lib/{package}" for package in PACKAGES), "/lib/certs")
@@ -50,9 +46,9 @@ def sources(azure=False):
         folders.append((FIRMWARE / "shim", FIRMWARE / "shim"))
     for base, folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            name = path.relative_to(base).as_posix()
-            if name not in _HOST_ONLY:
-                found["/lib/" + name.removesuffix(".py")] = path
+            name = path.relative_to(base).as_posix().removesuffix(".py")
+            if not name.endswith(_HOST_ONLY):
+                found["/lib/" + name] = path
     return found
 
 

@@ -288,12 +288,13 @@ class AMQPTransport:
 
     def on_oversized(self, receiver, number, size, head):
         """A message over max_inbound, which was not kept, but for its head."""
-        from ..oversized import OversizedError
+        from ..failures import OversizedError
 
         feature, limit = self._feature(receiver), self._options["max_inbound"]
         if feature == "messages":
             _refuse(receiver, number, "amqp:link:message-size-exceeded", "over max_inbound")
-            self._events.on_dropped(OversizedError("message", size, limit))
+            self._events.dropped += 1
+            self._events.report(OversizedError("message", size, limit))
             return
         _settle(receiver, number)
         rid = correlation_of(head)

@@ -47,7 +47,10 @@ async def renew(transport):
         transport.connection = new
         transport.pending.restart()
         new.token_accepted(token)
-        transport.events.on_handover()  # forgets the messages of the old one, which come again
+        events = transport.events
+        events.on_disconnected()  # forgets the messages of the old one, which come again
+        if events.wanted()[1]:
+            events.run(events.part("twin").synchronize)
         resume(new.protocol, b"", transport.on_publish)
         if not session_present:
             await _subscribe_again(transport, new)

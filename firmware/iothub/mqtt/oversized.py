@@ -1,6 +1,6 @@
 """A packet over max_inbound: who waits for it is told. Loaded when the first such comes."""
 
-from ..oversized import OversizedError
+from ..failures import OversizedError
 from ..pending import answer
 from . import topics
 
@@ -20,7 +20,8 @@ def report(topic, size, limit, own, events, requests, respond):
     if kind == "twin":
         answer(requests, parsed[2], None, error)
     elif kind == "message":
-        events.on_dropped(error)
+        events.dropped += 1
+        events.report(error)
     else:
         if kind == "method":
             respond(parsed[2], 413, b"")

@@ -159,19 +159,17 @@ class MQTTProtocol(MQTTClient):
         elif first == 0x90 and length > 2:
             answer(self.requests, buffer[body] << 8 | buffer[body + 1], buffer[body + 2])
         elif first == 0x20 and length == 2:
-            self._on_connack(buffer[body + 1], bool(buffer[body] & 1))
+            if self.accepted.done():
+                raise ProtocolError("a second CONNACK", "connack")
+            code = buffer[body + 1]
+            if code:
+                from .refusals import refusal
+
+                self.accepted.set_exception(refusal(code))
+            else:
+                self.accepted.set_result(bool(buffer[body] & 1))  # session present
         else:
             raise ProtocolError("packet type %d of %d bytes" % (first >> 4, length), "read")
-
-    def _on_connack(self, code, session_present):
-        if self.accepted.done():
-            raise ProtocolError("a second CONNACK", "connack")
-        if code:
-            from .refusals import refusal
-
-            self.accepted.set_exception(refusal(code))
-        else:
-            self.accepted.set_result(session_present)
 
     def _on_publish(self, buffer, start, body, end):
         """Let umqtt take a PUBLISH apart, and keep back the PUBACK that it writes."""

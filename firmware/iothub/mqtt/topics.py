@@ -5,7 +5,6 @@ docs/protocol/mqtt.md.
 """
 
 from ..compat import const, unquote
-from ..errors import ServiceError
 from ..messages import Message
 from ..pending import answer
 from .properties import decode_message, decode_properties
@@ -45,7 +44,7 @@ def parse(topic, own):
     if topic.startswith(_TWIN):
         status, _, bag = topic[len(_TWIN) :].partition("/")
         bag = decode_properties(bag)
-        return "twin", _integer(status, "status"), bag.get("$rid"), _version(bag)
+        return "twin", _number(status), bag.get("$rid"), _number(bag.get("$version"))
     if topic.startswith(_METHOD):
         name, _, bag = topic[len(_METHOD) :].partition("/")
         for part in bag.lstrip("?").split("&"):
@@ -54,7 +53,7 @@ def parse(topic, own):
                 return "method", unquote(name), rid
         raise ValueError("a method request without $rid")
     if topic.startswith(_DESIRED):
-        return "desired", _version(decode_properties(topic[len(_DESIRED) :]))
+        return "desired", _number(decode_properties(topic[len(_DESIRED) :]).get("$version"))
     return None
 
 
@@ -70,15 +69,10 @@ def _parse_own(rest):
     return None
 
 
-def _version(bag):
-    version = bag.get("$version")
-    return None if version is None else _integer(version, "$version")
-
-
-def _integer(text, name):
-    if not text.isdigit():
-        raise ValueError("a %s that is no number" % name)
-    return int(text)
+def _number(text):
+    if text is not None and not text.isdigit():
+        raise ValueError("a status or $version that is no number")
+    return text and int(text)
 
 
 def dispatch(topic, payload, receipt, own, events, requests):
@@ -99,6 +93,8 @@ def dispatch(topic, payload, receipt, own, events, requests):
         _, status, rid, version = parsed
         error = None
         if status >= 300:
+            from ..errors import ServiceError
+
             error = ServiceError("the hub refused a twin request", "twin", status)
         return answer(requests, rid, (payload, version), error)
     if kind == "method":

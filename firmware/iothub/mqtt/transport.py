@@ -10,7 +10,7 @@ from ..connection import Connection  # isort: skip
 from .protocol import MQTTProtocol  # isort: skip
 from .. import errors
 from ..compat import Future, as_coroutine, const, ticks_ms, unix_time, wait_for
-from ..errors import ConnectionDroppedError, OperationCancelled, ServiceError
+from ..errors import ConnectionDroppedError, OperationCancelled
 from ..net import dial
 from ..pending import Pending
 from .properties import telemetry_topic
@@ -213,6 +213,8 @@ class MQTTTransport:
         for feature, suback in asked:
             code = await wait_for(suback, self.timeout, "subscribe")
             if code & 0x80:
+                from ..errors import ServiceError
+
                 raise ServiceError("the hub does not grant " + feature, "subscribe", code)
             self._granted.add(feature)
 

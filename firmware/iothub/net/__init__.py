@@ -24,21 +24,20 @@ def client_context(certificate=None, x509=None):
         forget("net.context", "net.root_certificates")
 
 
-async def open_stream(*arguments):
-    """See opening.open_stream()."""
-    from .opening import open_stream as make
+async def dial(options, context, host, port, default_port, subprotocol):
+    """A stream to host:port (None: the default port), as the options say: through a proxy, or
+    with a WebSocket of that subprotocol in it. ConnectionFailedError, OperationTimeout.
+    """
+    from .opening import open_stream
 
+    timeout, websockets = options["timeout"], options["websockets"]
+    port = port or (443 if websockets else default_port)
     try:
-        return await make(*arguments)
+        stream = await open_stream(host, port, context, timeout, options["proxy_options"])
     finally:
         forget("net.opening", "net.sockets")
+    if not websockets:
+        return stream
+    from .websocket import open_websocket
 
-
-async def dial(*arguments):
-    """See opening.dial()."""
-    from .opening import dial as make
-
-    try:
-        return await make(*arguments)
-    finally:
-        forget("net.opening", "net.sockets")
+    return await open_websocket(stream, host, subprotocol, timeout)

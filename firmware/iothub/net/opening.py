@@ -15,32 +15,14 @@ else:
     from .sockets_cpython import connect, resolve, secure, tunnel
 
 
-async def dial(options, context, host, port, default_port, subprotocol):
-    """A stream to host:port (None: the default port), as the options say: through a proxy, or
-    with a WebSocket of that subprotocol in it. ConnectionFailedError, OperationTimeout.
-    """
-    timeout, websockets = options["timeout"], options["websockets"]
-    port = port or (443 if websockets else default_port)
-    if errors.logger:
-        errors.logger(20, "tcp", "%s:%d" % (host, port))
-    stream = await open_stream(host, port, context, timeout, options["proxy_options"])
-    if websockets:
-        from .websocket import upgrade
-
-        try:
-            stream = await wait_for(upgrade(stream, host, subprotocol), timeout, "websocket")
-        except BaseException:
-            stream.close()
-            raise
-    return stream
-
-
 async def open_stream(host, port, context, timeout, proxy=None):
     """A Stream to host:port, which TLS must prove to be `host`; each stage gets `timeout` s.
 
     proxy: a ProxyOptions, through which it goes. The first address that answers is taken.
     ConnectionFailedError or OperationTimeout. The handshake may be left to the first write.
     """
+    if errors.logger:
+        errors.logger(20, "tcp", "%s:%d" % (host, port))
     near = proxy.address if proxy is not None else (host, port)
     try:
         addresses = await resolve(near[0], near[1], timeout)

@@ -7,7 +7,8 @@ while the old one still holds.
 import os
 
 from ..compat import wait_for
-from . import client_context, open_stream
+from . import client_context
+from .opening import open_stream
 from .root_certificates import UPDATED, load, place
 
 _TIMEOUT = 20

@@ -9,8 +9,9 @@ import os
 from ..compat import quote, unix_time
 from ..credentials import split_host
 from ..errors import ServiceError
-from . import client_context, open_stream
+from . import client_context
 from .https import request
+from .opening import open_stream
 
 _API = "?api-version=2021-04-12"
 

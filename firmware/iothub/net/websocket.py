@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import os
 
+from ..compat import wait_for
 from ..errors import ConnectionDroppedError, ConnectionFailedError, ProtocolError
 
 PORT = 443
@@ -17,6 +18,15 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_RESPONSE = 2048
 _CONTINUED, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _MASKED = 64  # bytes masked at a time
+
+
+async def open_websocket(stream, host, protocol, timeout):
+    """upgrade() within `timeout` seconds; if it fails `stream` is closed."""
+    try:
+        return await wait_for(upgrade(stream, host, protocol), timeout, "websocket")
+    except BaseException:
+        stream.close()
+        raise
 
 
 async def upgrade(stream, host, protocol):

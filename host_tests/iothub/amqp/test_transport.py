@@ -23,9 +23,9 @@ from iothub.errors import (
     OperationTimeout,
     ServiceError,
 )
+from iothub.failures import OversizedError
 from iothub.messages import Message
 from iothub.options import checked
-from iothub.oversized import OversizedError
 from iothub.sas import sas_token
 
 EVENTS, MESSAGES = "/devices/d/messages/events", "/devices/d/messages/devicebound"

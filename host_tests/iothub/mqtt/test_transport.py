@@ -16,11 +16,11 @@ from iothub.errors import (
     OperationTimeout,
     ServiceError,
 )
+from iothub.failures import OversizedError
 from iothub.messages import Message
 from iothub.mqtt.packets import write_connect, write_publish, write_subscribe
 from iothub.mqtt.transport import MQTTTransport
 from iothub.options import checked
-from iothub.oversized import OversizedError
 from iothub.sas import sas_token
 
 OWN = "devices/d/"
