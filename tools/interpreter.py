@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import subprocess
 
 from . import umqtt
 
@@ -38,6 +39,31 @@ def _packaged():
         return None
     programs = [str(file.locate()) for file in listed if file.name == "micropython"]
     return programs[0] if programs and os.access(programs[0], os.X_OK) else None
+
+
+@functools.cache
+def word_size():
+    """Bytes of a word of interpreter(): 4, as on a board, or 8. -X heapsize=NwK is N KiB of words
+    of 4 bytes, so on a 64-bit build it is twice as much. OSError: it does not run.
+    """
+    return int(output(["-c", "import sys; print(8 if sys.maxsize >> 32 else 4)"]))
+
+
+def output(arguments, given="", variables=None):
+    """What interpreter() prints, run with these arguments and input. OSError: it fails."""
+    done = subprocess.run(
+        [interpreter(), *arguments],
+        input=given,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=10,
+    )
+    if done.returncode:
+        raise OSError(f"MicroPython ended at once, with status {done.returncode}")
+    return done.stdout
 
 
 def environment(*folders):

@@ -12,6 +12,7 @@ import pytest
 from host_tests.support.processes import run_tools
 from host_tests.support.virtual_board import at_terminal, virtual_board
 from tools.deploy import frozen, image, onboard, transfer
+from tools.interpreter import word_size
 from tools.remote import Remote
 
 DEVICE = "box"
@@ -290,9 +291,9 @@ def test_full_board_keeps_its_files(deployment, tmp_path):
 
 def test_small_heap_is_refused_unless_forced(deployment, tmp_path):
     with virtual_board(tmp_path / "small", "--heap", "32wK") as board:
-        assert "KB of heap are free and 48 are needed" in refused(
-            deployment.deploy(board.port, check=False)
-        )
+        line = refused(deployment.deploy(board.port, check=False))
+        needed = 96 if word_size() == 8 else 48
+        assert f"KiB of heap are free and {needed} are needed" in line
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from host_tests.support.heaps import heap_option
 from tools.files import ROOT
 from tools.interpreter import environment, interpreter
 
@@ -33,7 +34,7 @@ def test_module(name, tmp_path):
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
-    heap = ["-X", f"heapsize={HEAPS[name]}"] if name in HEAPS else []
+    heap = heap_option(HEAPS[name]) if name in HEAPS else []
     done = subprocess.run(
         [interpreter(), *heap, str(RUNNER), f"host_tests.iothub.{name.replace('/', '.')}"],
         cwd=tmp_path,

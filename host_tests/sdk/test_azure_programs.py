@@ -13,6 +13,7 @@ import pytest
 
 from host_tests.support.board_library import make_board_library
 from host_tests.support.certificates import Certificate
+from host_tests.support.heaps import heap_option
 from iothub.sas import sas_token
 from tools import umqtt
 from tools.files import ROOT
@@ -71,7 +72,7 @@ class Runner:
         if self.name == "cpython":
             command = [sys.executable, "-u", "-S"]  # without site-packages' azure
         if self.name == "micropython":
-            command = [interpreter(), "-X", "heapsize=160wK"]
+            command = [interpreter(), *heap_option("160wK")]
             environment["MICROPYPATH"] = f"{self._folder}:{umqtt.folder()}:.frozen"
         command.append(str(PROGRAMS / f"{program}.py"))
         # azure-iot-device may complain of a callback that comes after its task was cancelled.

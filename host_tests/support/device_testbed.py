@@ -14,6 +14,8 @@ from tools.processes import running
 from tools.service.client import ServiceClient
 from tools.tcp_server import TcpServer
 
+from .heaps import heap_option
+
 PROGRAMS = ROOT / "host_tests" / "device" / "programs"
 PATIENCE = 40
 _SERIAL = itertools.count(1)  # one hub may see several testbeds
@@ -51,7 +53,7 @@ class DeviceTestbed:
         firmware = str(settings.pop("lib", ROOT / "firmware"))
         if self.name == "micropython":
             heap = settings.get("heap") or HEAPS[self.transport]
-            command = [interpreter(), "-X", f"heapsize={heap}"]
+            command = [interpreter(), *heap_option(heap)]
             paths = [firmware, str(PROGRAMS), str(umqtt.folder()), ".frozen"]
             environment = {**os.environ, "MICROPYPATH": ":".join(paths)}
         else:

@@ -32,13 +32,14 @@ MEASUREMENTS = (
     "method_latency",
     "encoders",
     "board_heap",
+    "heap_parts",
     "imports",
     "ram",
     "load",
     "codec",
     "reconnects",
 )
-WITHOUT_GOALS = ("imports", "ram", "load", "codec", "reconnects")
+WITHOUT_GOALS = ("heap_parts", "imports", "ram", "load", "codec", "reconnects")
 ROUNDS = 3
 DEADLINE = 300  # seconds, of one measurement
 

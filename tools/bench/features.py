@@ -1,5 +1,6 @@
-"""Runs a program of four features (telemetry, a C2D message, the twin, a direct method) in
-MicroPython against the local hub: by this firmware's client, and by umqtt.simple.
+"""Runs programs in MicroPython against the local hub: one of four features (telemetry, a C2D
+message, the twin, a direct method) by this firmware's client, and by umqtt.simple; and one that
+sends a single message, over MQTT and over AMQP.
 """
 
 import asyncio
@@ -17,9 +18,17 @@ from .rows import OURS
 ROMFS = ".mpy in ROMFS"
 UMQTT = "umqtt.simple, by hand"
 TLS = "TLS alone"
-PROGRAMS = {OURS: "features_ours", UMQTT: "features_umqtt", TLS: "features_tls"}
+TELEMETRY = "telemetry alone"
+AMQP = "telemetry over AMQP"
+PROGRAMS = {
+    OURS: "features_ours",
+    UMQTT: "features_umqtt",
+    TLS: "features_tls",
+    TELEMETRY: "features_telemetry",
+    AMQP: "features_telemetry",
+}
 DEADLINE = 20
-ROOMY = "512wK"
+ROOMY = 1024 * 1024
 
 
 class Bench:
@@ -35,25 +44,49 @@ class Bench:
         self._serial = itertools.count(1)
 
     async def run(self, name, form="source", heap=ROOMY):
-        """The result of clients/feature_run.py with the program `name`. ProcessError."""
+        """What clients/feature_run.py prints of program `name`. heap: bytes. ProcessError."""
         device = f"features-{next(self._serial)}"
         ca = Path(self.hub["ca_file"])
         settings = {
-            **await new_device(self.hub, self._service, device),
+            **await new_device(
+                self.hub, self._service, device, "amqp" if name == AMQP else "mqtt"
+            ),
             "program": PROGRAMS[name],
+            "transport": "amqp" if name == AMQP else "mqtt",
             "der": str(ca.with_suffix(".der")),
         }
         if form == ROMFS:
             settings["romfs"] = str(self._romfs)
-            heap = str(int(heap.removesuffix("wK")) * 2048 + self._romfs.stat().st_size)
-        cloud = asyncio.create_task(self._cloud(device)) if name != TLS else None
-        options = {"folders": self.folders[form], "heap": heap, "patience": DEADLINE}
+            heap += self._romfs.stat().st_size
+        cloud = asyncio.create_task(self._cloud(device)) if name in (OURS, UMQTT) else None
+        options = {"folders": self.folders[form], "heap": str(heap), "patience": DEADLINE}
         try:
             return await programs.result("feature_run", settings, **options)
         finally:
             if cloud is not None:
                 cloud.cancel()
                 await asyncio.gather(cloud, return_exceptions=True)
+
+    async def parts(self, modules):
+        """The result of clients/heap_parts.py for these modules, compiled, and with it the lines
+        of the heap's maps "before" and "used". ProcessError.
+        """
+        settings = {
+            **await new_device(self.hub, self._service, f"parts-{next(self._serial)}"),
+            "program": PROGRAMS[TELEMETRY],
+            "transport": "mqtt",
+            "modules": modules,
+        }
+        options = {"folders": self.folders[".mpy"], "heap": str(ROOMY), "patience": DEADLINE}
+        maps, name = {}, None
+        async with programs.client("heap_parts", settings, **options) as program:
+            found = await program.result()
+            for words in program.said:
+                if words[0] == "heap":
+                    name = words[1]
+                elif name is not None and words[1:] == []:
+                    maps.setdefault(name, []).append(words[0])
+        return {**found, **maps}
 
     async def _cloud(self, device):
         """The service's part: a C2D message and a direct method."""

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..files import ROOT
-from ..interpreter import environment, interpreter
+from ..interpreter import environment, interpreter, word_size
 from ..processes import ProcessError, running
 from . import peers
 from .rows import OURS
@@ -20,10 +20,15 @@ PAYLOAD = 100
 HOST = "127.0.0.1"
 
 
+def kib():
+    """The unit of heap: KiB, and the word size of the build that they are measured on."""
+    return f"KiB, {word_size() * 8}-bit"
+
+
 def client(name, settings, folders=(CLIENTS, FIRMWARE), heap=ROOMY, patience=DEADLINE):
     """A context manager of the Process that runs clients/name.py.
 
-    folders: where it imports from. heap: as for -X heapsize; w counts as on a 32-bit board.
+    folders: where it imports from. heap: as for -X heapsize, where wK are KiB on a 32-bit build.
     """
     command = [interpreter(), "-X", f"heapsize={heap}", str(CLIENTS / f"{name}.py")]
     return running(command, settings, environment(*folders), patience=patience)

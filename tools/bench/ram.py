@@ -1,15 +1,14 @@
 """The heap that each feature holds once it is imported, and once it is used; compiled from source
-by MicroPython, in a 64-bit build, and halved.
+by the MicroPython that runs here, whose word size stands beside the figures.
 
-Names are interned in pools that grow by steps, so a figure may be
-some hundred bytes off.
+Names are interned in pools that grow by steps, so a figure may be some hundred bytes off.
 """
 
 import tempfile
 
 from . import programs
 from .brokers import local_hub, new_device
-from .programs import FIRMWARE
+from .programs import FIRMWARE, kib
 from .rows import OURS, Row
 
 FOLDERS = FIRMWARE, FIRMWARE / "shim"
@@ -43,18 +42,18 @@ IMPORTED, MORE = "ours, imported", "ours, more than telemetry alone"
 
 
 async def measure(rounds, quick=False):
-    """Rows of KB in use, and once imported; they are counted, so one round is enough."""
+    """Rows of KiB in use, and once imported; they are counted, so one round is enough."""
     found = {}
     async with local_hub() as (hub, service):
         for feature, (before, after) in FEATURES.items():
             device = feature.replace(" ", "-").replace("'", "")
             sizes = await _one(hub, service, device, before, after)
-            found[feature] = [size / 2048 for size in sizes]
+            found[feature] = [size / 1024 for size in sizes]
     plain = found[PLAIN][1]
     return [
         Row(
             f"heap in use, {feature}",
-            "KB",
+            kib(),
             {OURS: [used], IMPORTED: [imported], MORE: [used - plain]},
         )
         for feature, (imported, used) in found.items()

@@ -21,11 +21,10 @@ SOURCE = "../tools/bench"
 INSTALLED = ("azure-iot-device", "azure-eventhub", "uamqp")
 LINE = "| {} |".format
 BRACKETS = "in brackets: ours ÷ it"
-# By heap of the modules that a client imports, see imports.py.
 LIMITS = (
-    "KB of a board's heap are half of what a 64-bit build takes. A 32-bit board needs more than "
-    "that: its objects are half as large, its bytecode is not. MicroPython for WebAssembly, a "
-    "32-bit build, held 1.37 times the halved figure once the client was imported"
+    "KiB of heap are those of the build whose word size stands beside them. Those of another one "
+    "cannot be computed from them: objects of a 32-bit build are half as large as those of a "
+    "64-bit build, bytecode is as long. [Memory](memory.md) has figures of both"
 )
 VERSION = """
 import sys

@@ -23,6 +23,7 @@ from .. import umqtt
 from ..files import STANDINS
 from ..interpreter import interpreter
 from .console import Console
+from .heap import heap_size
 from .newlines import Newlines
 from .port import Port
 from .terminal import Terminal, interrupt_at_rest, interruptible
@@ -44,9 +45,6 @@ _TYPED_AHEAD = 4096  # bytes of input that the board keeps until its program rea
 _BUSY = 0.3  # seconds in which to look for a moment when the program waits and can be interrupted
 _START_TIMEOUT = 20  # seconds
 _RESET_TIME = 0.05  # seconds that a reset takes, so that a loop of resets does not load the host
-_LEAST_HEAP = 4096
-# Bytes of a 32-bit board that the stand-ins and umqtt take, less the 900 of umqtt in a real image.
-_STANDINS_HEAP = 9344
 
 
 class BoardError(Exception):
@@ -64,7 +62,7 @@ class Board:
 
     def __init__(self, folder, heap="128wK", flash=None, wifi="up", frozen_umqtt=True):
         self.folder = Path(folder).resolve()
-        self._heap = _with_standins(heap)
+        self._heap = heap_size(heap)
         self.resets = 0
         self._flash = flash
         self._frozen_umqtt = frozen_umqtt
@@ -320,17 +318,3 @@ class Board:
 def _is_crash(status):
     """Whether a signal ended the process; SIGINT is the program's own Ctrl-C."""
     return status < 0 and status != -signal.SIGINT
-
-
-def _with_standins(heap):
-    """The heap to ask MicroPython for. ValueError: `heap` is not a size."""
-    number, scale = heap, 1
-    for letter, factor in (("K", 1024), ("M", 1024 * 1024)):
-        if heap.upper().endswith(letter):
-            number, scale = heap[:-1], factor
-    in_words = number.endswith("w")
-    digits = number[:-1] if in_words else number
-    if not digits.isdigit() or int(digits) * scale < _LEAST_HEAP:
-        raise ValueError(f"heap: {heap} is not a size such as 128wK")
-    size = int(digits) * scale
-    return f"{size + _STANDINS_HEAP}w" if in_words else str(size + 2 * _STANDINS_HEAP)

@@ -110,7 +110,7 @@ def _copy(args, progress, remote, given, files):
     found = transfer.survey(remote, args.force)
     version = ".".join(map(str, found["version"]))
     progress.say(
-        f"{found['name']}, MicroPython {version}: {found['heap'] // 2048} KB of heap and "
+        f"{found['name']}, MicroPython {version}: {found['heap'] // 1024} KiB of heap and "
         f"{decimal(found['flash'])} of flash are free"
     )
     if transfer.set_clock(remote, found):

@@ -41,7 +41,7 @@ print(json.dumps({
     "mpy": getattr(sys.implementation, "_mpy", 0),
     "name": getattr(sys.implementation, "_machine", sys.platform),
     "block": fs[0], "flash": fs[0] * fs[3],
-    "heap": free * 2 if sys.maxsize < 2**32 else free, "word": 4 if sys.maxsize < 2**32 else 8,
+    "heap": free, "word": 8 if sys.maxsize >> 32 else 4,
     "year": time.gmtime()[0], "umqtt": built_in("umqtt.simple"),
     "settings": there("/settings.json"),
     "frozen": built_in("iothub") or there("/rom/lib/iothub"),

@@ -14,7 +14,7 @@ import time
 from ..remote import BoardFailure, RemoteError
 from . import image, onboard
 
-HEAP = 48 * 1024  # the least bytes that the program needs on a 32-bit board
+HEAP = {4: 48, 8: 96}  # KiB that the program needs at the least, by the bytes of a word
 _SPARE = 8 * 4096  # bytes of flash that the file system itself may need
 _CHUNK = 1024  # bytes of a file sent at a time
 _WATCHDOG = 30000  # ms
@@ -35,10 +35,10 @@ def survey(remote, force=False):
         image.check(found["version"], found["mpy"])
     except image.ImageError as error:
         raise DeployError(str(error)) from None
-    heap = found["heap"] // 2
-    if heap < HEAP and not force:
+    heap, least = found["heap"] // 1024, HEAP[found["word"]]
+    if heap < least and not force:
         raise DeployError(
-            f"{heap // 1024} KB of heap are free and {HEAP // 1024} are needed: "
+            f"{heap} KiB of heap are free and {least} are needed: "
             "use a board with more memory (--force deploys nevertheless)"
         )
     return found
