@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 
@@ -283,3 +285,31 @@ def test_interpreter_that_does_not_start_is_one_error_line(tmp_path, monkeypatch
     done = run_tools("board", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == "board: MicroPython ended at once, with status 1\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_ends_the_board_and_leaves_nothing(tmp_path, number):
+    (tmp_path / "flash").mkdir()
+    (tmp_path / "flash" / "main.py").write_text("while True:\n    pass\n")
+    link = tmp_path / "port"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "tools",
+        "board",
+        str(tmp_path / "flash"),
+        "--link",
+        str(link),
+    ]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert b"port" in process.stdout.readline()
+        port = os.readlink(link)
+        assert os.path.exists(port)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+    assert not os.path.lexists(link)
+    assert not os.path.exists(port)  # no MicroPython holds its side of it
+    assert list(temporary.iterdir()) == []

@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import stat
 import sys
 from pathlib import Path
@@ -67,6 +68,8 @@ def arguments(parser):
 
 async def main(args):
     board = Board(args.folder, args.heap, args.flash, args.wifi, not args.no_umqtt)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # else MicroPython would go on without it
+        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
     await board.start()
     port = board.port
     try:
@@ -118,7 +121,7 @@ async def _stdin_commands(board):
 def run(args):
     try:
         asyncio.run(main(args))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     except (BoardError, OSError, ValueError) as error:
         print(f"board: {error}", file=sys.stderr)
