@@ -6,6 +6,7 @@ What is sent leaves in one flight with CONNECT, so a cycle costs a few round tri
 import asyncio
 
 from .compat import ticks_diff, ticks_ms
+from .errors import OperationTimeout
 
 _MARK = b"iothub"
 
@@ -72,10 +73,17 @@ def _recalled(data):
 
 
 async def wait_idle(supervisor, quiet):
-    """Return once all that came has been dealt with, and nothing more came for `quiet` seconds."""
+    """Return once all that came has been dealt with, and nothing more came for `quiet` seconds.
+
+    OperationTimeout at idle: something comes again and again, for longer than operation_timeout.
+    """
     outbox, dispatcher = supervisor.outbox, supervisor.dispatcher
+    limit = quiet + supervisor.options["operation_timeout"]
     before, since = None, ticks_ms()
+    start = since
     while ticks_diff(ticks_ms(), since) < quiet * 1000:
+        if ticks_diff(ticks_ms(), start) > limit * 1000:
+            raise OperationTimeout("it is not idle within %g s" % limit, "idle")
         await asyncio.sleep(0.05)
         now = dispatcher.handled, 0 if outbox is None else len(outbox)
         if now != before or not dispatcher.is_idle():

@@ -7,7 +7,7 @@ ValueError                    the caller's mistake: nothing was sent
 Stages of connecting: dns, tcp, proxy, tls, websocket, connack, subscribe; with AMQP sasl, open,
 token, attach. Of a connection: read, write, ping, disconnect; with AMQP link, close. Of an
 operation: puback, disposition, twin, method, message, desired, handler, token, outbox, upload,
-register, management, identity. Where the heap is full: memory. Names are those of
+register, management, identity, idle. Where the heap is full: memory. Names are those of
 azure.iot.device.exceptions where it has one.
 """
 

@@ -289,6 +289,32 @@ def test_full_board_keeps_its_files(deployment, tmp_path):
         assert board.mpremote("exec", "print(open('main.py').read())") == "print(5)\r\n"
 
 
+FILL = """
+import os
+with open("fill", "wb") as file:
+    try:
+        while True:
+            file.write(bytes(512))
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("full_before", [False, True])
+def test_board_that_fills_up_in_mid_transfer_keeps_its_program(tmp_path, full_before):
+    files = {"/lib/iothub/large.mpy": bytes(range(256)) * 800}
+    with virtual_board(tmp_path / "small", "--flash", "128K") as board:
+        board.mpremote("exec", "with open('main.py', 'w') as f: f.write('print(5)')")
+        if full_before:  # not even a folder has room
+            board.mpremote("exec", FILL)
+        with Remote(board.port) as remote:
+            plan = transfer.Plan(remote, files)
+            with pytest.raises(transfer.DeployError, match="the board is full: remove files"):
+                transfer.copy(remote, plan, lambda path, size: None)
+            remote.restart()
+        assert board.mpremote("exec", "print(open('main.py').read())") == "print(5)\r\n"
+
+
 def test_small_heap_is_refused_unless_forced(deployment, tmp_path):
     with virtual_board(tmp_path / "small", "--heap", "32wK") as board:
         line = refused(deployment.deploy(board.port, check=False))

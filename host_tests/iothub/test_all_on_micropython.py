@@ -9,7 +9,7 @@ import pytest
 
 from host_tests.support.heaps import heap_option
 from tools.files import ROOT
-from tools.interpreter import environment, interpreter
+from tools.interpreter import environment, interpreter, word_size
 
 FOLDER = Path(__file__).parent
 RUNNER = ROOT / "host_tests" / "support" / "run_on_micropython.py"
@@ -19,6 +19,9 @@ HEAPS = {
     "amqp/test_hostile_bytes": "160wK",
     "test_client": "4wM",  # its hub keeps messages of 256 KB, several times over
 }
+ROOMY = "2wM"
+# asyncio's queue compares small integers; the fake clock's do not wrap, so they need 64 bits.
+WIDE = {"test_long_runs": "the fake clock counts months in integers of 64 bits"}
 NAMES = sorted(
     path.relative_to(FOLDER).with_suffix("").as_posix()
     for path in FOLDER.rglob("test_*.py")
@@ -34,7 +37,9 @@ def test_module(name, tmp_path):
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
-    heap = heap_option(HEAPS[name]) if name in HEAPS else []
+    if name in WIDE and word_size() == 4:
+        pytest.skip(WIDE[name])
+    heap = heap_option(HEAPS.get(name, ROOMY))
     done = subprocess.run(
         [interpreter(), *heap, str(RUNNER), f"host_tests.iothub.{name.replace('/', '.')}"],
         cwd=tmp_path,

@@ -75,6 +75,39 @@ WATCHED = {
     ("iothub_service/connection.py", "Inbox.__anext__", "await"): "what comes takes as it takes",
     ("iothub_service/events.py", "Events.begin", "read"): "_Management.read() has wait_for()",
 }
+# Loops that wait: what ends each, or why it may go on for ever.
+TASK = "a task, as long as its owner"
+LOOPS = {
+    ("board/watchdog.py", "Watchdog.run"): TASK,
+    ("iothub/connection.py", "Connection._read"): TASK,
+    ("iothub/connection.py", "Connection._write"): TASK,
+    ("iothub/health.py", "Health.run"): TASK,
+    ("iothub/inbox.py", "Inbox._work"): TASK,
+    ("outbox/__init__.py", "Outbox._run"): TASK,
+    ("iothub/supervisor.py", "Supervisor._run"): TASK,
+    ("iothub/supervisor.py", "Supervisor._tick"): TASK,
+    ("mqtt/transport.py", "MQTTTransport.wait_closed"): "a connection; " + KEEP_ALIVE,
+    ("iothub/twin.py", "TwinSynchronizer.synchronize"): "a connection; back-off between attempts",
+    ("net/stream.py", "Stream.readinto"): KEEP_ALIVE,
+    ("net/websocket.py", "WebSocket.readinto"): KEEP_ALIVE,
+    ("net/websocket.py", "WebSocket._exactly"): KEEP_ALIVE,
+    ("net/websocket.py", "_response"): CALLER,
+    ("net/https.py", "_stream"): "the file's length",
+    ("net/https.py", "_read"): "the bound of an answer",
+    ("net/proxy.py", "ProxyOptions._ask"): CALLER,
+    ("net/sockets.py", "connect"): CALLER,
+    ("iothub/future.py", "expire"): "what it cancels ends",
+    ("iothub/provisioning.py", "_Registration._registered"): "register() has wait_for()",
+    ("iothub/deep_sleep.py", "wait_idle"): "operation_timeout",
+    ("iothub/client.py", "IoTHubClient._request_twin"): "three attempts",
+    ("amqp/transport.py", "AMQPTransport.open"): "two attempts",
+    ("iothub/renewal.py", "update_sastoken"): STEPS,
+    ("iothub/supervisor.py", "Supervisor.connect"): STEPS,
+    ("iothub/supervisor.py", "Supervisor._regained"): CALLER,
+    ("iothub/supervisor.py", "Supervisor.stop"): "each step of closing has wait_for()",
+    ("iothub_service/client.py", "_Feedback.__anext__"): "what comes takes as it takes",
+    ("iothub_service/connection.py", "Inbox.__anext__"): "what comes takes as it takes",
+}
 # At boot, where no event loop runs yet, in loops that count, and before a restart.
 BLOCKING = {
     ("board/wifi.py", "sleep_ms"),
@@ -127,6 +160,32 @@ class Waits(ast.NodeVisitor):
             self._note(name, node)
 
 
+class Loops(ast.NodeVisitor):
+    """Finds the loops of a file that wait, and do not count: (scope, line)."""
+
+    def __init__(self):
+        self.found = []
+        self._scope = []
+
+    def _enter(self, node):
+        self._scope.append(node.name)
+        self.generic_visit(node)
+        self._scope.pop()
+
+    visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _enter
+
+    def visit_While(self, node):
+        if any(isinstance(inner, ast.Await) for inner in ast.walk(node)):
+            self.found.append((".".join(self._scope), node.lineno))
+        self.generic_visit(node)
+
+
+def loops(path):
+    visitor = Loops()
+    visitor.visit(sources.parsed(path))
+    return visitor.found
+
+
 def coroutine_functions():
     """The names of all that the firmware defines."""
     return {
@@ -160,6 +219,17 @@ def test_list_of_watched_waits_has_nothing_that_is_gone():
         for scope, name, _ in unbounded(path)
     }
     assert found == set(WATCHED)
+
+
+def test_every_loop_that_waits_has_an_end():
+    """A loop of waits that have deadlines may itself have none."""
+    found = {
+        (sources.label(path), scope): f"{path}:{line}"
+        for path in SOURCES
+        for scope, line in loops(path)
+    }
+    assert {place: line for place, line in found.items() if place not in LOOPS} == {}
+    assert set(LOOPS) <= set(found)
 
 
 def test_waits_without_a_deadline_are_found(tmp_path):

@@ -94,7 +94,8 @@ def _on_micropython():
 
     assert "iothub" not in sys.modules, "import fake_clock before the library"
     # asyncio's queue is C code, which reads the real clock for what is due at once. So asyncio's
-    # own ticks do not wrap, and are ahead of the real ones for ever.
+    # own ticks do not wrap, and are ahead of the real ones for ever. It compares small integers.
+    assert sys.maxsize >> 32, "the fake clock needs a 64-bit build"
     ahead = _time.ticks_ms() + (1 << 40)
 
     def add(ticks, delta):

@@ -90,8 +90,9 @@ if "board.repl" in sys.modules:
     sys.modules["board.repl"].release()
 try:
     os.mkdir("{STAGE}")
-except OSError:
-    pass
+except OSError as error:
+    if error.errno != 17:  # EEXIST
+        raise
 wdt = machine.WDT(timeout=TIMEOUT)
 '''
 

@@ -85,8 +85,8 @@ def copy(remote, plan, progress):
     progress(path, bytes) is called for each part. RemoteError, DeployError: it failed, and the old
     program is complete.
     """
-    remote.run(f"TIMEOUT = {_WATCHDOG}\n{onboard.BEGIN}")
     try:
+        remote.run(f"TIMEOUT = {_WATCHDOG}\n{onboard.BEGIN}")
         staged = _stage(remote, plan.changed, progress)
         _write(remote, onboard.STAGE + "/part", onboard.finish(staged, plan.old).encode())
         remote.run(f"wdt.feed()\nos.rename({onboard.STAGE + '/part'!r}, {onboard.FINISH!r})")
