@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP = $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test interop soak bench lint format clean setup
+.PHONY: demo test interop soak mutants bench lint format clean setup
 
 demo: setup
 	@$(BIN)/python -m tools demo $(ARGS)
@@ -20,6 +20,9 @@ interop: setup
 
 soak: setup
 	@$(BIN)/python -m pytest -m soak $(ARGS)
+
+mutants: setup
+	@$(BIN)/python -m host_tests.mutants $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m tools bench $(ARGS)

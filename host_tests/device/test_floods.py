@@ -81,3 +81,37 @@ def test_handler_that_raises_gets_its_messages_again(testbed):
             assert ["state", False] not in program.said
 
     testbed.run(scenario)
+
+
+@pytest.mark.parametrize("case", range(2))
+def test_flood_of_desired_changes_at_qos_0_ends_with_the_last_one(testbed, case):
+    """Nothing acknowledges them, and the handler raises at each."""
+    heap = {"mqtt": ["96wK", "128wK"], "amqp": ["128wK", "160wK"]}[testbed.transport][case]
+    count = 150
+
+    async def scenario():
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+            settings = {
+                "connection_string": testbed.connection_string(device_id, key),
+                "heap": heap,
+                "seconds": 0.02,
+                "desired": True,
+                "options": {"timeout": 5, "keep_alive": 10},
+            }
+            async with testbed.program("flood", backoff=[0.1, 1], **settings) as program:
+                await program.expect("ready")
+                for number in range(count):
+                    patch = {"properties": {"desired": {"text": "x" * 1000, "number": number}}}
+                    twin = await service.patch_twin(device_id, patch)
+                await program.expect("desired", twin["properties"]["desired"]["$version"])
+                told = [words[1] for words in program.said if words[0] == "desired"]
+                assert told == sorted(set(told))  # each once, in order
+                # Telemetry goes on.
+                events = await service.local.stored_events(device_id)
+                await service.local.stored_events(device_id, events[-1]["position"], wait=20)
+                lost = [words for words in program.said if words == ["state", False]]
+                told = [words for words in program.said if words[2:3] == ["memory"]]
+                assert len(lost) <= len(told)  # no connection ends without a word
+
+    testbed.run(scenario)

@@ -27,7 +27,14 @@ async def main():
             fail.remove(message.message_id)
             raise RuntimeError("the handler fails")
 
+    async def on_desired(patch):
+        await asyncio.sleep(settings["seconds"])
+        say("desired", patch["$version"])
+        raise RuntimeError("the handler fails")
+
     client.on_message_received = on_message
+    if settings.get("desired"):
+        client.on_twin_desired_properties_patch_received = on_desired
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
     await client.connect()

@@ -1,0 +1,71 @@
+"""host_tests.mutants: changes of a file, the draw, and a change that a test finds."""
+
+import ast
+
+from host_tests.mutants import __main__ as mutants
+from host_tests.mutants.changes import changes
+from tools.files import ROOT
+
+SOURCE = '''"""A docstring, 1."""
+
+
+def f(x, limit=5):
+    """Another one: x and 2."""
+    if x > 0 and not limit:
+        print("text", 3)
+        return x + 1
+    raise ValueError("no %d" % 4)
+'''
+
+
+def test_changes_leave_texts_for_people_alone():
+    told = [str(change) for change in changes(SOURCE)]
+    assert told == [
+        "x > 0 and not limit  ->  x > 0 or not limit",
+        "x > 0 and not limit  ->  x > 0",
+        "x > 0  ->  x >= 0",
+        "0  ->  1",
+        "not limit  ->  limit",
+        "return x + 1  ->  return None",
+        "x + 1  ->  x - 1",
+        "1  ->  2",
+    ]
+
+
+def test_each_change_is_one_and_can_be_compiled():
+    for change in changes(SOURCE):
+        assert change.text != SOURCE
+        ast.parse(change.text)
+        changed = [
+            a != b for a, b in zip(SOURCE.split("\n"), change.text.split("\n"), strict=True)
+        ]
+        assert sum(changed) == 1
+
+
+def test_seed_draws_the_same_again():
+    area = mutants.AREAS["protocol"]
+    first, again, other = (
+        [(path, str(change)) for path, change in mutants.draw(ROOT, area, 5, seed)]
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_each_area_has_changes_and_no_file_is_in_two():
+    seen = set()
+    for area in mutants.AREAS.values():
+        paths = {path for path, _ in mutants.candidates(ROOT, area)}
+        assert paths
+        assert not paths & seen
+        seen |= paths
+
+
+def test_change_that_a_test_notices_is_found_and_the_checkout_stays(tmp_path):
+    root = mutants.copied(tmp_path / "copy")
+    path = root / "firmware" / "iothub" / "sas.py"
+    before = (ROOT / "firmware" / "iothub" / "sas.py").read_text()
+    area = mutants.Area(("firmware/iothub/sas.py",), (("host_tests/iothub/test_sas.py",),))
+    assert mutants.outcome(root, area) == "lived"
+    path.write_text(before.replace('b"\\x36"', 'b"\\x37"'))
+    assert mutants.outcome(root, area) == "found"
+    assert (ROOT / "firmware" / "iothub" / "sas.py").read_text() == before
