@@ -68,6 +68,7 @@ def _is_text_for_people(node):
         return True
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         return True
+    node = node.value if isinstance(node, ast.Expr) else node
     if isinstance(node, ast.Call):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         return name in _TOLD
@@ -96,11 +97,7 @@ def _variants(node):
         yield ast.Constant(value)
     elif isinstance(node, ast.Return) and node.value is not None:
         yield ast.Return(ast.Constant(None))
-    elif (
-        isinstance(node, (ast.Assign, ast.AugAssign))
-        or _is_call(node)
-        or isinstance(node, (ast.Break, ast.Continue))
-    ):
+    elif isinstance(node, (ast.Assign, ast.AugAssign, ast.Break, ast.Continue)) or _is_call(node):
         yield ast.Pass()
 
 
