@@ -44,7 +44,8 @@ class Scene:
     def _on_change(self):
         self.changes.append(self.client.connected)
 
-    async def dial(self, *_arguments):
+    async def dial(self, *arguments):
+        self.dialled = arguments[2:]  # host, port, default port, subprotocol
         outcome = self.next.pop(0) if self.next else MQTTHubStream(present=bool(self.hubs))
         if isinstance(outcome, Exception):
             raise outcome
@@ -83,6 +84,14 @@ def scene(test, **settings):
 
 
 # -- connection ---------------------------------------------------------------------------------
+
+
+def test_default_port_is_that_of_mqtt_over_tls():
+    async def test(one):
+        await one.client.connect()
+        assert one.dialled == ("h", None, 8883, "mqtt")
+
+    scene(test)
 
 
 def test_connect_send_and_disconnect():

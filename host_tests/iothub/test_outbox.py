@@ -980,3 +980,22 @@ def test_message_that_cannot_be_read_again_is_counted():
             outbox.close()
 
     on_loop(main)
+
+
+def test_status_tells_how_many_bytes_in_flash_were_damaged():
+    with Folder() as folder:
+
+        async def main():
+            outbox, _, _ = made(path=folder.path)
+            outbox.on_state("disconnected")
+            await put(outbox, Message("whole"))
+            outbox.close()
+
+        on_loop(main)
+        (name,) = folder.names()
+        with open(folder.path + "/" + name, "ab") as file:
+            file.write(b"torn")
+        again = Outbox(folder.path)
+        assert len(again) == 1
+        assert again.damaged == again.status()["damaged"] == 4
+        again.close()

@@ -526,6 +526,26 @@ def test_third_connection_that_soon_ends_reports_another_client():
     patient(test)
 
 
+def test_connection_that_stood_for_long_begins_the_count_again():
+    now = [0]
+    original, module.uptime = module.uptime, lambda: now[0]
+
+    async def test(one):
+        await one.connected()
+        for life in (0, 0, 100, 0, 0):
+            now[0] += life
+            one.transport.lose()
+            await until(lambda: one.state == WAITING)
+            await one.supervisor.connect()
+        await turns()
+        assert {error.stage for error in one.problems} == {"read"}
+
+    try:
+        patient(test)
+    finally:
+        module.uptime = original
+
+
 def test_connections_that_end_otherwise_are_no_other_client():
     async def test(one):
         await one.connected()

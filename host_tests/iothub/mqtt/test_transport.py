@@ -1015,6 +1015,28 @@ def test_what_is_under_way_is_acknowledged_before_a_connection_with_a_will_ends(
     scene(test, sastoken=token(), will=Message("gone"))
 
 
+def test_request_under_way_is_answered_before_a_connection_with_a_will_ends():
+    async def test(one):
+        await one.open("twin")
+        asking = asyncio.create_task(one.transport.request_twin())
+        await turns()
+        get = bytes(one.stream.written)
+        rid = get.decode().partition("$rid=")[2]
+        await one.stream.has_written(get)
+        second = token(7200)
+        task, old, new = await head_start(one, second)
+        assert old.written == b""  # DISCONNECT waits for the answer
+        old.send(publish("$iothub/twin/res/200/?$rid=" + rid, b"{}"))
+        assert (await asking)[0] == b"{}"
+        await old.has_written(DISCONNECT)
+        old.end()
+        await new.has_written(connect(second, WILL)[1:])
+        new.send(PRESENT)
+        await task
+
+    scene(test, sastoken=token(), will=Message("gone"))
+
+
 def test_what_is_not_acknowledged_in_time_is_sent_again_after_a_renewal_with_a_will():
     async def test(one):
         await one.open()

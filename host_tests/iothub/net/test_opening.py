@@ -5,6 +5,7 @@ import errno
 
 from iothub.compat import Future
 from iothub.errors import ConnectionFailedError, OperationTimeout
+from iothub.net import dial
 from iothub.net.opening import first_connected
 
 IPV4, IPV6 = 2, 10
@@ -60,3 +61,27 @@ def test_silence_of_all_addresses_is_a_timeout():
     assert error.stage == "tcp"
     assert str(error) == "tcp: hub.example:8883: IPv4 no answer, IPv6 no answer"
     assert tried == [0, 1]
+
+
+def test_port_that_is_not_named_is_the_protocols_or_that_of_https():
+    opened = []
+
+    async def open_stream(host, port, context, timeout, proxy):
+        opened.append(port)
+        raise ConnectionFailedError("refused", "tcp")
+
+    async def main():
+        for websockets, port in ((False, None), (True, None), (False, 5), (True, 5)):
+            options = {"timeout": 1, "websockets": websockets, "proxy_options": None}
+            from iothub.net import opening  # dial() gives it back each time
+
+            original, opening.open_stream = opening.open_stream, open_stream
+            try:
+                await dial(options, None, "h", port, 8883, "mqtt")
+            except ConnectionFailedError:
+                pass
+            finally:
+                opening.open_stream = original
+
+    asyncio.run(main())
+    assert opened == [8883, 443, 5, 5]
