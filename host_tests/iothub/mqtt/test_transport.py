@@ -1025,6 +1025,7 @@ def test_request_under_way_is_answered_before_a_connection_with_a_will_ends():
         await one.stream.has_written(get)
         second = token(7200)
         task, old, new = await head_start(one, second)
+        await turns()
         assert old.written == b""  # DISCONNECT waits for the answer
         old.send(publish("$iothub/twin/res/200/?$rid=" + rid, b"{}"))
         assert (await asking)[0] == b"{}"
