@@ -4,10 +4,11 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,22 +19,25 @@ from tools.files import ROOT
 
 from .changes import changes
 
-DEADLINE = 300  # seconds, of the tests of one change
+DEADLINE = 600  # seconds, of each set of tests that runs on a change
+PER_TEST = 40  # seconds: a test that takes longer is found by time-out
 COPIED = ("firmware", "host_tests", "tools", "docs", "boot.py", "main.py", "package.json",
           "pyproject.toml", "setup.py", "constraints.txt", "README.md", "CHANGELOG.md",
           "CONTRIBUTING.md", "Makefile", "LICENSE")  # fmt: skip
 LINKED = (".venv", "build")
-UNIT = ("host_tests/iothub", "host_tests/back_to_back")
+ON_MICROPYTHON = "host_tests/iothub/test_all_on_micropython.py"
+CPYTHON = ("host_tests/iothub", "host_tests/back_to_back", "--ignore", ON_MICROPYTHON)
 
 
 class Area(NamedTuple):
-    """files: globs; without: modules of iothub that are left out. tests: what pytest runs, in
-    turn.
+    """files: globs; without: modules of iothub that are left out. tests: sets that pytest runs,
+    in turn, after the module's own tests; programs: a last set, which takes minutes.
     """
 
     files: tuple
     tests: tuple
     without: tuple = ()
+    programs: tuple = ()
 
 
 PROTOCOL = ("sas", "pending", "mqtt/packets", "mqtt/properties", "mqtt/topics", "mqtt/protocol")
@@ -42,19 +46,23 @@ PROTOCOL += ("amqp/protocol", "amqp/sections", "amqp/times")
 # What MicroPython alone has: CPython's tests do not reach it.
 MICROPYTHON = ("future", "net/sockets", "net/stream", "net/context")
 AREAS = {
-    "protocol": Area(tuple(f"firmware/iothub/{name}.py" for name in PROTOCOL), (UNIT,)),
+    "protocol": Area(
+        tuple(f"firmware/iothub/{name}.py" for name in PROTOCOL), (CPYTHON, (ON_MICROPYTHON,))
+    ),
     "client": Area(
         ("firmware/iothub/**/*.py",),
-        (UNIT, ("host_tests/model", "host_tests/device", "host_tests/faults")),
+        (CPYTHON, ("host_tests/model", ON_MICROPYTHON)),
         PROTOCOL + MICROPYTHON,
+        ("host_tests/device", "host_tests/faults"),
     ),
     "hub": Area(
         ("tools/hub/**/*.py",),
-        (("host_tests/hub", "host_tests/back_to_back"), ("host_tests/sdk", "host_tests/device")),
+        (("host_tests/hub", "host_tests/back_to_back"),),
+        programs=("host_tests/sdk", "host_tests/tools", "host_tests/device"),
     ),
     "tools": Area(
         ("tools/deploy/*.py", "tools/board/*.py", "firmware/board/*.py"),
-        (("host_tests/board", "host_tests/deploy"),),
+        (("host_tests/deploy",), ("host_tests/board",)),
     ),
 }
 
@@ -70,7 +78,8 @@ def candidates(root, area):
 def draw(root, area, count, seed):
     """`count` pairs (path, Change) of an area; each change of the code is as likely."""
     all_of_it = [(path, one) for path, found in candidates(root, area) for one in found]
-    return random.Random(seed).sample(all_of_it, min(count, len(all_of_it)))
+    random.Random(seed).shuffle(all_of_it)
+    return list(islice((pair for pair in all_of_it if pair[1].text), count))
 
 
 def copied(folder):
@@ -88,38 +97,62 @@ def copied(folder):
     return folder
 
 
-def outcome(root, area, deadline=DEADLINE):
-    """ "found" by a test of the area, "found by time-out", or "lived"."""
-    environment = {**os.environ, "PYTHONPATH": str(root / "firmware")}
-    end = time.monotonic() + deadline
-    for tests in area.tests:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", "--dist", "loadfile"]
-        command += ["-p", "no:cacheprovider", *tests]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=root,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=max(1, end - time.monotonic()),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return "found by time-out"
-        if done.returncode:
-            return "found"
+def own_tests(root, path):
+    """The test files of a module, those that are named after it."""
+    name = path.parent.name if path.stem == "__init__" else path.stem
+    package = path.relative_to(root).parts[1]  # iothub, board, deploy, hub …
+    folder = root / "host_tests" / package
+    return tuple(str(test) for test in sorted(folder.rglob(f"test_{name}*.py")))
+
+
+def outcome(root, area, path=None, programs=True):
+    """ "found" by a test of the area, "found by time-out", or "lived". `path` is what was changed:
+    its own tests run first.
+    """
+    sets = [own_tests(root, path)] if path else []
+    sets += [*area.tests, area.programs if programs else ()]
+    for tests in filter(None, sets):
+        found = _run(root, tests)
+        if found:
+            return found
     return "lived"
 
 
-def measure(root, name, count, seed):
+def _run(root, tests):
+    """ "found", "found by time-out", or "": no test has failed. Nothing goes on running."""
+    command = ["nice", sys.executable, "-m", "pytest", "-q", "-x"]
+    command += ["-p", "no:cacheprovider", "--timeout", str(PER_TEST), *tests]
+    environment = {**os.environ, "PYTHONPATH": str(root / "firmware")}
+    pytest = subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = pytest.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        return "found by time-out"
+    finally:
+        if pytest.poll() is None:
+            os.killpg(pytest.pid, signal.SIGKILL)
+            pytest.communicate()
+    if pytest.returncode in (0, 5):  # 5: no test was collected
+        return ""
+    return "found by time-out" if "Failed: Timeout (>" in output else "found"
+
+
+def measure(root, name, count, seed, programs):
     """{outcome: [(path, Change)]} of one area; progress goes to standard error."""
     area, found = AREAS[name], {"found": [], "found by time-out": [], "lived": []}
     for path, change in draw(root, area, count, seed):
         before = path.read_text()
         path.write_text(change.text)
         try:
-            result = outcome(root, area)
+            result = outcome(root, area, path, programs)
         finally:
             path.write_text(before)
         found[result].append((path, change))
@@ -133,21 +166,24 @@ def main():
     parser.add_argument("--area", choices=AREAS, action="append", help="one area (default: all)")
     parser.add_argument("--count", type=int, default=5, help="of each area (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="draws others (%(default)s)")
+    parser.add_argument("--fast", action="store_true", help="without tests that take minutes")
     args = parser.parse_args()
     table = Table("area", "drawn", "found", "by time-out", "lived", "found, %")
-    lived = 0
+    lived = []
     with tempfile.TemporaryDirectory(prefix="iothub-mutants-") as folder:
         root = copied(Path(folder))
         for name in args.area or AREAS:
-            if outcome(root, AREAS[name], 4 * DEADLINE) != "lived":
+            if outcome(root, AREAS[name], None, not args.fast) != "lived":
                 print(f"mutants: the tests of {name} fail without a change", file=sys.stderr)
                 return 2
-            found = measure(root, name, args.count, args.seed)
+            found = measure(root, name, args.count, args.seed, not args.fast)
             numbers = [len(found[kind]) for kind in ("found", "found by time-out", "lived")]
             share = round(100 * sum(numbers[:2]) / max(1, sum(numbers)))
             table.add_row(name, *map(str, (sum(numbers), *numbers, share)))
-            lived += numbers[2]
+            lived += [(path.relative_to(root), change) for path, change in found["lived"]]
     Console().print(table)
+    for path, change in lived:
+        print(f"\n{path}:{change.line}\n- {change.before}\n+ {change.after}")
     return 1 if lived else 0
 
 

@@ -24,39 +24,45 @@ class Change:
 
     def __init__(self, source, node, new):
         self.line = node.lineno
-        self.before = ast.get_source_segment(source, node)
         self.after = ast.unparse(new)
-        lines = source.encode().split(b"\n")
+        self._source = source
+        self._node = node
+
+    @property
+    def before(self):
+        return ast.get_source_segment(self._source, self._node)
+
+    @property
+    def text(self):
+        """The changed source; None: it cannot be compiled."""
+        node, data = self._node, self._source.encode()
+        lines = data.split(b"\n")
         start = sum(len(line) + 1 for line in lines[: node.lineno - 1]) + node.col_offset
         end = sum(len(line) + 1 for line in lines[: node.end_lineno - 1]) + node.end_col_offset
-        data = source.encode()
         after = self.after.replace("\n", "\n" + " " * node.col_offset)
         if isinstance(node, ast.expr):
             after = f"({after})"
-        self.text = (data[:start] + after.encode() + data[end:]).decode()
+        text = (data[:start] + after.encode() + data[end:]).decode()
+        try:
+            compile(text, "changed", "exec")
+        except (SyntaxError, ValueError):
+            return None
+        return text
 
     def __str__(self):
         return f"{' '.join(self.before.split())}  ->  {' '.join(self.after.split())}"
 
 
 def changes(source):
-    """All changes of a file's text, in its order; each gives a file that can be compiled."""
-    tree = ast.parse(source)
-    found = []
-    for node, new in _visit(tree):
-        change = Change(source, node, new)
-        try:
-            compile(change.text, "changed", "exec")
-        except (SyntaxError, ValueError):
-            continue
-        found.append(change)
-    return found
+    """All changes of a file's text, in its order."""
+    return [Change(source, node, new) for node, new in _visit(ast.parse(source))]
 
 
 def _visit(node):
     """Pairs (node, what takes its place) of what is inside `node`."""
+    notes = [getattr(node, "annotation", None), getattr(node, "returns", None)]
     for child in ast.iter_child_nodes(node):
-        if _is_text_for_people(child):
+        if child in notes or _is_text_for_people(child):
             continue
         yield from ((child, new) for new in _variants(child))
         yield from _visit(child)
@@ -72,7 +78,7 @@ def _is_text_for_people(node):
     if isinstance(node, ast.Call):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         return name in _TOLD
-    return isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom, ast.arguments))
+    return isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom))
 
 
 def _variants(node):
@@ -93,8 +99,11 @@ def _variants(node):
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield copy.deepcopy(node.operand)
     elif isinstance(node, ast.Constant) and type(node.value) in (int, bool):
-        value = not node.value if isinstance(node.value, bool) else node.value + 1
-        yield ast.Constant(value)
+        if isinstance(node.value, bool):
+            yield ast.Constant(not node.value)
+        else:
+            yield ast.Constant(node.value + 1)
+            yield ast.Constant(node.value - 1)
     elif isinstance(node, ast.Return) and node.value is not None:
         yield ast.Return(ast.Constant(None))
     elif isinstance(node, (ast.Assign, ast.AugAssign, ast.Break, ast.Continue)) or _is_call(node):

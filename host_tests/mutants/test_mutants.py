@@ -9,7 +9,7 @@ from tools.files import ROOT
 SOURCE = '''"""A docstring, 1."""
 
 
-def f(x, limit=5):
+def f(x: "0", limit=5) -> 7:
     """Another one: x and 2."""
     if x > 0 and not limit:
         print("text", 3)
@@ -21,14 +21,18 @@ def f(x, limit=5):
 def test_changes_leave_texts_for_people_alone():
     told = [str(change) for change in changes(SOURCE)]
     assert told == [
+        "5  ->  6",
+        "5  ->  4",
         "x > 0 and not limit  ->  x > 0 or not limit",
         "x > 0 and not limit  ->  x > 0",
         "x > 0  ->  x >= 0",
         "0  ->  1",
+        "0  ->  -1",
         "not limit  ->  limit",
         "return x + 1  ->  return None",
         "x + 1  ->  x - 1",
         "1  ->  2",
+        "1  ->  0",
     ]
 
 
@@ -69,3 +73,20 @@ def test_change_that_a_test_notices_is_found_and_the_checkout_stays(tmp_path):
     path.write_text(before.replace('b"\\x36"', 'b"\\x37"'))
     assert mutants.outcome(root, area) == "found"
     assert (ROOT / "firmware" / "iothub" / "sas.py").read_text() == before
+
+
+def test_change_that_hangs_is_found_by_time_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(mutants, "PER_TEST", 0.2)
+    (tmp_path / "test_loop.py").write_text("def test_loop():\n    while True:\n        pass\n")
+    area = mutants.Area((), (("test_loop.py",),))
+    assert mutants.outcome(tmp_path, area) == "found by time-out"
+
+
+def test_own_tests_of_a_module_come_first():
+    (tests,) = mutants.own_tests(ROOT, ROOT / "firmware" / "iothub" / "mqtt" / "topics.py")
+    assert tests.endswith("host_tests/iothub/mqtt/test_topics.py")
+    tests = mutants.own_tests(ROOT, ROOT / "firmware" / "iothub" / "outbox" / "__init__.py")
+    assert [name.rpartition("/")[2] for name in tests] == [
+        "test_outbox.py",
+        "test_outbox_hypothesis.py",
+    ]
