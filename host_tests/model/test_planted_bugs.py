@@ -47,7 +47,7 @@ def test_planted_bug_is_found(hub_core, monkeypatch, transport, owner, name, bug
     monkeypatch.setattr(owner, name, bug)
     monkeypatch.setattr(test_contract, "PATIENCE", 1)
     drawn = settings(
-        max_examples=300,
+        max_examples=1000,
         stateful_step_count=25,
         deadline=None,
         derandomize=True,
