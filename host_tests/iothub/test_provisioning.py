@@ -34,14 +34,14 @@ class Service(MQTTHubStream):
         self.publish(f"$dps/registrations/res/{status}/?{rid}&retry-after=0", answer)
 
 
-class AtOnce:
+class Soon:
     """In place of Backoff."""
 
     def __init__(self, base):
         pass
 
     def next(self):
-        return 0
+        return 0.02
 
 
 def registered(*answers, **options):
@@ -61,7 +61,7 @@ def registered(*answers, **options):
             return error
 
     before = module.dial, module.Backoff
-    module.dial, module.Backoff = dial, AtOnce
+    module.dial, module.Backoff = dial, Soon
     try:
         found = asyncio.run(asyncio.wait_for(main(), 20))
     finally:
@@ -94,10 +94,10 @@ def test_any_other_status_from_300_on_is_a_refusal():
 
 
 def test_service_that_says_assigning_for_ever_meets_a_deadline():
-    found, service = registered((202, ASSIGNING), operation_timeout=0.3)
+    found, service = registered((202, ASSIGNING), operation_timeout=1)
     assert isinstance(found, OperationTimeout)
     assert found.stage == "register"
-    assert len(service.asked) > 2
+    assert len(service.asked) > 1
 
 
 def test_assignment_without_a_hub_is_a_refusal():

@@ -142,6 +142,8 @@ def _run(root, tests):
             pytest.communicate()
     if pytest.returncode in (0, 5):  # 5: no test was collected
         return ""
+    if pytest.returncode not in (1, 2):  # a test failed, or could not be imported
+        raise RuntimeError(f"pytest ended with {pytest.returncode}:\n{output}")
     return "found by time-out" if "Failed: Timeout (>" in output else "found"
 
 

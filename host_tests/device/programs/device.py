@@ -156,7 +156,7 @@ async def main():
     client.on_connection_state_change = lambda: say("state", client.connected)
     client.on_background_exception = lambda error: say("background", *describe(error))
     if not settings.get("offline"):
-        await client.connect()
+        await client.connect(retry=settings.get("retry", False))
     say("ready")
     await listen(client)
     await client.shutdown()

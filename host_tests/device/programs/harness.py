@@ -133,11 +133,11 @@ async def word():
 
     poller = select.poll()
     poller.register(_input, select.POLLIN)
-    for _ in range(3000):
+    for _ in range(9000):
         if poller.poll(0):
             return _input.readline().strip()
         await asyncio.sleep(0.01)
-    raise OSError("the test said nothing for 30 s")
+    raise OSError("the test said nothing for 90 s")
 
 
 def run(main):
