@@ -292,14 +292,15 @@ class Contract(RuleBasedStateMachine):
     # -- the end -----------------------------------------------------------------------------
 
     def teardown(self):
-        if self.client is not None:
+        with self._stack:  # what is in place of other things goes, whatever happens
+            if self.client is None:
+                return
             try:
                 self.run(self.heal())
                 self.run(self.check())
             finally:
                 self.run(self.attempt(self.client.shutdown()))
                 self.network.cut()
-        self._stack.close()
 
     async def heal(self):
         """Nothing is wrong any more: all that waits comes to its end."""
