@@ -8,7 +8,8 @@ import sys
 from . import PROG, command_line, files, processes
 
 _PATIENCE = 12  # seconds, until it is ready
-_PORTS = ("--mqtt-port", "--https-port", "--amqp-port", "--amqp-plain-port")
+_PORTS = ("mqtt_port", "https_port", "amqp_port", "amqp_plain_port")
+_OPTIONS = ["--" + name.replace("_", "-") for name in _PORTS]
 
 
 class HubError(Exception):
@@ -24,10 +25,14 @@ class RunningHub(dict):
 
 
 @contextlib.asynccontextmanager
-async def running_hub(folder):
-    """Run a hub on free ports, with its state in `folder`; yields a RunningHub. HubError."""
+async def running_hub(folder, before=None):
+    """Run a hub on free ports, with its state in `folder`; yields a RunningHub. HubError.
+
+    before: the RunningHub whose place it takes, on the same ports.
+    """
     path = folder / "hub.log"
-    ports = (word for port in _PORTS for word in (port, "0"))
+    ports = [before[name] if before else 0 for name in _PORTS]
+    ports = [word for pair in zip(_OPTIONS, map(str, ports), strict=True) for word in pair]
     command = command_line("hub", "--data", folder, *ports)
     with path.open("a") as log:
         running = processes.running(command, log=log, patience=_PATIENCE, terminate=True)

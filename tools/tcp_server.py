@@ -28,8 +28,7 @@ class TcpServer:
 
     async def __aexit__(self, *_):
         self.stop_listening()
-        for task in self._serving:
-            task.cancel()
+        self.cut()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def listen(self):
@@ -43,6 +42,11 @@ class TcpServer:
         """Refuse new connections, as an unused port does; open connections stay."""
         while self._servers:
             self._servers.pop().close()
+
+    def cut(self):
+        """End the open connections."""
+        for task in self._serving:
+            task.cancel()
 
     async def _accept(self, reader, writer):
         self.attempts += 1
