@@ -15,7 +15,7 @@ from tools.service.client import ServiceClient
 
 pytestmark = pytest.mark.soak
 COUNT = int(os.environ.get("CHAOS_COUNT", "20000"))
-STEP = 500
+STEP = 250
 WAITING = 30  # cloud-to-device messages at most; the hub keeps 50
 LEVEL = 4096  # bytes
 
@@ -128,9 +128,12 @@ def test_nothing_is_lost_while_everything_fails(transport, tmp_path):
         await hub.end()
         print(transport, COUNT, "messages,", len(accepted), "from the cloud,", hub.kills, "kills,")
         print(connections, "connections,", fills, "full heaps,", failures, "failed sends,")
-        print(repeated, "repeated; heap:", heaps[2], "to", heaps[-1])
+        # Messages that wait, or a second connection, are in some looks: the least ones count.
+        quarter = len(heaps) // 4
+        before, after = min(heaps[quarter : 2 * quarter]), min(heaps[-quarter:])
+        print(repeated, "repeated; heap:", before, "to", after)
         assert arrived == set(range(COUNT))
         assert hub.kills and fills
-        assert heaps[-1] - heaps[2] < LEVEL
+        assert after - before < LEVEL
 
     asyncio.run(asyncio.wait_for(scenario(), 2300))

@@ -370,4 +370,4 @@ def test_client_keeps_its_contract(hub_core, transport):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("transport", ["mqtt", "amqp"])
 def test_client_keeps_its_contract_for_long(hub_core, transport):
-    play(hub_core, transport, drawn(1500, 60))
+    play(hub_core, transport, drawn(800, 60))

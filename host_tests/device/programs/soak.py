@@ -27,13 +27,15 @@ class Numbers:
 
 
 async def level(client):
-    """The heap in use at rest: the least of several looks, for a fault may strike meanwhile, and
-    two connections hold more than one.
+    """The heap in use at rest, with nothing in the outbox: the least of several looks, for a fault
+    may strike meanwhile, and two connections hold more than one.
     """
     looks = []
     while len(looks) < 10:
         await asyncio.sleep(0.1)
-        if client.connected and not client.status()["waiting"]:
+        status = client.status()
+        kept = status["outbox"]["waiting"] if status.get("outbox") else 0
+        if client.connected and not status["waiting"] and not kept:
             looks.append(held())
     say("held", min(looks))
 
