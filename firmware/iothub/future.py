@@ -1,10 +1,11 @@
-"""Future, AutoResetEvent and wait_for(), as MicroPython's asyncio allows them.
+"""Future, AutoResetEvent, wait_for() and unpoll(), as MicroPython's asyncio allows them.
 
 A coroutine for each message that waits would cost the heap its frame. Here the object itself is
 what the event loop runs: it is its own iterator, as that of asyncio.sleep_ms() is, and
 Task.cancel() calls its remove(). CPython's are in compat_cpython.
 """
 
+import gc
 from asyncio import core
 
 _STOP = StopIteration()
@@ -116,3 +117,16 @@ async def expire(waiter, limit):
     while waiter[0].data is core.CancelledError:  # it is being cancelled: that comes first
         await core.sleep_ms(0)
     waiter.pop().cancel()
+
+
+def unpoll(stream):
+    """Take what asyncio waits for out of its poll set, after a MemoryError.
+
+    A full heap may leave it there by half, at which the next poll crashes the interpreter: see
+    poll_set_add_obj() in MicroPython's modselect.c. The whole of it can be taken out.
+    """
+    gc.collect()
+    queue = core._io_queue
+    if queue.map.pop(id(stream), None):
+        queue.poller.register(stream, 0)
+        queue.poller.unregister(stream)

@@ -96,3 +96,17 @@ def test_heap_that_is_full_again_and_again(testbed):
             await works(service, device_id, program)
 
     testbed.run(scenario)
+
+
+def test_heap_that_is_full_when_a_socket_is_polled_does_not_crash_the_interpreter(testbed):
+    async def scenario():
+        async with testbed.service() as service:
+            device_id, key = await testbed.new_device(service)
+        text = testbed.connection_string(device_id, key)
+        settings = {"connection_string": text, "heap": "256wK"}
+        async with testbed.program("no_poll", backoff=[0.1, 0.5], **settings) as program:
+            for number in range(3):
+                await program.expect("works", number)
+            await program.expect("end")
+
+    testbed.run(scenario)

@@ -257,6 +257,8 @@ class Contract(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 30, 4000]))
     def jump(self, seconds):
+        if not self.client.connected:
+            self.causes.append(OperationTimeout)  # a first attempt may be under way
         self.clock.ahead += seconds
 
     @rule()

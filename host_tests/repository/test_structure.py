@@ -33,7 +33,8 @@ def private_reaches(path):
 
 def test_no_object_reaches_into_another_one():
     found = {sources.label(path): private_reaches(path) for path in FIRMWARE}
-    # The insides of MicroPython's asyncio, on which a Future without a coroutine stands.
+    # The insides of MicroPython's asyncio, on which a Future without a coroutine stands, and in
+    # which a full heap leaves half an entry.
     assert len(found.pop("iothub/future.py")) <= 3
     assert {where: lines for where, lines in found.items() if lines} == {}
 

@@ -6,6 +6,7 @@ import select
 import socket
 
 from ..compat import sleep_ms
+from ..future import unpoll
 from .stream import Stream
 
 
@@ -46,7 +47,11 @@ async def connect(address):
 
 async def tunnel(sock, proxy, host, port, timeout):
     """Let a ProxyOptions ask for a tunnel to host:port over a socket of connect()'s."""
-    await proxy.open(asyncio.StreamReader(sock), host, port, timeout)
+    try:
+        await proxy.open(asyncio.StreamReader(sock), host, port, timeout)
+    except MemoryError:
+        unpoll(sock)
+        raise
 
 
 async def secure(sock, host, context, timeout):

@@ -3,6 +3,7 @@
 import asyncio
 
 from ..errors import ConnectionDroppedError, ConnectionFailedError, reason
+from ..future import unpoll
 
 _NOTHING = bytearray(0)
 
@@ -17,6 +18,7 @@ class Stream:
         self._plain = asyncio.StreamReader(sock)  # the bare socket, by which to wait
         self._writer = asyncio.StreamWriter(tls)
         self._tls = tls
+        self._reserve = bytearray(64)  # bytes for unpoll()
         self._more = False  # the last read may have left some of its TLS record behind
         self.stage = "tls"  # of a write: "write" once the handshake is over
 
@@ -25,6 +27,9 @@ class Stream:
         try:
             self._writer.write(data)
             await self._writer.drain()
+        except MemoryError:
+            self._mend(self._tls)
+            raise
         except (OSError, ValueError) as error:  # ValueError: the certificate was refused
             if self.stage == "write":
                 raise ConnectionDroppedError(reason(error), "write")
@@ -45,10 +50,18 @@ class Stream:
             while size is None:
                 await self._plain.readinto(_NOTHING)
                 size = self._tls.readinto(buffer)
+        except MemoryError:
+            self._mend(self._sock)
+            raise
         except (OSError, ValueError) as error:
             raise ConnectionDroppedError(reason(error), "read")
         self._more = size == len(buffer)
         return size
+
+    def _mend(self, stream):
+        """After a MemoryError."""
+        self._reserve = None
+        unpoll(stream)
 
     def close(self):
         """Close at once; tasks that read or write must have been cancelled before."""
