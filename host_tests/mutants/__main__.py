@@ -61,8 +61,13 @@ AREAS = {
         programs=("host_tests/sdk", "host_tests/tools", "host_tests/device"),
     ),
     "tools": Area(
-        ("tools/deploy/*.py", "tools/board/*.py", "firmware/board/*.py"),
+        ("tools/deploy/*.py", "tools/board/*.py", "tools/doctor.py", "firmware/board/*.py"),
         (("host_tests/deploy",), ("host_tests/board",)),
+    ),
+    "service": Area(
+        ("firmware/iothub_service/**/*.py", "tools/service/*.py"),
+        (("host_tests/iothub_service", "host_tests/tools/test_service_client.py"),),
+        programs=("host_tests/tools/test_service.py",),
     ),
 }
 
@@ -98,11 +103,13 @@ def copied(folder):
 
 
 def own_tests(root, path):
-    """The test files of a module, those that are named after it."""
+    """The test files of a module: those that are named after it, or else those of its folder."""
     name = path.parent.name if path.stem == "__init__" else path.stem
-    package = path.relative_to(root).parts[1]  # iothub, board, deploy, hub …
-    folder = root / "host_tests" / package
-    return tuple(str(test) for test in sorted(folder.rglob(f"test_{name}*.py")))
+    place = path.relative_to(root).parent.parts[1:]  # ("iothub", "mqtt"), ("deploy",), () …
+    folder = root / "host_tests"
+    tests = sorted(folder.joinpath(*place[:1]).rglob(f"test_{name}*.py"))
+    tests = tests or sorted(folder.joinpath(*place).glob("test_*.py"))
+    return tuple(map(str, tests))
 
 
 def outcome(root, area, path=None, programs=True):

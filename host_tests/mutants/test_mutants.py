@@ -90,3 +90,11 @@ def test_own_tests_of_a_module_come_first():
         "test_outbox.py",
         "test_outbox_hypothesis.py",
     ]
+    (tests,) = mutants.own_tests(ROOT, ROOT / "tools" / "doctor.py")
+    assert tests.endswith("host_tests/deploy/test_doctor.py")
+
+
+def test_tests_of_its_folder_stand_for_a_module_without_tests_of_its_own():
+    tests = mutants.own_tests(ROOT, ROOT / "firmware" / "iothub" / "amqp" / "composites.py")
+    folder = ROOT / "host_tests" / "iothub" / "amqp"
+    assert tests == tuple(map(str, sorted(folder.glob("test_*.py"))))
