@@ -6,7 +6,7 @@ It says how far it is, which cloud-to-device messages were handled, and its heap
 import asyncio
 import gc
 
-from harness import make, run, say, settings, word
+from harness import make, run, say, settings, whole_heap, word
 
 SENDERS = 8
 
@@ -47,20 +47,15 @@ class Chaos:
         """Take all of the heap for a moment, again and again."""
         while self.sending:
             await asyncio.sleep_ms(settings["fill"])
-            held = None
-            try:
-                while True:
-                    held = (held,)
-            except MemoryError:
-                pass
+            held = whole_heap()
             self.fills += 1
             await asyncio.sleep_ms(300)
-            held = None
+            del held
 
     async def tell(self):
         """Say how far it is, and what was handled, once there is heap for that."""
         while True:
-            await asyncio.sleep_ms(300)  # it takes no heap, as sleep(0.3) does
+            await asyncio.sleep_ms(300)  # sleep(0.3) would take heap
             try:
                 some = self.handled[:50]
                 gc.collect()

@@ -3,18 +3,14 @@
 import asyncio
 import json
 
-from harness import describe, make, run, say, word
+from harness import describe, make, run, say, whole_heap, word
 
 
 async def fill(seconds):
     """Take all of the heap, and keep it for so long."""
-    held = None
-    try:
-        while True:
-            held = (held,)
-    except MemoryError:
-        pass
+    held = whole_heap()
     await asyncio.sleep_ms(seconds * 1000)
+    del held
 
 
 async def main():
